@@ -1,0 +1,103 @@
+"""The command line: `migas`, or `python -m migas`."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from .version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_EXTRA = "migas: this needs the extra `server`: pip install 'migas[server]'"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status."""
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except ModuleNotFoundError as error:
+        if error.name not in ("graphql", "packaging"):
+            raise
+        print(_EXTRA, file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="migas", description="Usage telemetry that a Python package can carry."
+    )
+    parser.add_argument("--version", action="version", version=f"migas {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    serve = commands.add_parser(
+        "serve",
+        help="run a local migas server",
+        description="Run a migas server on 127.0.0.1 until Ctrl-C. Every owner/repo is registered.",
+    )
+    serve.add_argument("--port", type=_port, default=8000, help="default: 8000; 0: any free one")
+    serve.add_argument(
+        "--database", metavar="FILE", help="SQLite file for the breadcrumbs; default: memory"
+    )
+    serve.set_defaults(command=_serve)
+    demo = commands.add_parser(
+        "demo",
+        help="show a breadcrumb's way, online and offline",
+        description="Run a host package three times against a local server, the second time"
+        " without it. Everything lies in a temporary directory.",
+    )
+    demo.set_defaults(command=_demo)
+    return parser
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{port} is no port: 0 to 65535")
+    return port
+
+
+def _serve(options: argparse.Namespace) -> int:
+    import sqlite3
+
+    from .testing import Server
+
+    try:
+        server = Server(options.port, database=options.database)
+    except sqlite3.Error as error:
+        print(f"migas: {options.database}: {error}", file=sys.stderr)
+        return 1
+    try:
+        server.start()
+        print(f"migas server at {server.endpoint}; Ctrl-C stops it", flush=True)
+        _await_signal()
+    except OSError as error:
+        print(f"migas: port {options.port}: {error.strerror}", file=sys.stderr)
+        return 1
+    finally:
+        server.close()
+    return 0
+
+
+def _await_signal() -> None:
+    """Wait for Ctrl-C, or for the polite kill that a service manager sends."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        while True:
+            signal.pause() if hasattr(signal, "pause") else input()
+    except (KeyboardInterrupt, EOFError):
+        return
+
+
+def _demo(_options: argparse.Namespace) -> int:
+    from .demo import run
+
+    return run()

@@ -1,0 +1,114 @@
+"""Importing on a background thread without harm to the host's own imports and forks.
+
+CPython lets a background import break its host in two ways: a thread that meanwhile imports a
+submodule of the same package can be handed a half-initialized module (python/cpython issue 83065),
+and a child that is forked meanwhile inherits import locks that nobody will ever release. So every
+import of the agent's thread is *exclusive*: it begins only while no other thread is importing, and
+other imports and forks wait for it.
+"""
+
+from __future__ import annotations
+
+import _imp
+import sys
+import threading
+
+TYPE_CHECKING = False  # the usual constant lives in `typing`, whose import costs 16 ms
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import FrameType
+
+_IMPORTING = "<frozen importlib._bootstrap>"
+
+#: How long to wait for `logging`'s lock, in seconds; its holders need microseconds.
+_LOGGING_LOCK_TIMEOUT = 1.0
+
+
+class Loader:
+    """Imports modules exclusively, piece by piece, until it is closed."""
+
+    def __init__(self) -> None:
+        # Held while a piece is imported. Taken after the import lock, so that no fork, which takes
+        # that lock too, ever copies it held.
+        self._gate = threading.Lock()
+        self._closed = False
+
+    def attempt(self, names: Iterable[str], *, loads_logging: bool = False) -> bool:
+        """Import what is missing of ``names``, unless that could do harm now.
+
+        Returns at once with False where it could; the caller tries again a moment later.
+        ``loads_logging`` says that the modules import `logging`, which this method never is the
+        first to load: its import takes a lock that its own fork hook holds, and the fork hangs.
+
+        Raises whatever the import raises.
+        """
+        for name in names:
+            if not is_loaded(name) and not self._import_alone(name, loads_logging):
+                return False
+        return True
+
+    def close(self) -> None:
+        """Begin no further import, and return when none is under way.
+
+        A daemon thread that the interpreter stops inside an import keeps the import lock for ever,
+        and the finalizers that import something would wait for it.
+        """
+        self._closed = True
+        with self._gate:
+            pass
+
+    def _import_alone(self, name: str, loads_logging: bool) -> bool:
+        if not hasattr(sys, "_current_frames") or _another_thread_imports():
+            return False  # without the frames nobody can tell who imports
+        # os.fork() takes these two locks in this order: `logging` by its fork hook, the import
+        # lock by itself. Whoever starts an import takes the second.
+        logging_lock = _logging_lock()
+        if logging_lock is None:
+            if loads_logging or "logging" in sys.modules:
+                return False
+            return self._import_locked(name, logging_loaded=False)
+        if not logging_lock.acquire(timeout=_LOGGING_LOCK_TIMEOUT):
+            return False
+        try:
+            return self._import_locked(name, logging_loaded=True)
+        finally:
+            logging_lock.release()
+
+    def _import_locked(self, name: str, *, logging_loaded: bool) -> bool:
+        _imp.acquire_lock()
+        try:
+            # Another thread may have begun an import before the lock was ours.
+            if _another_thread_imports() or ("logging" in sys.modules) is not logging_loaded:
+                return False
+            with self._gate:
+                if self._closed:
+                    return False
+                __import__(name)
+                return True
+        finally:
+            _imp.release_lock()
+
+
+def is_loaded(name: str) -> bool:
+    """Say whether a module is there and through with its own code."""
+    module = sys.modules.get(name)
+    spec = getattr(module, "__spec__", None)
+    return module is not None and not getattr(spec, "_initializing", False)
+
+
+def _logging_lock() -> threading.RLock | None:
+    return getattr(sys.modules.get("logging"), "_lock", None)
+
+
+def _another_thread_imports() -> bool:
+    own = threading.get_ident()
+    frames = sys._current_frames()  # noqa: SLF001 (documented, though its name has an underscore)
+    return any(_imports(frame) for thread, frame in frames.items() if thread != own)
+
+
+def _imports(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename == _IMPORTING:
+            return True
+        frame = frame.f_back
+    return False

@@ -1,0 +1,173 @@
+"""Settings: every `MIGAS_*` variable, and what `setup()` said, read once and frozen.
+
+This module is loaded by `import migas`, so it stays with what the interpreter has loaded already.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+DEFAULT_ENDPOINT = "https://migas.nipreps.org/graphql"
+DEFAULT_TIMEOUT = 5.0
+DEFAULT_EXIT_TIMEOUT = 1.0
+
+#: Longest wait that can be asked for, in seconds. `threading` overflows far above it.
+MAX_TIMEOUT = 3600.0
+
+#: The variables that say no. `DO_NOT_TRACK` is https://consoledonottrack.com's, which reads `0` as
+#: yes; `NO_ET` is etelemetry's, for which, as for our own, being set is enough.
+OPTOUT_VARIABLES = ("MIGAS_OPTOUT", "DO_NOT_TRACK", "NO_ET")
+
+_LEVELS = {
+    "CRITICAL": 50,
+    "FATAL": 50,
+    "ERROR": 40,
+    "WARNING": 30,
+    "WARN": 30,
+    "INFO": 20,
+    "DEBUG": 10,
+    "NOTSET": 0,
+}
+
+
+class Settings:
+    """What one process was told, frozen.
+
+    Example:
+        >>> Settings.from_env({"MIGAS_ENDPOINT": "http://localhost:8000/"}).endpoint
+        'http://localhost:8000/graphql'
+        >>> Settings.from_env({"DO_NOT_TRACK": "1"}).optout
+        'DO_NOT_TRACK'
+    """
+
+    __slots__ = (
+        "cache_dir",
+        "dry_run",
+        "endpoint",
+        "exit_timeout",
+        "log_level",
+        "optout",
+        "problems",
+        "session_id",
+        "timeout",
+        "user_id",
+    )
+
+    #: The variable that switched everything off, or `""`.
+    optout: str
+    #: The server's GraphQL address.
+    endpoint: str
+    #: Seconds to wait for the server, all told; 0 sends nothing.
+    timeout: float
+    #: Seconds that the interpreter's exit may take.
+    exit_timeout: float
+    #: The level that the user asked the agent's own log for, or None: say nothing.
+    log_level: int | None
+    #: Where the spool lies, or None: the user's cache directory.
+    cache_dir: str | None
+    #: Print instead of sending.
+    dry_run: bool
+    #: The host's own id for its user, not yet checked.
+    user_id: str | None
+    #: The host's own id for this run, not yet checked.
+    session_id: str | None
+    #: What was ignored, and why, for the log.
+    problems: tuple[str, ...]
+
+    def __init__(
+        self,
+        *,
+        optout: str = "",
+        endpoint: str = DEFAULT_ENDPOINT,
+        timeout: float = DEFAULT_TIMEOUT,
+        exit_timeout: float = DEFAULT_EXIT_TIMEOUT,
+        log_level: int | None = None,
+        cache_dir: str | None = None,
+        dry_run: bool = False,
+        user_id: str | None = None,
+        session_id: str | None = None,
+        problems: tuple[str, ...] = (),
+    ) -> None:
+        given = locals()
+        for name in self.__slots__:
+            object.__setattr__(self, name, given[name])
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"Settings are frozen: {name}")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str], setup: Mapping[str, object] = {}) -> Settings:
+        """Read the variables of ``environ``; what ``setup()`` was given goes before them.
+
+        A value that makes no sense is left out and named in ``problems``.
+        """
+        problems: list[str] = []
+
+        def read(name: str, parse: Callable[[str], object]) -> object:
+            text = environ.get(name, "").strip()
+            if not text:
+                return None
+            try:
+                return parse(text)
+            except ValueError as error:
+                problems.append(f"{name} is ignored: {error}")
+                return None
+
+        given: dict[str, object] = {
+            "optout": find_optout(environ),
+            "endpoint": read("MIGAS_ENDPOINT", parse_endpoint),
+            "timeout": read("MIGAS_TIMEOUT", _parse_seconds),
+            "exit_timeout": read("MIGAS_EXIT_TIMEOUT", _parse_seconds),
+            "log_level": read("MIGAS_LOG_LEVEL", _parse_level),
+            "cache_dir": environ.get("MIGAS_CACHE_DIR") or None,
+            "dry_run": bool(environ.get("MIGAS_DRY_RUN")),
+            **{name: value for name, value in setup.items() if value is not None},
+            "problems": tuple(problems),
+        }
+        return cls(**{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
+
+
+def find_optout(environ: Mapping[str, str]) -> str:
+    """Name the variable of ``environ`` that says no, or return `""`."""
+    for name in OPTOUT_VARIABLES:
+        if name in environ and (name != "DO_NOT_TRACK" or environ[name].strip() not in ("", "0")):
+            return name
+    return ""
+
+
+def parse_endpoint(text: str) -> str:
+    """Complete the server's address, which may lack `/graphql` or end in slashes.
+
+    Raises `ValueError` for what is no http or https address.
+    """
+    address = text.strip()
+    scheme, separator, rest = address.partition("://")
+    host = rest.partition("/")[0].rpartition("@")[2]
+    named = host.partition(":")[0] if not host.startswith("[") else host
+    if scheme.lower() not in ("http", "https") or not separator or not named:
+        raise ValueError(f"{text!r} is no http or https address")
+    if any(character.isspace() or ord(character) < 33 for character in address):
+        raise ValueError(f"{text!r} holds a space or a control character")
+    address = address.rstrip("/")
+    return address if address.endswith("/graphql") else f"{address}/graphql"
+
+
+def _parse_seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no number of seconds") from None
+    if not seconds >= 0:  # NaN compares false
+        raise ValueError(f"{text!r} is no number of seconds >= 0")
+    return min(seconds, MAX_TIMEOUT)
+
+
+def _parse_level(text: str) -> int:
+    if text.isdecimal():
+        return int(text)
+    try:
+        return _LEVELS[text.upper()]
+    except KeyError:
+        raise ValueError(f"{text!r} is no logging level") from None

@@ -1,0 +1,191 @@
+"""The uploader: the delivery policy, from the disk to the server and back.
+
+the server has the breadcrumb             DELIVERED   discard
+it never will: unregistered, too large    REFUSED     discard, one log line
+not sent, or the server is busy           UNSENT      release, wait longer and longer
+sent whole, and no answer                 UNKNOWN     release; the third time it counts as sent
+would be taken in another form            RESEND      once more at once, alone and plain
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING
+
+from . import breadcrumb, graphql, log
+from .outcome import Outcome, Verdict
+from .parcel import Parcel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from .outcome import Reply
+    from .spool import Spool
+
+#: Requests that may have arrived, each unanswered, before a breadcrumb counts as delivered.
+MAX_ATTEMPTS = 3
+
+#: Seconds to wait after the first failure, and at most.
+FIRST_BACKOFF, MAX_BACKOFF = 1.0, 3600.0
+
+#: Breadcrumbs that are held in memory where no disk can be written.
+MAX_IN_MEMORY = 1000
+
+
+class Uploader:
+    """Sends parcels to one server, fills requests up with what waits, and settles each."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        send: Callable[[bytes], Reply],
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self._spool = spool
+        self._send = send
+        self._clock = clock
+        self._jitter = jitter
+        self._failures = 0
+        self._next_try = clock()
+
+    @property
+    def backoff(self) -> float:
+        """Seconds until the server should be tried again."""
+        return max(0.0, self._next_try - self._clock()) if self._failures else 0.0
+
+    @property
+    def failed(self) -> bool:
+        """Whether the last request failed."""
+        return self._failures > 0
+
+    def upload(
+        self,
+        parcels: Sequence[Parcel],
+        *,
+        drain: bool = False,
+        may_start: Callable[[], bool] = lambda: True,
+    ) -> list[Parcel]:
+        """Send ``parcels``, each request filled up with what waits on disk, and settle them.
+
+        ``drain`` goes on until nothing waits. The first failure ends it, and so does ``may_start``,
+        asked before each request. Returns the parcels that nothing but memory holds.
+        """
+        self._spool.recover(graphql.MAX_BATCH)
+        own, failure = list(parcels), Verdict(Outcome.UNSENT, "the process ends")
+        while may_start():
+            batch = self._collect(own)
+            if not batch:
+                break
+            verdicts = self._deliver(batch)
+            for parcel, verdict in zip(batch, verdicts, strict=True):
+                self._settle(parcel, verdict)
+            lost = [verdict for verdict in verdicts if verdict.outcome in _FAILURES]
+            self._note(failed=bool(lost))
+            if lost:
+                failure = lost[0]
+                own[:0] = [
+                    parcel
+                    for parcel, verdict in zip(batch, verdicts, strict=True)
+                    if verdict.outcome in _FAILURES and parcel.entry is None
+                ]
+                break
+            if not own and not drain:
+                break
+        return postpone(own, failure.reason)
+
+    def _collect(self, own: list[Parcel]) -> list[Parcel]:
+        """Take from ``own``, then from the disk, what one request has room for."""
+        batch: list[Parcel] = []
+        while own and len(batch) < graphql.MAX_BATCH:
+            parcel = own[0]
+            if batch and not _fits([*batch, parcel]):
+                return batch
+            del own[0]
+            if self._claim(parcel):
+                batch.append(parcel)
+        for parcel in self._waiting(graphql.MAX_BATCH - len(batch)):
+            if batch and not _fits([*batch, parcel]):
+                assert parcel.entry is not None
+                parcel.entry.release()
+            else:
+                batch.append(parcel)
+        return batch
+
+    def _claim(self, parcel: Parcel) -> bool:
+        if parcel.entry is None:
+            return True
+        parcel.entry = parcel.entry.claim(time.time())
+        if parcel.entry is None:
+            parcel.settle(Verdict(Outcome.UNSENT, "another process is sending it"))
+        return parcel.entry is not None
+
+    def _waiting(self, limit: int) -> Iterator[Parcel]:
+        for entry in self._spool.claim(limit) if limit > 0 else ():
+            if entry.attempts >= MAX_ATTEMPTS:
+                entry.discard()
+                continue
+            try:
+                crumb = breadcrumb.decode(entry.read())
+            except (OSError, ValueError) as error:
+                log.say(log.DEBUG, "%s is set aside: %s", entry.path, error)
+                entry.set_aside()
+                continue
+            yield Parcel(crumb, entry)
+
+    def _deliver(self, batch: Sequence[Parcel]) -> list[Verdict]:
+        operations = _operations(batch)
+        reply = self._send(graphql.encode_breadcrumbs(operations))
+        if reply.too_large and len(batch) > 1:
+            middle = len(batch) // 2
+            return self._deliver(batch[:middle]) + self._deliver(batch[middle:])
+        verdicts = graphql.read_breadcrumbs(reply, operations)
+        for index, verdict in enumerate(verdicts):
+            if verdict.outcome is Outcome.RESEND:
+                batch[index].asks = False
+                # A single plain breadcrumb is never to be resent, so this goes one level deep.
+                verdicts[index] = self._deliver([batch[index]])[0]
+        return verdicts
+
+    def _settle(self, parcel: Parcel, verdict: Verdict) -> None:
+        parcel.asks = False
+        parcel.attempts += verdict.outcome is Outcome.UNKNOWN
+        if verdict.outcome is Outcome.REFUSED:
+            # INFO, since the person whose process this is can do nothing about it.
+            log.say(log.INFO, "%s is refused: %s", parcel.breadcrumb.project, verdict.reason)
+        over = verdict.outcome not in _FAILURES or parcel.attempts >= MAX_ATTEMPTS
+        if parcel.entry is not None and over:
+            parcel.entry.discard()
+        elif parcel.entry is not None:
+            parcel.entry.release(attempted=verdict.outcome is Outcome.UNKNOWN)
+        parcel.settle(verdict)
+
+    def _note(self, *, failed: bool) -> None:
+        if not failed:
+            self._failures = 0
+            return
+        longest = min(FIRST_BACKOFF * 2**self._failures, MAX_BACKOFF)
+        self._failures += 1
+        # Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+        self._next_try = self._clock() + self._jitter(0, longest)
+
+
+def postpone(parcels: Sequence[Parcel], reason: str) -> list[Parcel]:
+    """Settle ``parcels`` as waiting, and return those that nothing but memory holds."""
+    for parcel in parcels:
+        parcel.asks = False
+        parcel.settle(Verdict(Outcome.UNSENT, reason))
+    return [parcel for parcel in parcels if parcel.entry is None][-MAX_IN_MEMORY:]
+
+
+_FAILURES = (Outcome.UNSENT, Outcome.UNKNOWN)
+
+
+def _operations(parcels: Sequence[Parcel]) -> list[graphql.Operation]:
+    return [graphql.Operation(parcel.breadcrumb, parcel.asks) for parcel in parcels]
+
+
+def _fits(parcels: Sequence[Parcel]) -> bool:
+    body = graphql.encode_breadcrumbs(_operations(parcels))
+    return len(body) <= graphql.MAX_BODY

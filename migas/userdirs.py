@@ -1,0 +1,32 @@
+"""The user's directories: where they are, and how one is made without surprise."""
+
+from __future__ import annotations
+
+import os
+
+import platformdirs
+
+
+def cache() -> str:
+    """Name the directory for what may be lost."""
+    return platformdirs.user_cache_dir("migas", appauthor=False)
+
+
+def config() -> str:
+    """Name the directory for what should stay."""
+    return platformdirs.user_config_dir("migas", appauthor=False)
+
+
+def create(path: str) -> None:
+    """Make ``path``, for its owner alone, but never the home that it lies in.
+
+    Raises `OSError` where that cannot be, or where others could write to what is there.
+    """
+    home = os.path.expanduser("~")
+    if path.startswith(os.path.join(home, "")) and not os.path.isdir(home):
+        raise FileNotFoundError(f"there is no home directory {home}")
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    if os.name == "posix":
+        status = os.stat(path)
+        if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+            raise PermissionError(f"{path} is not this user's alone")

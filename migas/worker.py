@@ -1,0 +1,167 @@
+"""The worker: a queue, and a daemon thread that hands what is in it to a callable."""
+
+from __future__ import annotations
+
+# What `signal` is made of: that module itself would cost an import of `enum`.
+import _signal  # type: ignore[import-not-found]  # typeshed leaves it out
+import threading
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeAlias, TypeVar
+
+    T = TypeVar("T")
+    #: Called with what came since the last call, and whether no more will come. Returns the
+    #: seconds after which it wants to be called even if nothing comes; `NEVER`: it has no more
+    #: to do.
+    Handler: TypeAlias = Callable[[list[Any], bool], float]
+
+#: The pause of a handler that has no more to do. `math` is a file to load, for this alone.
+NEVER = float("inf")
+
+#: Seconds without work after which the thread ends; the next item starts another.
+IDLE = 30.0
+
+
+class Worker:
+    """Runs ``handle`` on a thread of its own, which begins with the first item."""
+
+    def __init__(self, handle: Handler, name: str, idle: float = IDLE) -> None:
+        self._handle = handle
+        self._name = name
+        self._idle = idle
+        # Guards all below; not held while `handle` runs. Reentrant, so that a signal handler or a
+        # finalizer that submits while its own thread submits does not wait for itself.
+        self._changed = threading.Condition(threading.RLock())
+        self._items: list[Any] = []
+        self._thread: threading.Thread | None = None
+        self._woken = False
+        self._closing = False
+
+    def submit(self, item: object) -> bool:
+        """Queue ``item`` and return at once; False says that no thread will ever take it."""
+        with self._changed:
+            if self._closing:
+                return False
+            self._items.append(item)
+            self.wake()
+            return True
+
+    def start(self) -> None:
+        """Have the thread ready. At the interpreter's exit it is too late to start one."""
+        with self._changed:
+            if self._thread is None and not self._closing:
+                self._start()
+
+    def wake(self) -> None:
+        """Have ``handle`` called now, whatever it waits for."""
+        with self._changed:
+            self._woken = True
+            self.start()
+            self._changed.notify_all()
+
+    def close(self, timeout: float) -> list[Any]:
+        """Let ``handle`` finish, for at most ``timeout`` seconds.
+
+        Returns the items that it was never given: the thread could not start, or is still busy.
+        """
+        with self._changed:
+            self._closing = self._woken = True
+            thread = self._thread
+            self._changed.notify_all()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
+        with self._changed:
+            left, self._items = self._items, []
+            return left
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        # Before the start, since the thread itself forgets it when it ends.
+        self._thread = thread
+        try:
+            _start(thread)
+        except RuntimeError:  # "can't start new thread": a limit, or the interpreter's shutdown
+            self._thread = None
+
+    def _run(self) -> None:
+        pause = NEVER
+        while True:
+            with self._changed:
+                if not self._await_work(pause):
+                    self._thread = None
+                    return
+                items, self._items = self._items, []
+                self._woken = False
+                closing = self._closing
+            try:
+                pause = self._handle(items, closing)
+            except Exception:  # the last line of defence: nothing of ours reaches the host
+                pause = NEVER
+            with self._changed:
+                if closing and pause == NEVER and not self._items:
+                    self._thread = None
+                    return
+
+    def _await_work(self, pause: float) -> bool:
+        """Wait until `handle` is to be called; False: nothing came for long."""
+        due = time.monotonic() + min(pause, self._idle)
+        while not (self._items or self._woken):
+            remaining = due - time.monotonic()
+            if remaining <= 0:
+                return pause <= self._idle
+            self._changed.wait(remaining)
+        return True
+
+
+def _start(thread: threading.Thread) -> None:
+    """Start a thread that no signal interrupts. Raises `RuntimeError`, as at the exit.
+
+    The kernel gives a signal to any thread that does not block it, and Python's main thread, the
+    only one to run handlers, may then sleep on: a Ctrl-C was lost so. A thread inherits the mask of
+    its starter. What a fault raises is not blocked: it befalls the thread that it belongs to.
+    """
+    if not hasattr(_signal, "pthread_sigmask"):  # Windows
+        thread.start()
+        return
+    before = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals() - _FAULTS)
+    try:
+        thread.start()
+    finally:
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+
+
+_FAULTS = {
+    getattr(_signal, name)
+    for name in ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGTRAP", "SIGSYS")
+    if hasattr(_signal, name)
+}
+
+
+def run_within(timeout: float, call: Callable[[], T]) -> T | None:
+    """Return what ``call`` returns, or None when it takes longer than ``timeout`` seconds.
+
+    It runs on a daemon thread that is left behind then, since a name look-up cannot be stopped.
+    Raises what ``call`` raises.
+    """
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(call())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="migas-call", daemon=True)
+    try:
+        _start(thread)
+    except RuntimeError:  # no thread can be started any more: the caller's own has to do
+        run()
+    else:
+        thread.join(timeout)
+    if errors:
+        raise errors[0]
+    return results[0] if results else None

@@ -1,0 +1,260 @@
+"""Every test is shut off from the machine it runs on, and from every other test."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from migas import api
+from migas.environment import CI_VARIABLES
+from migas.settings import OPTOUT_VARIABLES
+from migas.spool import Spool, directory_for
+from migas.testing import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+#: Seconds after which a process or a wait of a test has failed. It is no measure of anything.
+PATIENCE = 60.0
+
+#: Nobody listens there: https://www.rfc-editor.org/rfc/rfc863 has long been switched off.
+NOWHERE = "http://127.0.0.1:9/graphql"
+
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of the test's own, and an environment that says nothing of the machine."""
+    home = tmp_path / "home"
+    home.mkdir()
+    private = {*CI_VARIABLES, *OPTOUT_VARIABLES, *_PROXIES, "container"}
+    for name in list(os.environ):
+        if name.upper() in private or name.startswith(("MIGAS_", "APPTAINER", "SINGULARITY")):
+            monkeypatch.delenv(name)
+        elif name.lower() in (proxy.lower() for proxy in _PROXIES):
+            monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+    monkeypatch.setenv("MIGAS_ENDPOINT", NOWHERE)
+    return home
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this process's sockets reach nothing but the machine itself."""
+    connect, look_up = socket.socket.connect, socket.getaddrinfo
+
+    def guarded_connect(self: socket.socket, address: Any) -> None:
+        assert self.family == socket.AF_UNIX or address[0] in ("127.0.0.1", "::1"), address
+        connect(self, address)
+
+    def guarded_look_up(host: Any, *args: Any, **kwargs: Any) -> Any:
+        assert host in ("127.0.0.1", "::1", "localhost", None), host
+        return look_up(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded_connect)
+    monkeypatch.setattr(socket, "getaddrinfo", guarded_look_up)
+
+
+@pytest.fixture(autouse=True)
+def fresh_api() -> Iterator[None]:
+    """Let each test meet the public functions as a new process does."""
+    _forget_all()
+    yield
+    for agent in (*api._former, api._agent):
+        if agent is not None:
+            agent.close(PATIENCE)
+    _forget_all()
+
+
+def _forget_all() -> None:
+    api._forget()
+    api._setup.clear()
+    api._settings = None
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A local server that this test and its hosts send to."""
+    with Server() as server:
+        monkeypatch.setenv("MIGAS_ENDPOINT", server.endpoint)
+        yield server
+
+
+class Host:
+    """Starts hosts: real processes of this interpreter."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._started: list[subprocess.Popen[str]] = []
+
+    def start(
+        self, code: str, environ: Mapping[str, str] = {}, *, measured: bool = True
+    ) -> subprocess.Popen[str]:
+        """Start a process that runs ``code``; not ``measured``: no coverage runs in it."""
+        inherited: Mapping[str, str] = os.environ
+        if not measured:
+            inherited = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_")}
+        process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            env={**inherited, **environ},
+            cwd=self._directory,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._started.append(process)
+        return process
+
+    def run(self, code: str, environ: Mapping[str, str] = {}, *, measured: bool = True) -> Ended:
+        """Run ``code`` in a process of its own to its end."""
+        process = self.start(code, environ, measured=measured)
+        out, err = process.communicate(timeout=PATIENCE)
+        return Ended(process.returncode, out, err)
+
+    def stop(self) -> None:
+        """End what the test left running."""
+        for process in self._started:
+            process.kill()
+            process.communicate()
+
+
+class Ended:
+    """How a process ended."""
+
+    def __init__(self, status: int, out: str, err: str) -> None:
+        self.status = status
+        self.out = out
+        self.err = err
+
+    @property
+    def calmly(self) -> bool:
+        """Whether the host noticed nothing."""
+        return self.status == 0 and self.err == ""
+
+    def __repr__(self) -> str:
+        return f"<ended with {self.status}: {self.out!r}, {self.err!r}>"
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    """Start real processes that carry migas."""
+    host = Host(tmp_path)
+    yield host
+    host.stop()
+
+
+@pytest.fixture
+def spool() -> Callable[..., Spool]:
+    """Open the spool that this test's hosts share."""
+
+    def open_spool(endpoint: str | None = None) -> Spool:
+        address = endpoint or os.environ["MIGAS_ENDPOINT"]
+        return Spool(directory_for(address, os.environ.get("MIGAS_CACHE_DIR")))
+
+    return open_spool
+
+
+class Weather:
+    """A server that reads a request and does what it was told with the connection."""
+
+    def __init__(self, react: Callable[[socket.socket], None], *, reads: bool = True) -> None:
+        self._react = react
+        self._reads = reads
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._connections: list[socket.socket] = []
+        self.requests: list[bytes] = []
+        self.endpoint = f"http://127.0.0.1:{self._listener.getsockname()[1]}/graphql"
+        self.released = threading.Event()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self._connections.append(connection)
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        try:
+            if self._reads:
+                self.requests.append(_read_request(connection))
+            self._react(connection)
+        except OSError:
+            return
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        """Hang up on everybody."""
+        if self.released.is_set():
+            return
+        self.released.set()
+        # A thread that waits in accept() is woken by shutdown() alone.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for connection in self._connections:
+            connection.close()
+
+
+def _read_request(connection: socket.socket) -> bytes:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += _receive(connection)
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = next(
+        int(line.split(b":")[1])
+        for line in head.split(b"\r\n")
+        if line.lower().startswith(b"content-length")
+    )
+    while len(body) < length:
+        body += _receive(connection)
+    return head + b"\r\n\r\n" + body
+
+
+def _receive(connection: socket.socket) -> bytes:
+    data = connection.recv(65536)
+    if not data:
+        raise ConnectionError
+    return data
+
+
+def http_answer(status: str, body: str | bytes, *headers: str) -> bytes:
+    """Write an HTTP answer byte by byte, right or wrong."""
+    content = body if isinstance(body, bytes) else body.encode()
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(content)}", *headers, "", ""]
+    return "\r\n".join(lines).encode() + content
+
+
+@pytest.fixture
+def weather(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Weather]]:
+    """Make servers that misbehave: `weather(answer_bytes)`, or without it a silent one."""
+    made: list[Weather] = []
+
+    def make(answer: bytes | None = None, *, reads: bool = True) -> Weather:
+        def react(connection: socket.socket) -> None:
+            if answer is None:
+                silent.released.wait()
+            else:
+                connection.sendall(answer)
+
+        silent = Weather(react, reads=reads)
+        made.append(silent)
+        monkeypatch.setenv("MIGAS_ENDPOINT", silent.endpoint)
+        return silent
+
+    yield make
+    for silent in made:
+        silent.close()

@@ -1,0 +1,206 @@
+"""From the caller to the disk and to the server, on two threads."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from conftest import NOWHERE, PATIENCE
+
+from migas.agent import Agent
+from migas.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from conftest import Weather
+
+    from migas.spool import Spool
+    from migas.testing import Server
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Agent]]:
+    """Start agents, as the public functions do."""
+    started: list[Agent] = []
+
+    def make(endpoint: str, **settings: float | bool) -> Agent:
+        agent = Agent(
+            Settings(endpoint=endpoint, **settings),  # type: ignore[arg-type]
+            "test",
+        )
+        started.append(agent)
+        return agent
+
+    yield make
+    for agent in started:
+        agent.close(PATIENCE)
+
+
+def await_condition(condition: Callable[[], bool]) -> None:
+    """Poll until ``condition`` holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.002)
+
+
+def test_a_breadcrumb_is_on_disk_while_another_request_hangs(
+    start: Callable[..., Agent], weather: Callable[..., Weather], spool: Callable[..., Spool]
+) -> None:
+    """What is noted while the server is silent survives a kill at once."""
+    server = weather()
+    agent = start(server.endpoint, timeout=3600.0)
+    agent.add("owner/repo", "1", {})
+    agent._hurry()
+    await_condition(lambda: len(server.requests) == 1)
+    agent.add("owner/repo", "2", {})
+    await_condition(lambda: len(list(spool(server.endpoint).waiting())) == 2)
+    server.close()
+
+
+def test_a_live_process_delivers_after_a_moment(
+    start: Callable[..., Agent], server: Server
+) -> None:
+    """Nobody has to wait or to flush."""
+    receipt = start(server.endpoint).add("owner/repo", "1", {})
+    assert server.await_crumbs(1, PATIENCE)
+    await_condition(receipt.done)
+    assert receipt["success"] is True
+
+
+def test_a_receipt_tells_the_version_news(start: Callable[..., Agent], server: Server) -> None:
+    """As the blocking client's answer did."""
+    answer = start(server.endpoint).add("owner/repo", "1", {}).result(PATIENCE)
+    assert answer["success"] is True
+    assert answer["latest_version"] == "unknown"
+    assert answer["bad_versions"] == []
+
+
+def test_a_receipt_tells_why_a_breadcrumb_waits(
+    start: Callable[..., Agent], spool: Callable[..., Spool]
+) -> None:
+    """Offline is an answer, too, and comes as soon as it is known."""
+    agent = start(NOWHERE)
+    first = agent.add("owner/repo", "1", {}).result(PATIENCE)
+    assert first["success"] is False
+    assert "ConnectionError" in str(first["message"])
+    second = agent.add("owner/repo", "2", {}).result(PATIENCE)
+    assert second["success"] is False
+    assert len(list(spool(NOWHERE).waiting())) == 2
+
+
+def test_a_process_that_lives_tries_again_by_itself(
+    start: Callable[..., Agent], server: Server
+) -> None:
+    """The first back-off is below a second; nobody has to note anything more."""
+    server.stop()
+    receipt = start(server.endpoint).add("owner/repo", "1", {})
+    assert receipt.result(PATIENCE)["success"] is False
+    server.start()
+    assert server.await_crumbs(1, PATIENCE)
+
+
+def test_a_flush_waits_for_what_was_noted_before_it(
+    start: Callable[..., Agent], server: Server
+) -> None:
+    """And says that nothing is left."""
+    agent = start(server.endpoint)
+    for number in range(40):
+        agent.add("owner/repo", str(number), {})
+    assert agent.flush(PATIENCE)
+    assert len(server.crumbs) == 40
+    assert agent.flush(PATIENCE)
+
+
+def test_a_flush_says_that_something_is_left(start: Callable[..., Agent]) -> None:
+    """Offline it ends at the first failure."""
+    agent = start(NOWHERE)
+    agent.add("owner/repo", "1", {})
+    assert not agent.flush(PATIENCE)
+
+
+def test_a_flush_keeps_its_timeout(
+    start: Callable[..., Agent], weather: Callable[..., Weather]
+) -> None:
+    """A silent server holds nobody longer than asked (pain 14)."""
+    server = weather()
+    agent = start(server.endpoint, timeout=3600.0)
+    agent.add("owner/repo", "1", {})
+    assert not agent.flush(0.2)
+    assert not server.released.is_set()
+    server.close()
+
+
+def test_with_a_timeout_of_zero_nothing_is_sent(
+    start: Callable[..., Agent], server: Server, spool: Callable[..., Spool]
+) -> None:
+    """MIGAS_TIMEOUT=0 writes to the spool only."""
+    agent = start(server.endpoint, timeout=0.0)
+    assert "MIGAS_TIMEOUT" in str(agent.add("owner/repo", "1", {}).result(PATIENCE)["message"])
+    assert not agent.flush(PATIENCE)
+    agent.close(PATIENCE)
+    assert server.requests == 0
+    assert len(list(spool().waiting())) == 1
+
+
+def test_a_dry_run_prints_and_keeps_nothing(
+    start: Callable[..., Agent], server: Server, home: object, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """On stderr, one line a breadcrumb; the identity is not made for it."""
+    agent = start(server.endpoint, dry_run=True)
+    answer = agent.add("owner/repo", "1", {}).result(PATIENCE)
+    assert answer == {"success": False, "message": "MIGAS_DRY_RUN is set"}
+    agent.close(PATIENCE)
+    assert server.requests == 0
+    assert '"project":"owner/repo"' in capfd.readouterr().err
+    assert list(home.iterdir()) == []  # type: ignore[attr-defined]
+
+
+def test_after_closing_the_caller_writes(
+    start: Callable[..., Agent], spool: Callable[..., Spool]
+) -> None:
+    """A late breadcrumb is on disk when the call returns, and a flush says no."""
+    agent = start(NOWHERE)
+    agent.close(PATIENCE)
+    receipt = agent.add("owner/repo", "1", {})
+    assert len(list(spool(NOWHERE).waiting())) == 1
+    assert receipt["message"] == "the process ends"
+    assert not agent.flush(PATIENCE)
+
+
+def test_a_breadcrumb_that_cannot_be_made_is_told_to_its_receipt_alone(
+    start: Callable[..., Agent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever goes wrong in the writer, the host hears nothing."""
+    import migas.writer
+
+    def fail(*_args: object) -> None:
+        raise RuntimeError("no writer")
+
+    monkeypatch.setattr(migas.writer, "Writer", fail)
+    answer = start(NOWHERE).add("owner/repo", "1", {}).result(PATIENCE)
+    assert answer == {"success": False, "message": "no writer"}
+
+
+def test_without_requests_the_breadcrumb_waits(
+    start: Callable[..., Agent], monkeypatch: pytest.MonkeyPatch, spool: Callable[..., Spool]
+) -> None:
+    """A broken installation costs the host nothing."""
+    import sys
+
+    for name in [name for name in sys.modules if name.startswith(("requests", "migas.transport"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "requests", None)
+    answer = start(NOWHERE).add("owner/repo", "1", {}).result(PATIENCE)
+    assert answer["success"] is False
+    assert "cannot send" in str(answer["message"])
+    assert len(list(spool(NOWHERE).waiting())) == 1
+
+
+def test_closing_twice_does_nothing_more(start: Callable[..., Agent]) -> None:
+    """As when a host calls what the exit calls again."""
+    agent = start(NOWHERE)
+    agent.close(PATIENCE)
+    agent.close(PATIENCE)

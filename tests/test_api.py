@@ -1,0 +1,278 @@
+"""The public functions, as a host and its developers call them."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from conftest import NOWHERE, PATIENCE, http_answer
+
+import migas
+from migas import api
+from migas.settings import DEFAULT_ENDPOINT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from conftest import Weather
+
+    from migas.spool import Spool
+    from migas.testing import Server
+
+UUID = "3f0c6e2a-5d39-4f0e-9a37-0f6b3c5d7e11"
+
+
+def test_the_one_line_and_the_question(server: Server) -> None:
+    """What a package says at import is what its developers find."""
+    receipt = migas.add_project("owner/repo", "1.2.3")
+    assert receipt.result(PATIENCE)["success"] is True
+    assert migas.get_usage("owner/repo", "2026-01-01") == {
+        "hits": 1,
+        "message": "",
+        "unique": False,
+        "success": True,
+    }
+    assert migas.get_usage("owner/repo", datetime.date(2026, 1, 1), unique=True)["hits"] == 1
+    assert migas.get_usage("owner/repo", "2026-01-01", "2026-01-02")["hits"] == 0
+    assert migas.get_usage("noslash", "2026-01-01")["success"] is False
+    assert len(server.crumbs) == 1
+
+
+def test_a_version_is_checked(server: Server) -> None:
+    """Its developers' word on it."""
+    assert migas.check_project("owner/repo", "1.2.3") == {
+        "success": True,
+        "flagged": False,
+        "latest": "unknown",
+        "message": "",
+    }
+    assert server.requests == 1
+
+
+def test_fields_of_the_caller_stand_in_place_of_what_is_found(server: Server) -> None:
+    """A host knows better what its run is."""
+    fields: dict[str, object] = {"status": "F", "error_type": "E", "error_desc": "d"}
+    fields |= {"session_id": UUID, "user_id": UUID, "is_ci": True, "language": "julia"}
+    migas.add_project("owner/repo", "1", **fields).result(PATIENCE)
+    [crumb] = server.crumbs
+    assert {name: crumb[name] for name in fields} == fields
+
+
+def test_what_was_changed_is_said_once_at_debug(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One line names the fields, without their values."""
+    caplog.set_level("DEBUG", "migas")
+    migas.add_project("owner/repo", "1", foo="secret", user_id="secret").result(PATIENCE)
+    lines = [record for record in caplog.records if "left out" in record.getMessage()]
+    assert [(line.levelname, line.getMessage()) for line in lines] == [
+        ("DEBUG", "owner/repo: foo left out: unknown field; user_id left out: no UUID")
+    ]
+    assert "secret" not in caplog.text
+    assert len(server.crumbs) == 1
+
+
+@pytest.mark.parametrize("suffix", ["", "/", "/graphql", "/graphql/"])
+def test_setup_takes_an_endpoint_in_any_form(
+    server: Server, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    """And it goes before the environment."""
+    monkeypatch.setenv("MIGAS_ENDPOINT", NOWHERE)
+    migas.setup(endpoint=f"http://127.0.0.1:{server.port}{suffix}")
+    assert migas.add_project("owner/repo", "1").result(PATIENCE)["success"] is True
+
+
+def test_setup_says_who_and_which_run_it_is(server: Server) -> None:
+    """Later calls add to it, and what was noted before it is not lost."""
+    first = migas.add_project("owner/repo", "1")
+    migas.setup(session_id=UUID)
+    migas.setup(user_id=UUID)
+    second = migas.add_project("owner/repo", "2")
+    assert first.result(PATIENCE)["success"] is second.result(PATIENCE)["success"] is True
+    found = {crumb["version"]: (crumb["session_id"], crumb["user_id"]) for crumb in server.crumbs}
+    assert found["2"] == (UUID, UUID)
+    assert found["1"][0] is None
+
+
+def test_setup_keeps_and_reads_a_file(tmp_path: Path) -> None:
+    """Written whole; what is passed goes before it."""
+    file = tmp_path / "migas.json"
+    migas.setup(endpoint="http://a", session_id=UUID, filename=file, save_config=True)
+    assert json.loads(file.read_text()) == {
+        "endpoint": "http://a/graphql",
+        "user_id": None,
+        "session_id": UUID,
+    }
+    assert os.listdir(tmp_path) == unordered(["home", "migas.json"])
+    api._setup.clear()
+    migas.setup(filename=file, endpoint="http://b")
+    assert api._setup == {"endpoint": "http://b/graphql", "session_id": UUID}
+
+
+def unordered(names: list[str]) -> object:
+    """Compare a listing, whose order the file system chooses."""
+
+    class Unordered:
+        def __eq__(self, other: object) -> bool:
+            return sorted(other) == sorted(names)  # type: ignore[call-overload,no-any-return]
+
+        __hash__ = None  # type: ignore[assignment]
+
+    return Unordered()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"endpoint": 5}', "\udcff"])
+def test_a_file_that_makes_no_sense_is_ignored(
+    tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With one warning, or none where it simply says nothing."""
+    file = tmp_path / "migas.json"
+    file.write_bytes(content.encode("utf-8", "surrogateescape"))
+    migas.setup(filename=file)
+    assert api._use_settings().endpoint == NOWHERE
+    assert len(caplog.records) == (not content.startswith('{"'))
+
+
+def test_nonsense_is_warned_of_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """One line each, however often migas is called."""
+    monkeypatch.setenv("MIGAS_TIMEOUT", "abc")
+    migas.setup(endpoint="no url", filename=tmp_path, save_config=True)
+    for _ in range(3):
+        migas.add_project("owner/repo", "1")
+    messages = [record.getMessage() for record in caplog.records]
+    assert [message.split()[0] for message in messages if "endpoint" in message] == ["endpoint"]
+    assert len([message for message in messages if "MIGAS_TIMEOUT" in message]) == 1
+    assert len([message for message in messages if str(tmp_path) in message]) == 2
+    assert api._use_settings().endpoint != DEFAULT_ENDPOINT
+
+
+@pytest.mark.parametrize("date", ["yesterday", "2026-1-1", 2026, None])
+def test_a_date_that_is_none_is_the_callers_error(date: object) -> None:
+    """The message names the accepted forms."""
+    with pytest.raises(ValueError, match="YYYY-MM-DDTHH:MM:SSZ"):
+        migas.get_usage("owner/repo", date)  # type: ignore[arg-type]
+
+
+FAILURES = {
+    "a 500": http_answer("500 Internal Server Error", "Internal Server Error"),
+    "a login page": http_answer("200 OK", "<html>Log in</html>"),
+    "a hang-up": b"",
+    "nobody": None,
+}
+
+
+@pytest.mark.parametrize("answer", FAILURES.values(), ids=FAILURES)
+@pytest.mark.parametrize("unique", [True, False])
+def test_without_an_answer_a_question_says_why(
+    weather: Callable[..., Weather], answer: bytes | None, unique: bool
+) -> None:
+    """A dict of the usual form, never an exception."""
+    server = weather(answer or b"")
+    if answer is None:
+        server.close()
+    usage = migas.get_usage("owner/repo", "2026-01-01", unique=unique)
+    assert list(usage) == ["success", "hits", "unique", "message"]
+    assert (usage["success"], usage["hits"], usage["unique"]) == (False, 0, unique)
+    assert usage["message"]
+    check = migas.check_project("owner/repo", "1")
+    assert (check["success"], check["flagged"], check["latest"]) == (False, False, "")
+
+
+def test_a_silent_server_is_waited_for_no_longer_than_the_timeout(
+    weather: Callable[..., Weather], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server is still silent when the caller has its answer."""
+    server = weather()
+    monkeypatch.setenv("MIGAS_TIMEOUT", "0.2")
+    message = migas.get_usage("owner/repo", "2026-01-01")["message"]
+    assert message == "no answer within 0.2 seconds" or "Timeout" in str(message)
+    assert not server.released.is_set()
+
+
+def test_the_name_look_up_is_within_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No socket timeout bounds it, and a resolver may be silent for half a minute."""
+    asked, answer = threading.Event(), threading.Event()
+
+    def look_up(*_args: object, **_kwargs: object) -> None:
+        asked.set()
+        answer.wait(PATIENCE)
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setenv("MIGAS_TIMEOUT", "0.3")
+    monkeypatch.setenv("MIGAS_ENDPOINT", "http://migas.invalid")
+    message = migas.get_usage("owner/repo", "2026-01-01")["message"]
+    assert message == "no answer within 0.3 seconds"
+    assert asked.is_set()
+    answer.set()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("MIGAS_TIMEOUT", "0"), ("MIGAS_DRY_RUN", "1"), ("NO_ET", "1")]
+)
+def test_a_question_is_not_sent_where_nothing_is(
+    server: Server, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    """Whoever switched it off gets the reason."""
+    monkeypatch.setenv(variable, value)
+    assert variable in str(migas.get_usage("owner/repo", "2026-01-01")["message"])
+    assert variable in str(migas.check_project("owner/repo", "1")["message"])
+    assert server.requests == 0
+
+
+def test_flush_sends_what_earlier_processes_left(
+    server: Server, spool: Callable[..., Spool]
+) -> None:
+    """In a process that notes nothing itself, as a cron job does."""
+    from migas import breadcrumb
+
+    for number in range(20):
+        crumb = breadcrumb.make("owner/repo", number, {}, {}).breadcrumb
+        spool().put(breadcrumb.encode(crumb))
+    assert migas.flush(PATIENCE)
+    assert len(server.crumbs) == 20
+
+
+def test_the_configuration_is_printed_and_nothing_is_made(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person may look before deciding."""
+    migas.setup(session_id=UUID)
+    migas.print_config()
+    out = capsys.readouterr().out
+    assert f"endpoint: {NOWHERE}\n" in out
+    assert "switched off by: nothing\n" in out
+    assert f"session_id: {UUID}\n" in out
+    assert "user_id: None\n" in out
+    assert list(home.iterdir()) == []
+    monkeypatch.setenv("MIGAS_OPTOUT", "1")
+    migas.print_config()
+    assert "switched off by: MIGAS_OPTOUT\n" in capsys.readouterr().out
+
+
+def test_a_missing_argument_is_a_programming_error() -> None:
+    """The one thing that raises."""
+    with pytest.raises(TypeError):
+        migas.add_project("owner/repo")  # type: ignore[call-arg]
+
+
+def test_a_process_whose_fork_hooks_did_not_run_begins_anew(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As under uWSGI: the pid tells (pain 13)."""
+    migas.add_project("owner/repo", "1").result(PATIENCE)
+    agent = api._agent
+    assert agent is not None
+    monkeypatch.setattr(agent, "pid", -1)
+    migas.add_project("owner/repo", "2").result(PATIENCE)
+    assert api._agent is not agent
+    assert len(server.crumbs) == 2
+    agent.close(PATIENCE)
