@@ -7,7 +7,6 @@ disk at once. Everything heavier than `threading` is imported on these threads, 
 
 from __future__ import annotations
 
-import collections
 import os
 import time
 
@@ -19,7 +18,7 @@ from .worker import NEVER, Worker
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import NamedTuple
+    from typing import TypeAlias
 
     from .outcome import Reply, Verdict
     from .parcel import Parcel
@@ -28,18 +27,8 @@ if TYPE_CHECKING:
     from .uploader import Uploader
     from .writer import Writer
 
-    class Use(NamedTuple):
-        """What a caller passed, and what the caller got."""
-
-        project: object
-        version: object
-        fields: Mapping[str, object]
-        receipt: Receipt
-
-else:  # typing.NamedTuple would cost 16 ms
-    Use = collections.namedtuple(  # noqa: PYI024
-        "Use", "project version fields receipt"
-    )
+    #: Project, version and fields as the caller passed them, and what the caller got.
+    Use: TypeAlias = tuple[object, object, Mapping[str, object], Receipt]
 
 #: What each thread needs, in pieces: the host's imports and forks wait for one piece at most.
 WRITER_MODULES = ("json", "uuid", "platformdirs", "migas.writer")
@@ -69,7 +58,7 @@ class Agent:
         self._writer = Worker(self._write, "migas-writer")
         self._sender = Worker(self._send, "migas-sender")
         # Taken from the left by whoever writes: the writer's thread, or at exit the caller's.
-        self._inbox: collections.deque[Use | Receipt] = collections.deque()
+        self._inbox: list[Use | Receipt] = []
         self._made_scribe: Writer | None = None
         self._at_disk = False
         self._write_poll = FIRST_POLL
@@ -86,7 +75,7 @@ class Agent:
     def add(self, project: object, version: object, fields: Mapping[str, object]) -> Receipt:
         """Queue a breadcrumb and return at once."""
         receipt = Receipt(self.settings.timeout, self._hurry)
-        use = Use(project, version, fields, receipt)
+        use = (project, version, fields, receipt)
         # By the caller, and now: from Python 3.12 on no thread starts during the exit. And before
         # the writer has anything to do, which would keep the interpreter busy while this waits.
         self._sender.start()
@@ -146,7 +135,7 @@ class Agent:
         self._at_disk = True
         try:
             while True:
-                self._pass_on(self._inbox.popleft())
+                self._pass_on(self._inbox.pop(0))
         except IndexError:
             self._at_disk = False
 
@@ -156,10 +145,10 @@ class Agent:
             if not self._sender.submit(item):
                 item.settle({"success": False, "message": "the process ends"})
             return
-        receipt = item.receipt
+        project, version, fields, receipt = item
         try:
             parcel = self._scribe().write(
-                item.project, item.version, item.fields, lambda v: receipt.settle(_answer(v))
+                project, version, fields, lambda verdict: receipt.settle(_answer(verdict))
             )
         except Exception as error:
             log.say(log.DEBUG, "a breadcrumb is lost: %r", error)

@@ -234,7 +234,8 @@ def _receive(connection: socket.socket) -> bytes:
 def http_answer(status: str, body: str | bytes, *headers: str) -> bytes:
     """Write an HTTP answer byte by byte, right or wrong."""
     content = body if isinstance(body, bytes) else body.encode()
-    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(content)}", *headers, "", ""]
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(content)}"]
+    lines += ["Connection: close", *headers, "", ""]
     return "\r\n".join(lines).encode() + content
 
 

@@ -132,6 +132,7 @@ if not child:
     import requests, json, platformdirs
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
+loading.join()
 """
 
 

@@ -53,6 +53,17 @@ def test_a_breadcrumb_arrives_from_a_host_that_ends_at_once(host: Host, server: 
     assert crumb["user_id"] is not None
 
 
+@pytest.mark.parametrize("delay", [0.0, 0.02, 0.52, 0.56, 0.6, 0.65])
+def test_an_exit_in_the_middle_of_a_background_import_does_not_hang(
+    host: Host, delay: float
+) -> None:
+    """No lock of the interpreter's is left to a thread that is no more."""
+    # logging's own end, for one, takes its lock once more.
+    code = f"import logging, time; logging.basicConfig()\n{LINE}time.sleep({delay})"
+    ended = host.run(code, {"MIGAS_EXIT_TIMEOUT": "0"}, measured=False)
+    assert ended.calmly, ended
+
+
 def test_a_breadcrumb_arrives_from_a_host_that_lives(host: Host, server: Server) -> None:
     """Delivery does not wait for the exit where the host has loaded what it takes."""
     process = host.start(
