@@ -32,7 +32,14 @@ if TYPE_CHECKING:
 
 #: What each thread needs, in pieces: the host's imports and forks wait for one piece at most.
 WRITER_MODULES = ("json", "uuid", "platformdirs", "migas.writer")
-SENDER_MODULES = ("ssl", "http.client", "urllib3", "requests", "migas.transport")
+SENDER_MODULES = (
+    "migas.uploader",
+    "ssl",
+    "http.client",
+    "urllib3",
+    "requests",
+    "migas.transport",
+)
 
 #: Seconds after the first breadcrumb before `requests` is imported for its sake.
 MOMENT = 0.5
@@ -105,6 +112,11 @@ class Agent:
             # a dead disk would have this thread hang, too.
             self._write_inbox()
         self._sender.close(max(0.0, self._exit_deadline - self._clock()))
+        self._loader.close()
+
+    def stop(self) -> None:
+        """End without another word: only an import that is under way comes to its end."""
+        self._exit_deadline = 0.0
         self._loader.close()
 
     def _hurry(self) -> None:
@@ -226,7 +238,7 @@ class Agent:
 
     def _give_up(self, reason: str, pause: float) -> float:
         """Leave everything where it is for now, and tell who waits."""
-        from .uploader import postpone
+        from .parcel import postpone
 
         self._parcels = postpone(self._parcels, reason)
         flushes, self._flushes = self._flushes, []

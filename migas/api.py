@@ -262,24 +262,26 @@ def _close() -> None:
     """Finish what is in flight, within the budget that all agents share."""
     global _exiting
     _exiting = True
+    agents = [agent for agent in (*_former, _agent) if agent and agent.pid == os.getpid()]
     if find_optout(os.environ):
+        for agent in agents:
+            agent.stop()
         return
     # Whoever pressed Ctrl-C wants out. Besides, CPython forgets that a Ctrl-C was to end it, and
     # returns the status 1, when anything calls eval() from here on, as many imports do.
     interrupted = getattr(sys, "last_type", None) is KeyboardInterrupt
     start = time.monotonic()
-    for agent in (*_former, _agent):
-        if agent is not None and agent.pid == os.getpid():
-            spent = time.monotonic() - start
-            budget = 0.0 if interrupted else agent.settings.exit_timeout
-            agent.close(max(0.0, budget - spent))
+    for agent in agents:
+        budget = 0.0 if interrupted else agent.settings.exit_timeout
+        agent.close(max(0.0, budget - (time.monotonic() - start)))
 
 
 def _forget() -> None:
     """Begin anew in a forked child: what the parent queued stays the parent's."""
-    global _lock, _agent
+    global _lock, _agent, _exiting
     _lock = threading.RLock()
     _agent = None
+    _exiting = False
     _former.clear()
 
 

@@ -19,7 +19,7 @@ _FILE = "user_id"
 def read(directory: str) -> str | None:
     """Return the id that ``directory`` keeps, or None; nothing is created."""
     try:
-        with open(os.path.join(directory, _FILE), encoding="ascii") as file:
+        with open(os.path.join(directory, _FILE), encoding="utf-8") as file:
             return parse_uuid(file.read(64))
     except (OSError, ValueError):
         return None
@@ -45,7 +45,7 @@ def _keep(directory: str, user_id: str) -> None:
     draft = f"{path}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with open(descriptor, "w", encoding="ascii") as file:
+        with open(descriptor, "w", encoding="utf-8") as file:
             file.write(user_id + "\n")
         _publish(draft, path)
     finally:
@@ -77,7 +77,7 @@ def _machine() -> str:
     import platform
 
     for path in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
-        with contextlib.suppress(OSError, ValueError), open(path, encoding="ascii") as file:
+        with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as file:
             return file.read().strip()
     # Not uuid.getnode(), which may start other programs to learn the network card's address.
     return platform.node()

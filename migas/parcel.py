@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .outcome import Outcome, Verdict
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from .breadcrumb import Breadcrumb
-    from .outcome import Verdict
     from .spool import Entry
+
+#: Breadcrumbs that are held in memory where no disk can be written.
+MAX_IN_MEMORY = 1000
 
 
 class Parcel:
@@ -31,3 +35,11 @@ class Parcel:
         self.asks = asks
         self.settle = settle
         self.attempts = entry.attempts if entry else 0
+
+
+def postpone(parcels: Sequence[Parcel], reason: str) -> list[Parcel]:
+    """Settle ``parcels`` as waiting, and return those that nothing but memory holds."""
+    for parcel in parcels:
+        parcel.asks = False
+        parcel.settle(Verdict(Outcome.UNSENT, reason))
+    return [parcel for parcel in parcels if parcel.entry is None][-MAX_IN_MEMORY:]

@@ -127,6 +127,10 @@ class Spool:
         claims = [entry.claim(now) for entry in self._look(_NEW, limit)]
         return [entry for entry in claims if entry is not None]
 
+    def take(self, entry: Entry) -> Entry | None:
+        """Claim one entry, or return None: another process has it."""
+        return entry.claim(self._clock())
+
     def recover(self, limit: int) -> None:
         """Let entries wait again whose claimer died, looking at no more than ``limit``.
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from . import breadcrumb, graphql, log
 from .outcome import Outcome, Verdict
-from .parcel import Parcel
+from .parcel import Parcel, postpone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,9 +28,6 @@ MAX_ATTEMPTS = 3
 
 #: Seconds to wait after the first failure, and at most.
 FIRST_BACKOFF, MAX_BACKOFF = 1.0, 3600.0
-
-#: Breadcrumbs that are held in memory where no disk can be written.
-MAX_IN_MEMORY = 1000
 
 
 class Uploader:
@@ -116,7 +113,7 @@ class Uploader:
     def _claim(self, parcel: Parcel) -> bool:
         if parcel.entry is None:
             return True
-        parcel.entry = parcel.entry.claim(time.time())
+        parcel.entry = self._spool.take(parcel.entry)
         if parcel.entry is None:
             parcel.settle(Verdict(Outcome.UNSENT, "another process is sending it"))
         return parcel.entry is not None
@@ -169,14 +166,6 @@ class Uploader:
         self._failures += 1
         # Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
         self._next_try = self._clock() + self._jitter(0, longest)
-
-
-def postpone(parcels: Sequence[Parcel], reason: str) -> list[Parcel]:
-    """Settle ``parcels`` as waiting, and return those that nothing but memory holds."""
-    for parcel in parcels:
-        parcel.asks = False
-        parcel.settle(Verdict(Outcome.UNSENT, reason))
-    return [parcel for parcel in parcels if parcel.entry is None][-MAX_IN_MEMORY:]
 
 
 _FAILURES = (Outcome.UNSENT, Outcome.UNKNOWN)

@@ -53,6 +53,36 @@ def test_a_breadcrumb_arrives_from_a_host_that_ends_at_once(host: Host, server: 
     assert crumb["user_id"] is not None
 
 
+#: Reports what the agent's threads import while the import lock is free, or not theirs.
+IMPORT_GUARD = """
+import _imp, logging, sys, threading
+def watch(event, args):
+    if event == 'import' and threading.current_thread().name.startswith('migas-'):
+        if not _imp.lock_held():
+            print(args[0], file=sys.stderr)
+sys.addaudithook(watch)
+"""
+
+
+@pytest.mark.parametrize("online", [True, False], ids=["online", "offline"])
+def test_nothing_is_imported_in_the_background_but_exclusively(
+    host: Host, server: Server, online: bool
+) -> None:
+    """Neither by us nor by what we call: each import waits for its turn (pains 28, 29)."""
+    if not online:
+        server.stop()
+    # "localhost" has to be looked up, which a bare address has not.
+    environ = {"MIGAS_ENDPOINT": server.endpoint.replace("127.0.0.1", "localhost")}
+    code = IMPORT_GUARD + (
+        "import time, migas; receipt = migas.add_project('owner/repo', '1')\n"
+        "while not receipt.done(): time.sleep(0.01)\n"
+        "print(receipt['success'])\n"
+    )
+    ended = host.run(code, environ, measured=False)
+    assert ended.calmly, ended
+    assert ended.out == f"{online}\n"
+
+
 @pytest.mark.parametrize("delay", [0.0, 0.02, 0.52, 0.56, 0.6, 0.65])
 def test_an_exit_in_the_middle_of_a_background_import_does_not_hang(
     host: Host, delay: float

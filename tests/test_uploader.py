@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from migas import breadcrumb, graphql
 from migas.outcome import Outcome, Reply, Verdict
-from migas.parcel import Parcel
+from migas.parcel import MAX_IN_MEMORY, Parcel
 from migas.spool import Spool
 from migas.testing import Server
-from migas.uploader import FIRST_BACKOFF, MAX_ATTEMPTS, MAX_BACKOFF, MAX_IN_MEMORY, Uploader
+from migas.uploader import FIRST_BACKOFF, MAX_ATTEMPTS, MAX_BACKOFF, Uploader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
