@@ -128,8 +128,8 @@ class Agent:
         try:
             for name in (*WRITER_MODULES, *SENDER_MODULES):
                 __import__(name)
-        except ImportError as error:
-            log.say(log.DEBUG, "cannot send: %s", error)
+        except Exception as error:  # whatever a broken installation raises; the receipt tells
+            log.say(log.DEBUG, "cannot send: %r", error)
         self._hurried = True
         self._writer.wake()
         self._sender.wake()
@@ -137,7 +137,12 @@ class Agent:
     def _write(self, items: list[Use | Receipt], _closing: bool) -> float:
         """Handle the writer's items: on its thread."""
         self._inbox.extend(items)
-        if not self._loader.attempt(WRITER_MODULES):
+        try:
+            loaded = self._loader.attempt(WRITER_MODULES)
+        except Exception as error:  # an installation is broken: each receipt will say so
+            log.say(log.DEBUG, "cannot write: %r", error)
+            loaded = True
+        if not loaded:
             self._write_poll = min(self._write_poll * 2, WRITER_POLL)
             return self._write_poll
         self._write_inbox()
@@ -213,7 +218,7 @@ class Agent:
         try:
             # Nobody forks any more once the exit has begun, so `logging` may then be loaded, too.
             loaded = self._loader.attempt(SENDER_MODULES, loads_logging=not closing)
-        except ImportError as error:
+        except Exception as error:  # whatever a broken installation raises
             return self._give_up(f"cannot send: {error}", NEVER)
         if loaded:
             return None
@@ -221,6 +226,7 @@ class Agent:
         return self._send_poll
 
     def _upload(self, closing: bool) -> float:
+        from .parcel import postpone
         from .uploader import Uploader
 
         if self._uploader is None:
@@ -228,10 +234,15 @@ class Agent:
         self._due, self._hurried, self._send_poll = None, False, FIRST_POLL
         flushes, self._flushes = self._flushes, []
         parcels, self._parcels = self._parcels, []
-        self._parcels = self._uploader.upload(
-            parcels, drain=bool(flushes), may_start=self._may_start
-        )
-        sent = not self._uploader.failed
+        sent = False
+        try:
+            self._parcels = self._uploader.upload(
+                parcels, drain=bool(flushes), may_start=self._may_start
+            )
+            sent = not self._uploader.failed
+        except Exception as error:  # whoever waits is told in any case
+            log.say(log.DEBUG, "cannot send: %r", error)
+            self._parcels = postpone(parcels, f"cannot send: {error}")
         for flush in flushes:
             flush.settle({"success": sent, "message": "" if sent else "the server is not reached"})
         return NEVER if closing or sent else self._uploader.backoff

@@ -44,6 +44,7 @@ class Uploader:
         self._send = send
         self._clock = clock
         self._jitter = jitter
+        self._may_start: Callable[[], bool] = lambda: True
         self._failures = 0
         self._next_try = clock()
 
@@ -69,6 +70,7 @@ class Uploader:
         ``drain`` goes on until nothing waits. The first failure ends it, and so does ``may_start``,
         asked before each request. Returns the parcels that nothing but memory holds.
         """
+        self._may_start = may_start
         self._spool.recover(graphql.MAX_BATCH)
         own, failure = list(parcels), Verdict(Outcome.UNSENT, "the process ends")
         while may_start():
@@ -139,7 +141,9 @@ class Uploader:
             return self._deliver(batch[:middle]) + self._deliver(batch[middle:])
         verdicts = graphql.read_breadcrumbs(reply, operations)
         for index, verdict in enumerate(verdicts):
-            if verdict.outcome is Outcome.RESEND:
+            if verdict.outcome is Outcome.RESEND and not self._may_start():
+                verdicts[index] = Verdict(Outcome.UNSENT, verdict.reason)
+            elif verdict.outcome is Outcome.RESEND:
                 batch[index].asks = False
                 # A single plain breadcrumb is never to be resent, so this goes one level deep.
                 verdicts[index] = self._deliver([batch[index]])[0]

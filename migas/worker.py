@@ -78,12 +78,12 @@ class Worker:
             return left
 
     def _start(self) -> None:
-        thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-        # Before the start, since the thread itself forgets it when it ends.
-        self._thread = thread
         try:
+            thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            # Before the start, since the thread itself forgets it when it ends.
+            self._thread = thread
             _start(thread)
-        except RuntimeError:  # "can't start new thread": a limit, or the interpreter's shutdown
+        except RuntimeError:  # a limit, the interpreter's shutdown, a subinterpreter
             self._thread = None
 
     def _run(self) -> None:

@@ -333,6 +333,20 @@ assert os.waitpid(child, 0)[1] == 0
     ]
 
 
+@pytest.mark.parametrize(("module", "kept"), [("platformdirs", 0), ("requests", 1)])
+def test_a_broken_installation_is_told_to_whoever_asks_and_to_nobody_else(
+    host: Host, tmp_path: Path, spool: Callable[..., Spool], module: str, kept: int
+) -> None:
+    """What can be kept is kept, and what cannot be sent costs nothing."""
+    (tmp_path / f"{module}.py").write_text("raise ImportError('a broken installation')")
+    for ask in ("", "; print(r.result(30)['message'], migas.flush(30))"):
+        code = f"import logging, migas; r = migas.add_project('owner/repo', '1'){ask}"
+        ended = host.run(code)
+        assert ended.calmly, ended
+        assert bool(ask) == ("a broken installation False" in ended.out), ended
+    assert len(list(spool().waiting())) == 2 * kept
+
+
 def test_a_host_that_lives_inside_an_import_loses_nothing(
     host: Host, tmp_path: Path, server: Server
 ) -> None:

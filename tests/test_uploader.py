@@ -172,6 +172,15 @@ def test_a_failed_look_up_goes_once_more_at_once_and_plain(bench: Bench) -> None
     assert (bench.outcome("1"), bench.stored) == (Outcome.DELIVERED, ["1"])
 
 
+def test_a_second_form_is_not_tried_when_nothing_may_start(bench: Bench) -> None:
+    """The exit's budget covers every attempt (pain 7)."""
+    bench.weather = [Reply(Outcome.DELIVERED, answer=LOOK_UP_FAILED)]
+    answers = iter([True, False])
+    bench.uploader.upload([bench.parcel("1")], may_start=lambda: next(answers))
+    assert len(bench.requests) == 1
+    assert (bench.outcome("1"), bench.waiting) == (Outcome.UNSENT, [0])
+
+
 def test_what_the_schema_refuses_goes_once_more_alone(bench: Bench) -> None:
     """One breadcrumb's fault is not its neighbours' (trap 5)."""
     refusal = Reply(Outcome.DELIVERED, answer={"data": None, "errors": [{"message": "bad"}]})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphql import (
@@ -279,8 +278,3 @@ def _parse_moment(value: Any) -> datetime.datetime:
 
 
 SCHEMA = _build()
-
-
-def dump(body: object) -> bytes:
-    """Write an answer as the hosted server does."""
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()

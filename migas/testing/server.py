@@ -9,7 +9,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .schema import Engine, Projects, dump
+from .schema import Engine, Projects
 from .store import Store
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ class Server:
         self.port = port
         #: How many requests were answered so far.
         self.requests = 0
+        # Guards that number, which the server's threads share.
+        self._counting = threading.Lock()
         self._store = Store(database)
         self._engine = Engine(self._store, Projects(projects, latest_version, tuple(bad_versions)))
         self._http: _HTTPServer | None = None
@@ -116,7 +118,8 @@ class Server:
         refusal: str | None = None,
     ) -> Answer:
         """Answer a request as its HTTP side does; ``refusal``: valid or not, it is refused."""
-        self.requests += 1
+        with self._counting:
+            self.requests += 1
         body, rows = self._engine.answer(query, variables, operation, refusal)
         # Stored before the answer leaves, so that whoever has it finds the breadcrumb; the hosted
         # server stores a moment later.
@@ -209,7 +212,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _send(self, status: int, body: object, **headers: str) -> None:
         text = isinstance(body, str)
-        content = str(body).encode() if text else dump(body)
+        compact = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+        content = (str(body) if text else compact).encode()
         self.send_response(status)
         kind = "text/plain; charset=utf-8" if text else "application/json"
         headers = {"Content-Type": kind, "X-Backend-Server": "migas@0.9", **headers}
