@@ -90,7 +90,7 @@ class Transport:
                 return _FOREIGN
             if self._clock() > deadline:
                 return Reply(Outcome.UNKNOWN, "the server's answer took too long")
-        if not content:
+        if not content or _is_cut_off(response):
             return Reply(Outcome.UNKNOWN, "the server's answer was cut off")
         try:
             answer = json.loads(content)
@@ -102,6 +102,12 @@ class Transport:
 
 
 _FOREIGN = Reply(Outcome.UNSENT, "the answer was no migas server's")
+
+
+def _is_cut_off(response: requests.Response) -> bool:
+    # urllib3 says so itself from its release 2 on.
+    announced = response.headers.get("Content-Length", "")
+    return announced.isdecimal() and response.raw.tell() < int(announced)
 
 
 def _classify(response: requests.Response) -> Reply | None:
