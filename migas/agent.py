@@ -11,7 +11,7 @@ import os
 import time
 
 from . import log
-from .loading import Loader, is_loaded
+from .loading import Loader
 from .receipt import Receipt
 from .worker import NEVER, Worker
 
@@ -20,11 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import TypeAlias
 
-    from .outcome import Reply, Verdict
+    from .outcome import Verdict
     from .parcel import Parcel
+    from .sender import Sender
     from .settings import Settings
-    from .spool import Spool
-    from .uploader import Uploader
     from .writer import Writer
 
     #: Project, version and fields as the caller passed them, and what the caller got.
@@ -32,20 +31,10 @@ if TYPE_CHECKING:
 
 #: What each thread needs, in pieces: the host's imports and forks wait for one piece at most.
 WRITER_MODULES = ("json", "uuid", "platformdirs", "migas.writer")
-SENDER_MODULES = (
-    "migas.uploader",
-    "ssl",
-    "http.client",
-    "urllib3",
-    "requests",
-    "migas.transport",
-)
+SENDER_MODULES = ("migas.sender",)
 
-#: Seconds after the first breadcrumb before `requests` is imported for its sake.
-MOMENT = 0.5
-
-#: Seconds from one attempt to import to the next: at first, and at most by each thread.
-FIRST_POLL, WRITER_POLL, SENDER_POLL = 0.005, 0.05, 0.5
+#: Seconds from one attempt to import to the next, at first and at most.
+FIRST_POLL, LAST_POLL = 0.005, 0.05
 
 
 class Agent:
@@ -62,22 +51,18 @@ class Agent:
         self._user_agent = user_agent
         self._clock = clock
         self._loader = Loader()
-        self._writer = Worker(self._write, "migas-writer")
-        self._sender = Worker(self._send, "migas-sender")
+        self._write_worker = Worker(self._write, "migas-writer")
+        self._send_worker = Worker(self._send, "migas-sender")
         # Taken from the left by whoever writes: the writer's thread, or at exit the caller's.
         self._inbox: list[Use | Receipt] = []
-        self._made_scribe: Writer | None = None
+        self._outbox: list[Parcel | Receipt] = []
+        self._made_writer: Writer | None = None
+        self._made_sender: Sender | None = None
+        self._poll = FIRST_POLL
+        # Set by one thread and read by another: a moment late does no harm.
         self._at_disk = False
-        self._write_poll = FIRST_POLL
-        # Set by the sender's callers, read by its thread: a moment late does no harm.
         self._hurried = False
         self._exit_deadline = NEVER
-        # The sender's thread alone touches these.
-        self._parcels: list[Parcel] = []
-        self._flushes: list[Receipt] = []
-        self._due: float | None = None
-        self._send_poll = FIRST_POLL
-        self._uploader: Uploader | None = None
 
     def add(self, project: object, version: object, fields: Mapping[str, object]) -> Receipt:
         """Queue a breadcrumb and return at once."""
@@ -85,8 +70,8 @@ class Agent:
         use = (project, version, fields, receipt)
         # By the caller, and now: from Python 3.12 on no thread starts during the exit. And before
         # the writer has anything to do, which would keep the interpreter busy while this waits.
-        self._sender.start()
-        if not self._writer.submit(use):
+        self._send_worker.start()
+        if not self._write_worker.submit(use):
             self._inbox.append(use)
             self._write_inbox()
         return receipt
@@ -94,9 +79,9 @@ class Agent:
     def flush(self, timeout: float | None) -> bool:
         """Send everything that waits, and say whether nothing is left."""
         receipt = Receipt(self.settings.timeout, self._hurry)
-        if not self._writer.submit(receipt):
+        self._send_worker.start()
+        if not self._write_worker.submit(receipt):
             return False
-        self._sender.start()
         try:
             return receipt.result(timeout)["success"] is True
         except TimeoutError:
@@ -106,12 +91,12 @@ class Agent:
         """Finish within ``budget`` seconds; what is not sent by then stays on disk."""
         start = self._clock()
         self._exit_deadline = start + budget
-        self._inbox.extend(self._writer.close(budget / 2))
+        self._inbox.extend(self._write_worker.close(budget / 2))
         if not self._at_disk:
             # The thread never started, or other threads import for ever. A writer that hangs at
             # a dead disk would have this thread hang, too.
             self._write_inbox()
-        self._sender.close(max(0.0, self._exit_deadline - self._clock()))
+        self._send_worker.close(max(0.0, self._exit_deadline - self._clock()))
         self._loader.close()
 
     def stop(self) -> None:
@@ -126,25 +111,33 @@ class Agent:
         be inside an import for as long as it lives, and then no other thread may load them.
         """
         try:
-            for name in (*WRITER_MODULES, *SENDER_MODULES):
+            from . import sender, writer
+
+            for name in (writer.__name__, *sender.SENDER_MODULES):
                 __import__(name)
         except Exception as error:  # whatever a broken installation raises; the receipt tells
             log.say(log.DEBUG, "cannot send: %r", error)
         self._hurried = True
-        self._writer.wake()
-        self._sender.wake()
+        self._write_worker.wake()
+        self._send_worker.wake()
+
+    def _load(self, modules: tuple[str, ...]) -> float | None:
+        """Load what a thread needs, or say when to try again."""
+        try:
+            if self._loader.attempt(modules):
+                return None
+        except Exception as error:  # an installation is broken: each receipt will say so
+            log.say(log.DEBUG, "cannot load %s: %r", modules[-1], error)
+            return None
+        self._poll = min(self._poll * 2, LAST_POLL)
+        return self._poll
 
     def _write(self, items: list[Use | Receipt], _closing: bool) -> float:
         """Handle the writer's items: on its thread."""
         self._inbox.extend(items)
-        try:
-            loaded = self._loader.attempt(WRITER_MODULES)
-        except Exception as error:  # an installation is broken: each receipt will say so
-            log.say(log.DEBUG, "cannot write: %r", error)
-            loaded = True
-        if not loaded:
-            self._write_poll = min(self._write_poll * 2, WRITER_POLL)
-            return self._write_poll
+        pause = self._load(WRITER_MODULES) if self._inbox else None
+        if pause is not None:
+            return pause
         self._write_inbox()
         return NEVER
 
@@ -159,104 +152,54 @@ class Agent:
     def _pass_on(self, item: Use | Receipt) -> None:
         """Write a breadcrumb and hand it to the sender; a flush follows what it waits for."""
         if isinstance(item, Receipt):
-            if not self._sender.submit(item):
-                item.settle({"success": False, "message": "the process ends"})
+            if not self._send_worker.submit(item):
+                item.settle(_THE_END)
             return
         project, version, fields, receipt = item
         try:
-            parcel = self._scribe().write(
+            parcel = self._writer().write(
                 project, version, fields, lambda verdict: receipt.settle(_answer(verdict))
             )
         except Exception as error:
             log.say(log.DEBUG, "a breadcrumb is lost: %r", error)
             receipt.settle({"success": False, "message": str(error)})
             return
-        if parcel is not None and not self._sender.submit(parcel):
-            receipt.settle({"success": False, "message": "the process ends"})
-
-    def _scribe(self) -> Writer:
-        # At exit two threads may come here at a time: then two are made, which are alike.
-        if self._made_scribe is None:
-            from .writer import Writer
-
-            self._made_scribe = Writer(self.settings)
-        return self._made_scribe
+        if parcel is not None and not self._send_worker.submit(parcel):
+            receipt.settle(_THE_END)
 
     def _send(self, items: list[Parcel | Receipt], closing: bool) -> float:
         """Handle the sender's items: on its thread."""
-        for item in items:
-            if isinstance(item, Receipt):
-                self._flushes.append(item)
-            else:
-                self._parcels.append(item)
-        uploader = self._uploader
-        if not (self._parcels or self._flushes or (uploader and uploader.failed and not closing)):
+        self._outbox.extend(items)
+        if not self._outbox and self._made_sender is None:
             return NEVER
-        pause = self._pause(closing)
+        pause = self._load(SENDER_MODULES)
         if pause is not None:
             return pause
-        return self._upload(closing)
+        outbox, self._outbox = self._outbox, []
+        hurried, self._hurried = self._hurried, False
+        return self._sender().handle(outbox, hurried=hurried, closing=closing)
 
-    def _pause(self, closing: bool) -> float | None:
-        """Say how long to wait before sending; None: not at all."""
-        if self.settings.timeout == 0:
-            return self._give_up("MIGAS_TIMEOUT is 0", NEVER)
-        backoff = self._uploader.backoff if self._uploader else 0.0
-        if backoff and not self._flushes:
-            reason = f"the server could not be reached; next try in {backoff:.0f} s"
-            return self._give_up(reason, NEVER if closing else backoff)
-        if closing and not self._may_start():
-            return self._give_up("the process ends", NEVER)
-        if not (closing or self._hurried or self._flushes or is_loaded("requests")):
-            now = self._clock()
-            self._due = self._due or now + MOMENT
-            if now < self._due:
-                return self._due - now
-        return self._load(closing)
+    def _writer(self) -> Writer:
+        # At exit two threads may come here at a time: then two are made, which are alike.
+        if self._made_writer is None:
+            from .writer import Writer
 
-    def _load(self, closing: bool) -> float | None:
-        try:
-            # Nobody forks any more once the exit has begun, so `logging` may then be loaded, too.
-            loaded = self._loader.attempt(SENDER_MODULES, loads_logging=not closing)
-        except Exception as error:  # whatever a broken installation raises
-            return self._give_up(f"cannot send: {error}", NEVER)
-        if loaded:
-            return None
-        self._send_poll = min(self._send_poll * 2, SENDER_POLL)
-        return self._send_poll
+            self._made_writer = Writer(self.settings)
+        return self._made_writer
 
-    def _upload(self, closing: bool) -> float:
-        from .parcel import postpone
-        from .uploader import Uploader
+    def _sender(self) -> Sender:
+        if self._made_sender is None:
+            from .sender import Sender
 
-        if self._uploader is None:
-            self._uploader = Uploader(self._open_spool(), self._connect())
-        self._due, self._hurried, self._send_poll = None, False, FIRST_POLL
-        flushes, self._flushes = self._flushes, []
-        parcels, self._parcels = self._parcels, []
-        sent = False
-        try:
-            self._parcels = self._uploader.upload(
-                parcels, drain=bool(flushes), may_start=self._may_start
+            self._made_sender = Sender(
+                self.settings,
+                self._user_agent,
+                load=self._loader.attempt,
+                keeps_for_good=lambda: self._writer().keeps_for_good(),
+                may_start=self._may_start,
+                clock=self._clock,
             )
-            sent = not self._uploader.failed
-        except Exception as error:  # whoever waits is told in any case
-            log.say(log.DEBUG, "cannot send: %r", error)
-            self._parcels = postpone(parcels, f"cannot send: {error}")
-        for flush in flushes:
-            flush.settle({"success": sent, "message": "" if sent else "the server is not reached"})
-        return NEVER if closing or sent else self._uploader.backoff
-
-    def _give_up(self, reason: str, pause: float) -> float:
-        """Leave everything where it is for now, and tell who waits."""
-        from .parcel import postpone
-
-        self._parcels = postpone(self._parcels, reason)
-        flushes, self._flushes = self._flushes, []
-        for flush in flushes:
-            flush.settle({"success": False, "message": reason})
-        self._hurried = False
-        return pause
+        return self._made_sender
 
     def _may_start(self) -> bool:
         """Say whether a request may begin: not in the second half of the exit's budget.
@@ -265,16 +208,8 @@ class Agent:
         """
         return self._clock() < self._exit_deadline - self.settings.exit_timeout / 2
 
-    def _open_spool(self) -> Spool:
-        from .spool import Spool, directory_for
 
-        return Spool(directory_for(self.settings.endpoint, self.settings.cache_dir))
-
-    def _connect(self) -> Callable[[bytes], Reply]:
-        from .transport import Transport
-
-        transport = Transport(self.settings.endpoint, self._user_agent)
-        return lambda body: transport.send(body, self.settings.timeout)
+_THE_END = {"success": False, "message": "the process ends"}
 
 
 def _answer(verdict: Verdict) -> dict[str, object]:

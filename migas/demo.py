@@ -8,8 +8,10 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import time
 from typing import TYPE_CHECKING
 
+from .backoff import Backoff
 from .breadcrumb import decode
 from .settings import OPTOUT_VARIABLES
 from .spool import Spool, directory_for
@@ -72,6 +74,8 @@ def _play(server: Server, directory: str) -> None:
     name = os.path.relpath(waiting[0].path, directory)
     _show(f"What waits on disk, in {name}", decode(waiting[0].read())._asdict())
 
+    # All processes of this user leave a server alone for a moment that was not there.
+    time.sleep(Backoff(spool.directory).remaining())
     print("3. The server is back, and a third process imports the package.")
     server.start()
     _python("import hostpackage", environ)

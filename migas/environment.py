@@ -67,6 +67,19 @@ class Environment(NamedTuple):
             ),
         )
 
+    def outlives(self, path: str, root: str = "/") -> bool:
+        """Say whether what is written to ``path`` is still there after this machine's end.
+
+        Not in CI, nor on the root file system of a Docker container: both are thrown away.
+        """
+        if self.is_ci:
+            return False
+        try:
+            same = os.stat(path).st_dev == os.stat(root).st_dev
+        except OSError:
+            return False
+        return self.container != "docker" or not same
+
 
 def python_version() -> str:
     """Write the interpreter's version by PEP 440, without the `+` of a build in between.

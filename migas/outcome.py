@@ -42,3 +42,5 @@ class Reply(NamedTuple):
     answer: Mapping[str, object] = {}
     #: The request was over the server's size limit.
     too_large: bool = False
+    #: Seconds for which the server wants to hear nothing more.
+    demand: float | None = None

@@ -6,6 +6,7 @@ before there is something to send.
 
 from __future__ import annotations
 
+import email.utils
 import io
 import json
 import time
@@ -24,6 +25,10 @@ _IDLE = 3.0
 
 #: Bytes of an answer that are read; the server's are below 3 kB, a captive portal's are not.
 _MAX_ANSWER = 64 * 1024
+
+#: Seconds after which a server opens a door that it has shut with a 429; it says so in words only,
+#: and whoever knocks meanwhile keeps it shut.
+_SILENCE = 60.0
 
 #: Answered by a server that may take the same request later (429 without `Retry-After`).
 _BUSY = (408, 425, 429)
@@ -104,6 +109,17 @@ class Transport:
 _FOREIGN = Reply(Outcome.UNSENT, "the answer was no migas server's")
 
 
+def _read_retry_after(value: str) -> float | None:
+    """Read the header's two forms, seconds and a date (RFC 9110, 10.2.3); None: neither."""
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        moment = email.utils.parsedate_to_datetime(value)
+    except (ValueError, OverflowError):
+        return None
+    return max(0.0, moment.timestamp() - time.time())
+
+
 def _is_cut_off(response: requests.Response) -> bool:
     # urllib3 says so itself from its release 2 on.
     announced = response.headers.get("Content-Length", "")
@@ -117,7 +133,10 @@ def _classify(response: requests.Response) -> Reply | None:
     if status == 413:
         return Reply(Outcome.REFUSED, "the request is too large", too_large=True)
     if status in _BUSY or status >= 500:
-        return Reply(Outcome.UNSENT, f"the server answered {status}")
+        demand = _read_retry_after(response.headers.get("Retry-After", ""))
+        if status == 429 and demand is None:
+            demand = _SILENCE
+        return Reply(Outcome.UNSENT, f"the server answered {status}", demand=demand)
     if status in _REFUSING and _SIGNATURE in response.headers:
         return Reply(Outcome.REFUSED, f"the server answered {status}")
     return Reply(Outcome.UNSENT, f"the answer was no migas server's ({status})")

@@ -2,15 +2,13 @@
 
 the server has the breadcrumb             DELIVERED   discard
 it never will: unregistered, too large    REFUSED     discard, one log line
-not sent, or the server is busy           UNSENT      release, wait longer and longer
+not sent, or the server is busy           UNSENT      release, back off
 sent whole, and no answer                 UNKNOWN     release; the third time it counts as sent
 would be taken in another form            RESEND      once more at once, alone and plain
 """
 
 from __future__ import annotations
 
-import random
-import time
 from typing import TYPE_CHECKING
 
 from . import breadcrumb, graphql, log
@@ -20,14 +18,12 @@ from .parcel import Parcel, postpone
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from .backoff import Backoff
     from .outcome import Reply
     from .spool import Spool
 
 #: Requests that may have arrived, each unanswered, before a breadcrumb counts as delivered.
 MAX_ATTEMPTS = 3
-
-#: Seconds to wait after the first failure, and at most.
-FIRST_BACKOFF, MAX_BACKOFF = 1.0, 3600.0
 
 
 class Uploader:
@@ -37,26 +33,15 @@ class Uploader:
         self,
         spool: Spool,
         send: Callable[[bytes], Reply],
-        clock: Callable[[], float] = time.monotonic,
-        jitter: Callable[[float, float], float] = random.uniform,
+        backoff: Backoff,
     ) -> None:
         self._spool = spool
         self._send = send
-        self._clock = clock
-        self._jitter = jitter
+        self._backoff = backoff
         self._may_start: Callable[[], bool] = lambda: True
-        self._failures = 0
-        self._next_try = clock()
-
-    @property
-    def backoff(self) -> float:
-        """Seconds until the server should be tried again."""
-        return max(0.0, self._next_try - self._clock()) if self._failures else 0.0
-
-    @property
-    def failed(self) -> bool:
-        """Whether the last request failed."""
-        return self._failures > 0
+        self._demand: float | None = None
+        #: Whether the last upload failed.
+        self.failed = False
 
     def upload(
         self,
@@ -136,6 +121,7 @@ class Uploader:
     def _deliver(self, batch: Sequence[Parcel]) -> list[Verdict]:
         operations = _operations(batch)
         reply = self._send(graphql.encode_breadcrumbs(operations))
+        self._demand = reply.demand
         if reply.too_large and len(batch) > 1:
             middle = len(batch) // 2
             return self._deliver(batch[:middle]) + self._deliver(batch[middle:])
@@ -163,13 +149,11 @@ class Uploader:
         parcel.settle(verdict)
 
     def _note(self, *, failed: bool) -> None:
-        if not failed:
-            self._failures = 0
-            return
-        longest = min(FIRST_BACKOFF * 2**self._failures, MAX_BACKOFF)
-        self._failures += 1
-        # Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
-        self._next_try = self._clock() + self._jitter(0, longest)
+        self.failed = failed
+        if failed:
+            self._backoff.fail(self._demand)
+        else:
+            self._backoff.succeed()
 
 
 _FAILURES = (Outcome.UNSENT, Outcome.UNKNOWN)

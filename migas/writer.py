@@ -36,8 +36,9 @@ class Writer:
     ) -> None:
         self._spool = Spool(directory_for(settings.endpoint, settings.cache_dir))
         self._dry_run = settings.dry_run
+        self._environment = Environment.detect(environ)
         self._defaults = {
-            **Environment.detect(environ)._asdict(),
+            **self._environment._asdict(),
             "user_id": _read_id(settings.user_id, "user_id")
             or _find_user(keeps and not settings.dry_run),
             "session_id": _read_id(settings.session_id, "session_id"),
@@ -46,6 +47,10 @@ class Writer:
     def describe(self, fields: Mapping[str, object] = {}) -> dict[str, object]:
         """Return what every breadcrumb of this process says."""
         return breadcrumb.make("", "", fields, self._defaults).breadcrumb._asdict()
+
+    def keeps_for_good(self) -> bool:
+        """Say whether what waits on disk is there for a later process."""
+        return self._environment.outlives(self._spool.directory)
 
     def write(
         self,

@@ -105,7 +105,8 @@ def test_the_host_forks_while_something_is_being_loaded(host: Host) -> None:
 
 REAL = """
 import sys, threading, time, os, signal, logging
-from migas.agent import SENDER_MODULES, WRITER_MODULES
+from migas.agent import WRITER_MODULES
+from migas.sender import SENDER_MODULES
 from migas.loading import Loader
 
 def load():

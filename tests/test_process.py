@@ -7,11 +7,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 from conftest import NOWHERE, PATIENCE, http_answer
 
+from migas.backoff import Backoff
 from migas.breadcrumb import decode
 
 if TYPE_CHECKING:
@@ -42,6 +44,14 @@ def watch(event, args):
         print(event, args, file=sys.stderr)
 sys.dont_write_bytecode = True
 """
+
+
+def await_the_end_of_the_backoff(spool: Spool) -> None:
+    """A first failure keeps a user's processes away from a server for a second at most."""
+    deadline = time.monotonic() + PATIENCE
+    while Backoff(spool.directory).remaining():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_breadcrumb_arrives_from_a_host_that_ends_at_once(host: Host, server: Server) -> None:
@@ -113,10 +123,26 @@ def test_offline_a_breadcrumb_waits_and_goes_with_the_next(
     assert all(one.calmly for one in ended), ended
     assert len(list(spool().waiting())) == 2
     server.start()
+    await_the_end_of_the_backoff(spool())
     assert host.run(LINE, SLOW).calmly
     assert len(server.crumbs) == 3
     assert server.requests == 1
     assert list(spool().waiting()) == []
+
+
+def test_while_a_server_is_left_alone_a_process_does_not_even_load_what_it_takes(
+    host: Host, server: Server, spool: Callable[..., Spool]
+) -> None:
+    """An offline process costs next to nothing once another has found that out (pain 2)."""
+    server.stop()
+    assert host.run(LINE, SLOW).calmly
+    Backoff(spool().directory).fail(demand=600.0)
+    report = "import atexit, sys; atexit.register(lambda: print('requests' in sys.modules))\n"
+    server.start()
+    ended = host.run(report + LINE, SLOW, measured=False)
+    assert (ended.out, ended.calmly) == ("False\n", True), ended
+    assert server.requests == 0
+    assert len(list(spool().waiting())) == 2
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
@@ -405,7 +431,9 @@ def test_a_ctrl_c_ends_a_host_as_it_always_did(
     weather()
     statuses = []
     for line in ("", LINE):
-        code = f"{line}print('ready', flush=True)\nimport time; time.sleep(60)"
+        # What is still to be imported when it comes would make CPython forget the Ctrl-C.
+        imports = "import migas.sender, migas.writer, time"
+        code = f"{imports}\n{line}print('ready', flush=True)\ntime.sleep(60)"
         process = host.start(code, measured=False)
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"

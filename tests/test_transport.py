@@ -75,6 +75,33 @@ def test_a_request_that_is_too_large_says_so(server: Server) -> None:
     assert (reply.outcome, reply.too_large) == (Outcome.REFUSED, True)
 
 
+DEMANDS = {
+    "429": ((), 60.0),
+    "429 for long": (("Retry-After: 300",), 300.0),
+    "429 until 2100": (("Retry-After: Fri, 01 Jan 2100 00:00:00 GMT",), 2_000_000_000.0),
+    "429 until 2000": (("Retry-After: Sat, 01 Jan 2000 00:00:00 GMT",), 0.0),
+    "429 for nonsense": (("Retry-After: soon",), 60.0),
+    "503": ((), None),
+    "503 for a while": (("Retry-After: 30",), 30.0),
+}
+
+
+@pytest.mark.parametrize("case", DEMANDS)
+def test_a_servers_demand_is_read_in_both_its_forms(
+    weather: Callable[..., Weather], case: str
+) -> None:
+    """Seconds or a date; a 429 without one means a minute (trap 6)."""
+    headers, demand = DEMANDS[case]
+    server = weather(http_answer(f"{case[:3]} Busy", "", *headers))
+    reply = Transport(server.endpoint, "test").send(BODY, PATIENCE)
+    assert reply.outcome is Outcome.UNSENT
+    if demand is not None and demand > 1e9:
+        assert reply.demand is not None
+        assert demand < reply.demand < 2 * demand
+    else:
+        assert reply.demand == demand
+
+
 UNKNOWN = {
     "hung up": b"",
     "half an answer": GOOD[:-5],

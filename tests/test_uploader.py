@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migas import breadcrumb, graphql
+from migas.backoff import FIRST, LONGEST, Backoff
 from migas.outcome import Outcome, Reply, Verdict
 from migas.parcel import MAX_IN_MEMORY, Parcel
 from migas.spool import Spool
 from migas.testing import Server
-from migas.uploader import FIRST_BACKOFF, MAX_ATTEMPTS, MAX_BACKOFF, Uploader
+from migas.uploader import MAX_ATTEMPTS, Uploader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,14 +31,15 @@ class Bench:
     """An uploader on a disk, with a server whose network can be told to fail."""
 
     def __init__(self, directory: Path, server: Server) -> None:
-        self.now = 0.0
+        self.now = 1_800_000_000.0
         self.server = server
         self.spool = Spool(str(directory))
         #: What the network does with the next requests, before it works again.
         self.weather: list[Reply] = []
         self.requests: list[str] = []
         self.settled: dict[str, Verdict] = {}
-        self.uploader = Uploader(self.spool, self.send, lambda: self.now, lambda _low, high: high)
+        self.backoff = Backoff(str(directory), lambda: self.now, lambda _low, high: high)
+        self.uploader = Uploader(self.spool, self.send, self.backoff)
 
     def send(self, body: bytes) -> Reply:
         assert len(body) <= graphql.MAX_BODY
@@ -110,20 +112,30 @@ def test_unsent_waits_and_backs_off(bench: Bench) -> None:
     for _ in range(14):
         bench.weather = [UNSENT]
         bench.uploader.upload([bench.parcel("1")])
-        bench.now += bench.uploader.backoff
+        bench.now += bench.backoff.remaining()
     assert bench.waiting == [0] * 14
     assert bench.uploader.failed
-    assert bench.now == sum(min(FIRST_BACKOFF * 2**n, MAX_BACKOFF) for n in range(14))
+    waited = bench.now - 1_800_000_000.0
+    assert round(waited) == sum(min(FIRST * 2**n, LONGEST) for n in range(14))
 
 
 def test_the_first_delivery_ends_the_backing_off(bench: Bench) -> None:
     """A server that is back is used at once."""
     bench.weather = [UNSENT]
     bench.uploader.upload([bench.parcel("1")])
-    assert bench.uploader.backoff > 0
+    assert bench.backoff.remaining() > 0
     bench.uploader.upload([])
-    assert (bench.uploader.backoff, bench.uploader.failed) == (0.0, False)
+    assert (bench.backoff.remaining(), bench.uploader.failed) == (0.0, False)
     assert bench.stored == ["1"]
+
+
+def test_what_a_server_demands_is_passed_on(bench: Bench) -> None:
+    """To every process, until it is over or a delivery succeeds."""
+    bench.weather = [Reply(Outcome.UNSENT, "busy", demand=60.0)]
+    bench.uploader.upload([bench.parcel("1")])
+    assert bench.backoff.remaining(asked=True) >= 60.0
+    bench.uploader.upload([])
+    assert bench.backoff.remaining() == 0.0
 
 
 def test_one_failure_ends_an_upload(bench: Bench) -> None:

@@ -1,0 +1,66 @@
+"""The back-off: when a server may be tried again, known to all of a user's processes on a machine.
+
+Ten thousand tasks on an offline cluster do not each find out anew.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING
+
+from .stamp import Stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: Seconds to wait after the first failure, and at most, before a jitter makes them fewer.
+FIRST, LONGEST = 1.0, 3600.0
+
+#: Seconds that a server's own demand is honoured for, at most.
+LONGEST_DEMAND = 86400.0
+
+
+class Backoff:
+    """When one server may be tried again."""
+
+    def __init__(
+        self,
+        directory: str,
+        clock: Callable[[], float] = time.time,
+        jitter: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self._guess = Stamp(directory, "backoff")
+        self._demand = Stamp(directory, "retry-after")
+        self._clock = clock
+        self._jitter = jitter
+
+    def remaining(self, *, asked: bool = False) -> float:
+        """Return the seconds until the next try.
+
+        Where a person has ``asked`` for it only the server's own demand counts.
+        """
+        demanded = self._until(self._demand, 2 * LONGEST_DEMAND)
+        return demanded if asked else max(demanded, self._until(self._guess, LONGEST))
+
+    def fail(self, demand: float | None = None) -> None:
+        """Wait longer than last time, and at least for the seconds that the server demands."""
+        now, mark = self._clock(), self._guess.read()
+        # Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+        longest = min(FIRST * 2.0 ** min(mark.times if mark else 0, 20), LONGEST)
+        self._guess.set(now + self._jitter(0.0, longest))
+        if demand is not None:
+            # Spread out, since all who were refused together would come back together.
+            wait = min(demand, LONGEST_DEMAND)
+            self._demand.set(now + wait + self._jitter(0.0, wait))
+
+    def succeed(self) -> None:
+        """Forget every failure: the server is there."""
+        self._guess.clear()
+        self._demand.clear()
+
+    def _until(self, stamp: Stamp, bound: float) -> float:
+        mark = stamp.read()
+        wait = mark.moment - self._clock() if mark else 0.0
+        # What lies further ahead than anything is ever set was set by a clock that was wrong.
+        return wait if 0.0 < wait <= bound else 0.0

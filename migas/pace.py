@@ -1,0 +1,43 @@
+"""The pace: how many exits an hour may deliver, for a user on a machine.
+
+To a short command, loading the transport and a round trip cost more than its own work. A person
+who tries a command sees it counted at once; a shell loop over a thousand files pays for ten.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from .stamp import Stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: Exits that may deliver at once, and the seconds in which as many more may.
+BURST, PERIOD = 10, 3600.0
+
+_INTERVAL = PERIOD / BURST
+
+
+class Pace:
+    """The generic cell rate algorithm (ITU-T I.371), whose one number is a shared stamp."""
+
+    def __init__(self, directory: str, clock: Callable[[], float] = time.time) -> None:
+        self._stamp = Stamp(directory, "pace")
+        self._clock = clock
+
+    def take(self) -> bool:
+        """Say whether one more exit may deliver; that counts it."""
+        now = self._clock()
+        mark = self._stamp.read()
+        # The moment at which nothing would be left of the burst's use. One that lies further ahead
+        # than the burst allows was set by a clock that was wrong.
+        spent = mark.moment - now if mark else 0.0
+        if not 0.0 < spent <= PERIOD:
+            spent = 0.0
+        if spent > PERIOD - _INTERVAL:
+            return False
+        self._stamp.clear()
+        self._stamp.set(now + spent + _INTERVAL)
+        return True

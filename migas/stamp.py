@@ -1,0 +1,65 @@
+"""The stamp: a moment that a user's processes on one machine share, as a file's mtime.
+
+Nothing to parse and nothing to lock: a lost update costs one request more. The file's size counts
+how often it was set since it was last cleared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from typing import NamedTuple
+
+
+class Mark(NamedTuple):
+    """What a stamp says."""
+
+    #: Seconds since the epoch.
+    moment: float
+    #: Times that it was set.
+    times: int
+
+
+class Stamp:
+    """One shared moment, kept in ``directory``, or in memory where that cannot be written."""
+
+    def __init__(self, directory: str, name: str, host: str | None = None) -> None:
+        # Nodes of a cluster share the directory, but not the network that a moment tells of.
+        node = re.sub(r"[^A-Za-z0-9.-]+", "_", host or _host_name())[-60:]
+        self._path = os.path.join(directory, f"{name}-{node}")
+        self._memory: Mark | None = None
+
+    def read(self) -> Mark | None:
+        """Return what the last process to set it said, or None."""
+        try:
+            status = os.stat(self._path)
+        except OSError:
+            return self._memory
+        return Mark(status.st_mtime, status.st_size)
+
+    def set(self, moment: float) -> None:
+        """Say ``moment`` to every process from now on."""
+        earlier = self.read()
+        try:
+            with open(self._path, "ab", opener=_open_private) as file:
+                file.write(b".")
+            os.utime(self._path, (moment, moment))
+        except (OSError, OverflowError):
+            # A half-made file would say "now" to everybody.
+            self.clear()
+            self._memory = Mark(moment, earlier.times + 1 if earlier else 1)
+
+    def clear(self) -> None:
+        """Say nothing any more."""
+        self._memory = None
+        with contextlib.suppress(OSError):
+            os.unlink(self._path)
+
+
+def _host_name() -> str:
+    return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

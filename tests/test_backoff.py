@@ -1,0 +1,159 @@
+"""When a server is tried again: a moment that all of a user's processes share."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from migas.backoff import FIRST, LONGEST, LONGEST_DEMAND, Backoff
+from migas.pace import BURST, PERIOD, Pace
+from migas.stamp import Stamp
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+START = 1_800_000_000.0
+
+
+class Clock:
+    """A wall clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def longest(_low: float, high: float) -> float:
+    return high
+
+
+@pytest.fixture
+def backoff(tmp_path: Path, clock: Clock) -> Backoff:
+    return Backoff(str(tmp_path), clock, longest)
+
+
+def test_without_a_failure_nobody_waits(backoff: Backoff, tmp_path: Path) -> None:
+    """And looking leaves nothing."""
+    assert backoff.remaining() == 0.0
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+def test_each_failure_doubles_the_wait_up_to_an_hour(backoff: Backoff, clock: Clock) -> None:
+    """From a second on, whichever process failed."""
+    waits = []
+    for _ in range(15):
+        backoff.fail()
+        waits.append(round(backoff.remaining()))
+        clock.now += backoff.remaining()
+    assert waits == [min(FIRST * 2**n, LONGEST) for n in range(15)]
+
+
+def test_the_jitter_is_full(tmp_path: Path, clock: Clock) -> None:
+    """Anything from nothing to the longest, so that no two processes march in step."""
+    asked: list[tuple[float, float]] = []
+
+    def record(low: float, high: float) -> float:
+        asked.append((low, high))
+        return low
+
+    backoff = Backoff(str(tmp_path), clock, record)
+    backoff.fail()
+    backoff.fail()
+    assert asked == [(0.0, 1.0), (0.0, 2.0)]
+    assert backoff.remaining() == 0.0
+
+
+def test_other_processes_know(backoff: Backoff, tmp_path: Path, clock: Clock) -> None:
+    """A failure is every process's, and so is the first delivery."""
+    other = Backoff(str(tmp_path), clock, longest)
+    backoff.fail(demand=100.0)
+    assert other.remaining() == backoff.remaining() > 0
+    other.succeed()
+    assert backoff.remaining() == 0.0
+    backoff.fail()
+    assert round(backoff.remaining()) == FIRST
+
+
+def test_a_demand_is_kept_by_whoever_was_asked_by_a_person_too(
+    backoff: Backoff, clock: Clock
+) -> None:
+    """`flush` tries in spite of our own guess, but not while the server has shut its door."""
+    backoff.fail()
+    assert backoff.remaining(asked=True) == 0.0
+    backoff.fail(demand=60.0)
+    assert 60.0 <= backoff.remaining(asked=True) <= 120.0
+    clock.now += 121.0
+    assert backoff.remaining(asked=True) == 0.0
+
+
+def test_a_demand_is_honoured_for_a_day_at_most(backoff: Backoff) -> None:
+    """A server's typing error silences nobody for a year."""
+    backoff.fail(demand=365 * 86400.0)
+    assert LONGEST_DEMAND <= backoff.remaining() <= 2 * LONGEST_DEMAND
+
+
+@pytest.mark.parametrize("error", [10 * 365 * 86400.0, 3 * 86400.0])
+def test_a_clock_that_was_wrong_blocks_nobody(backoff: Backoff, clock: Clock, error: float) -> None:
+    """A stamp that lies further ahead than any is ever set says nothing."""
+    clock.now += error
+    backoff.fail(demand=60.0)
+    clock.now -= error
+    assert backoff.remaining() == 0.0
+
+
+def test_without_a_disk_the_process_itself_remembers(tmp_path: Path, clock: Clock) -> None:
+    """And goes on counting."""
+    nowhere = Backoff(str(tmp_path / "nowhere"), clock, longest)
+    for wait in (1, 2, 4):
+        nowhere.fail()
+        assert round(nowhere.remaining()) == wait
+    nowhere.succeed()
+    assert nowhere.remaining() == 0.0
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_each_host_of_a_shared_home_has_a_stamp_of_its_own(tmp_path: Path) -> None:
+    """A compute node without a route says nothing of the login node's network."""
+    stamps = [Stamp(str(tmp_path), "backoff", host) for host in ("node1", "node2", "a/../b")]
+    stamps[0].set(START)
+    assert [stamp.read() is not None for stamp in stamps] == [True, False, False]
+    stamps[2].set(START)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == [
+        "backoff-a_.._b",
+        "backoff-node1",
+    ]
+    if os.name == "posix":
+        assert (tmp_path / "backoff-node1").stat().st_mode & 0o777 == 0o600
+
+
+def test_ten_exits_deliver_and_then_one_in_six_minutes(tmp_path: Path, clock: Clock) -> None:
+    """A person sees each command counted at once; a loop over a thousand files pays for ten."""
+    pace = Pace(str(tmp_path), clock)
+    assert [pace.take() for _ in range(1000)].count(True) == BURST
+    taken = 0
+    for _ in range(360):
+        clock.now += 10.0
+        taken += Pace(str(tmp_path), clock).take()
+    assert taken == BURST
+    clock.now += PERIOD
+    assert [pace.take() for _ in range(1000)].count(True) == BURST
+
+
+@pytest.mark.parametrize("error", [10 * 365 * 86400.0, 2 * PERIOD])
+def test_a_clock_that_was_wrong_stops_no_exit(tmp_path: Path, clock: Clock, error: float) -> None:
+    """The burst begins anew."""
+    pace = Pace(str(tmp_path), clock)
+    clock.now += error
+    while pace.take():
+        pass
+    clock.now -= error
+    assert pace.take()

@@ -1,0 +1,201 @@
+"""When what waits is sent, and when it had better not be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from migas import breadcrumb
+from migas.backoff import Backoff
+from migas.outcome import Outcome, Verdict
+from migas.parcel import Parcel
+from migas.receipt import Receipt
+from migas.sender import MOMENT, Sender
+from migas.settings import Settings
+from migas.spool import Spool, directory_for
+from migas.testing import Server
+from migas.worker import NEVER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Bench:
+    """A sender whose time, modules and exit are the test's."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.now = 0.0
+        self.loads = True
+        self.loads_logging: list[bool] = []
+        self.lasting = True
+        self.may_start = True
+        self.settled: list[Verdict] = []
+        directory = directory_for(server.endpoint, None)
+        self.spool = Spool(directory)
+        self.spool.put(b"").discard()  # so that there is a directory to share a moment in
+        self.backoff = Backoff(directory)
+
+    def sender(self, *, timeout: float = 30.0) -> Sender:
+        return Sender(
+            Settings(endpoint=self.server.endpoint, timeout=timeout),
+            "test",
+            load=self.load,
+            keeps_for_good=lambda: self.lasting,
+            may_start=lambda: self.may_start,
+            clock=lambda: self.now,
+        )
+
+    def load(self, _modules: object, *, loads_logging: bool) -> bool:
+        self.loads_logging.append(loads_logging)
+        return self.loads
+
+    def parcel(self, *, kept: bool = True) -> Parcel:
+        crumb = breadcrumb.make("owner/repo", "1", {}, {}).breadcrumb
+        entry = self.spool.put(breadcrumb.encode(crumb)) if kept else None
+        return Parcel(crumb, entry, settle=self.settled.append)
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    with Server() as server:
+        yield Bench(server)
+
+
+@pytest.fixture
+def no_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a host that has not loaded `requests`."""
+    monkeypatch.setattr("migas.sender.is_loaded", lambda _name: False)
+
+
+def test_without_anything_to_send_there_is_nothing_to_do(bench: Bench) -> None:
+    """The thread may sleep."""
+    assert bench.sender().handle([], hurried=False, closing=False) == NEVER
+    assert bench.sender().handle([], hurried=False, closing=True) == NEVER
+    assert bench.server.requests == 0
+
+
+@pytest.mark.usefixtures("no_requests")
+def test_a_live_process_waits_a_moment_first(bench: Bench) -> None:
+    """The host's first half second is its own."""
+    sender = bench.sender()
+    assert sender.handle([bench.parcel()], hurried=False, closing=False) == MOMENT
+    bench.now = MOMENT - 0.1
+    assert 0 < sender.handle([bench.parcel()], hurried=False, closing=False) <= 0.11
+    assert bench.server.requests == 0
+    bench.now = MOMENT
+    assert sender.handle([], hurried=False, closing=False) == NEVER
+    assert len(bench.server.crumbs) == 2
+    assert bench.server.requests == 1
+
+
+@pytest.mark.usefixtures("no_requests")
+def test_whoever_waits_waits_no_moment(bench: Bench) -> None:
+    """A receipt's result, and a flush."""
+    bench.sender().handle([bench.parcel()], hurried=True, closing=False)
+    assert bench.server.requests == 1
+    flush = Receipt(0.0, lambda: None)
+    bench.sender().handle([bench.parcel(), flush], hurried=False, closing=False)
+    assert bench.server.requests == 2
+    assert flush["success"] is True
+
+
+def test_where_requests_is_loaded_already_there_is_nothing_to_wait_for(bench: Bench) -> None:
+    """The moment saves its import, and nothing else."""
+    bench.sender().handle([bench.parcel()], hurried=False, closing=False)
+    assert bench.server.requests == 1
+
+
+def test_what_cannot_be_loaded_now_is_tried_again(bench: Bench) -> None:
+    """Less and less often; only the exit may load `logging`."""
+    bench.loads = False
+    sender = bench.sender()
+    pauses = [sender.handle([bench.parcel()], hurried=True, closing=False) for _ in range(10)]
+    assert pauses == sorted(pauses)
+    assert pauses[0] < pauses[-1] == 0.5
+    sender.handle([], hurried=False, closing=True)
+    assert bench.loads_logging == [True] * 10 + [False]
+    assert bench.server.requests == 0
+
+
+def test_a_server_that_failed_is_left_alone(bench: Bench) -> None:
+    """By a process that lives until the back-off is over, by one that ends for good."""
+    bench.backoff.fail(demand=60.0)
+    pause = bench.sender().handle([bench.parcel()], hurried=True, closing=False)
+    assert 60.0 < pause <= 120.0
+    assert bench.sender().handle([bench.parcel()], hurried=True, closing=True) == NEVER
+    flush = Receipt(0.0, lambda: None)
+    bench.sender().handle([flush], hurried=False, closing=False)
+    assert flush["success"] is False
+    assert [verdict.outcome for verdict in bench.settled] == [Outcome.UNSENT] * 2
+    assert bench.server.requests == 0
+
+
+def test_twenty_processes_after_a_429_make_no_request(bench: Bench) -> None:
+    """Knocking on would keep the door shut."""
+    bench.backoff.fail(demand=60.0)
+    for _ in range(20):
+        bench.sender().handle([bench.parcel()], hurried=False, closing=False)
+        bench.sender().handle([bench.parcel()], hurried=False, closing=True)
+    assert bench.server.requests == 0
+    assert len(list(bench.spool.waiting())) == 40
+
+
+def test_a_person_who_flushes_does_not_wait_for_our_guess(bench: Bench) -> None:
+    """The network may be back, and only a try can tell."""
+    for _ in range(12):
+        bench.backoff.fail()
+    flush = Receipt(0.0, lambda: None)
+    bench.sender().handle([bench.parcel(), flush], hurried=False, closing=False)
+    assert flush["success"] is True
+    assert bench.backoff.remaining() == 0.0
+
+
+def test_ten_exits_deliver(bench: Bench) -> None:
+    """The eleventh leaves its breadcrumb to a later process."""
+    for _ in range(12):
+        bench.sender().handle([bench.parcel()], hurried=False, closing=True)
+    assert bench.server.requests == 10
+    assert len(list(bench.spool.waiting())) == 2
+    assert "enough exits" in bench.settled[-1].reason
+
+
+def test_an_exit_is_counted_once(bench: Bench) -> None:
+    """However often its thread comes round until everything is loaded."""
+    bench.loads = False
+    sender = bench.sender()
+    sender.handle([bench.parcel()], hurried=False, closing=True)
+    for _ in range(50):
+        assert sender.handle([], hurried=False, closing=True) < NEVER
+    bench.loads = True
+    assert sender.handle([], hurried=False, closing=True) == NEVER
+    assert bench.server.requests == 1
+    for _ in range(12):
+        bench.sender().handle([bench.parcel()], hurried=False, closing=True)
+    assert bench.server.requests == 10
+
+
+@pytest.mark.parametrize("reason", ["disk", "memory"])
+def test_where_the_disk_does_not_last_every_exit_delivers(bench: Bench, reason: str) -> None:
+    """In CI, in a container, and where nothing can be written."""
+    bench.lasting = reason != "disk"
+    for _ in range(15):
+        parcel = bench.parcel(kept=reason != "memory")
+        bench.sender().handle([parcel], hurried=False, closing=True)
+    assert len(bench.server.crumbs) == 15
+
+
+def test_somebody_who_waits_at_the_exit_is_not_held(bench: Bench) -> None:
+    """A host that asks for its answer gets it."""
+    for _ in range(12):
+        bench.sender().handle([bench.parcel()], hurried=True, closing=True)
+    assert bench.server.requests == 12
+
+
+def test_the_second_half_of_an_exit_begins_nothing(bench: Bench) -> None:
+    """What waits, waits on disk."""
+    bench.may_start = False
+    assert bench.sender().handle([bench.parcel()], hurried=True, closing=True) == NEVER
+    assert bench.server.requests == 0
+    assert bench.settled[0].reason == "the process ends"
