@@ -70,6 +70,8 @@ class Sender:
         self._parcels: list[Parcel] = []
         self._flushes: list[Receipt] = []
         self._hurried = False
+        # Something of this process's waits on disk for the server to be there again.
+        self._owes = False
         self._due: float | None = None
         self._poll = FIRST_POLL
         # This exit has been counted against the pace.
@@ -83,8 +85,7 @@ class Sender:
             else:
                 self._parcels.append(item)
         self._hurried |= hurried
-        failed = self._uploader is not None and self._uploader.failed
-        if not (self._parcels or self._flushes or (failed and not closing)):
+        if not (self._parcels or self._flushes or (self._owes and not closing)):
             return NEVER
         pause = self._hold_exit() if closing else self._hold()
         if pause is None:
@@ -97,6 +98,7 @@ class Sender:
             return self._give_up("MIGAS_TIMEOUT is 0", NEVER)
         backoff = self._backoff.remaining(asked=bool(self._flushes))
         if backoff:
+            self._owes = True
             return self._give_up(f"the server is left alone for {backoff:.0f} s", backoff)
         if self._hurried or self._flushes or is_loaded("requests"):
             return None
@@ -146,6 +148,7 @@ class Sender:
         except Exception as error:  # whoever waits is told in any case
             log.say(log.DEBUG, "cannot send: %r", error)
             self._parcels = postpone(parcels, f"cannot send: {error}")
+        self._owes = not sent
         for flush in flushes:
             flush.settle({"success": sent, "message": "" if sent else "the server is not reached"})
         return NEVER if closing or sent else self._backoff.remaining()

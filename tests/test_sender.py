@@ -103,6 +103,7 @@ def test_whoever_waits_waits_no_moment(bench: Bench) -> None:
 
 def test_where_requests_is_loaded_already_there_is_nothing_to_wait_for(bench: Bench) -> None:
     """The moment saves its import, and nothing else."""
+    __import__("requests")
     bench.sender().handle([bench.parcel()], hurried=False, closing=False)
     assert bench.server.requests == 1
 
@@ -130,6 +131,18 @@ def test_a_server_that_failed_is_left_alone(bench: Bench) -> None:
     assert flush["success"] is False
     assert [verdict.outcome for verdict in bench.settled] == [Outcome.UNSENT] * 2
     assert bench.server.requests == 0
+
+
+def test_when_the_backoff_is_over_what_waits_is_sent(bench: Bench) -> None:
+    """Without anything new, in a process that lives, though another one had failed."""
+    bench.backoff.fail(demand=60.0)
+    sender = bench.sender()
+    assert sender.handle([bench.parcel()], hurried=True, closing=False) < NEVER
+    bench.backoff.succeed()
+    assert sender.handle([], hurried=False, closing=False) == NEVER
+    assert bench.server.requests == 1
+    assert sender.handle([], hurried=False, closing=False) == NEVER
+    assert bench.server.requests == 1
 
 
 def test_twenty_processes_after_a_429_make_no_request(bench: Bench) -> None:
