@@ -151,7 +151,7 @@ def setup(
         except ValueError as error:
             log.say(log.WARNING, "endpoint is ignored: %s", error)
             del values["endpoint"]
-    if filename is not None and save_config:
+    if filename is not None and save_config and not find_optout(os.environ):
         config.write(filename, values)
     global _agent, _settings
     with _lock:

@@ -17,6 +17,11 @@ def config() -> str:
     return platformdirs.user_config_dir("migas", appauthor=False)
 
 
+def earlier_config() -> str:
+    """Name the directory in which earlier clients kept theirs, on every system."""
+    return os.path.join(os.path.expanduser("~"), ".config", "migas")
+
+
 def create(path: str) -> None:
     """Make ``path``, for its owner alone, but never the home that it lies in.
 

@@ -91,4 +91,5 @@ def _read_id(value: str | None, name: str) -> str | None:
 
 def _find_user(keeps: bool) -> str | None:
     directory = userdirs.config()
-    return identity.obtain(directory) if keeps else identity.read(directory)
+    known = identity.read(directory) or identity.read(userdirs.earlier_config())
+    return known or (identity.obtain(directory) if keeps else None)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from migas import identity
+from migas.settings import Settings
+from migas.writer import Writer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +42,16 @@ def test_an_id_of_an_earlier_client_is_kept(directory: Path) -> None:
     (directory / "user_id").write_text(earlier)
     assert identity.obtain(str(directory)) == earlier.lower()
     assert (directory / "user_id").read_text() == earlier
+
+
+def test_an_id_is_found_where_earlier_clients_kept_it(home: Path) -> None:
+    """In ~/.config on every system, wherever this one's configuration lies."""
+    place = home / ".config" / "migas"
+    place.mkdir(parents=True)
+    earlier = "1cf6db85-5d12-4d79-a502-611f353de27d"
+    (place / "user_id").write_text(earlier)
+    assert Writer(Settings()).describe()["user_id"] == earlier
+    assert not (home / "config").exists()
 
 
 def test_a_file_without_an_id_gets_one(directory: Path) -> None:

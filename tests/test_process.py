@@ -15,6 +15,7 @@ from conftest import NOWHERE, PATIENCE, http_answer
 
 from migas.backoff import Backoff
 from migas.breadcrumb import decode
+from migas.settings import DEFAULT_ENDPOINT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,10 +168,11 @@ def test_a_violent_end_loses_nothing(
 def test_opted_out_nothing_happens_on_any_path(host: Host, home: Path, variable: str) -> None:
     """No thread, no socket, no file, no identifier: as the interpreter itself reports (pain 24)."""
     code = GUARD + (
-        "import json, requests, platformdirs, http.client, datetime, migas.graphql\n"
+        "import json, requests, platformdirs, http.client, datetime, migas.graphql, migas.config\n"
         "import migas, migas.api; from migas import *\n"
         "sys.addaudithook(watch)\n"
         "setup(endpoint='http://127.0.0.1:9', session_id='nonsense')\n"
+        "setup(filename='migas.json', save_config=True)\n"
         "r = add_project('owner/repo', '1')\n"
         "print(r['success'], r.result(), r.done())\n"
         "print(flush(5), get_usage('owner/repo', '2026-01-01'), check_project('owner/repo', '1'))\n"
@@ -220,6 +222,17 @@ def test_nonsense_neither_raises_nor_speaks_and_the_breadcrumb_waits(
     assert ended.calmly, ended
     [entry] = spool(NOWHERE).waiting()
     decode(entry.read())
+
+
+def test_an_endpoint_that_is_none_leaves_the_default(
+    host: Host, spool: Callable[..., Spool]
+) -> None:
+    """Ignored as any other nonsense; here no network lets the breadcrumb out."""
+    ended = host.run(
+        LINE, {"MIGAS_ENDPOINT": "no url", "HTTPS_PROXY": "http://127.0.0.1:9", **SLOW}
+    )
+    assert ended.calmly, ended
+    assert len(list(spool(DEFAULT_ENDPOINT).waiting())) == 1
 
 
 @pytest.mark.parametrize(
