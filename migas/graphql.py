@@ -97,6 +97,11 @@ def read_breadcrumbs(reply: Reply, operations: Sequence[Operation]) -> list[Verd
     return [_judge_by_failure(index, failed, order, reason, operations) for index in sorted(order)]
 
 
+def lacks_add_breadcrumb(reply: Reply) -> bool:
+    """Say whether the server is an old one (0.3), which knows `add_project` alone."""
+    return _first_error(reply.answer)[0].startswith("Cannot query field 'add_breadcrumb'")
+
+
 _REFUSED_WHOLE = {True: Outcome.REFUSED, False: Outcome.RESEND}
 
 

@@ -40,6 +40,7 @@ class Uploader:
         self._backoff = backoff
         self._may_start: Callable[[], bool] = lambda: True
         self._demand: float | None = None
+        self._server_is_old = False
         #: Whether the last upload failed.
         self.failed = False
 
@@ -72,7 +73,7 @@ class Uploader:
                 own[:0] = [
                     parcel
                     for parcel, verdict in zip(batch, verdicts, strict=True)
-                    if verdict.outcome in _FAILURES and parcel.entry is None
+                    if _waits(parcel, verdict) and parcel.entry is None
                 ]
                 break
             if not own and not drain:
@@ -84,13 +85,13 @@ class Uploader:
         batch: list[Parcel] = []
         while own and len(batch) < graphql.MAX_BATCH:
             parcel = own[0]
-            if batch and not _fits([*batch, parcel]):
+            if batch and not self._fits([*batch, parcel]):
                 return batch
             del own[0]
             if self._claim(parcel):
                 batch.append(parcel)
         for parcel in self._waiting(graphql.MAX_BATCH - len(batch)):
-            if batch and not _fits([*batch, parcel]):
+            if batch and not self._fits([*batch, parcel]):
                 assert parcel.entry is not None
                 parcel.entry.release()
             else:
@@ -119,21 +120,49 @@ class Uploader:
             yield Parcel(crumb, entry)
 
     def _deliver(self, batch: Sequence[Parcel]) -> list[Verdict]:
-        operations = _operations(batch)
+        """Send one request for ``batch``, or several where it cannot go in one."""
+        operations = self._operations(batch)
         reply = self._send(graphql.encode_breadcrumbs(operations))
         self._demand = reply.demand
         if reply.too_large and len(batch) > 1:
             middle = len(batch) // 2
-            return self._deliver(batch[:middle]) + self._deliver(batch[middle:])
+            return self._deliver_parts([batch[:middle], batch[middle:]])
+        if not self._server_is_old and graphql.lacks_add_breadcrumb(reply):
+            self._server_is_old = True
+            return self._deliver_parts([batch])
         verdicts = graphql.read_breadcrumbs(reply, operations)
-        for index, verdict in enumerate(verdicts):
-            if verdict.outcome is Outcome.RESEND and not self._may_start():
-                verdicts[index] = Verdict(Outcome.UNSENT, verdict.reason)
-            elif verdict.outcome is Outcome.RESEND:
-                batch[index].asks = False
-                # A single plain breadcrumb is never to be resent, so this goes one level deep.
-                verdicts[index] = self._deliver([batch[index]])[0]
+        again = [n for n, verdict in enumerate(verdicts) if verdict.outcome is Outcome.RESEND]
+        for index in again:
+            batch[index].asks = False
+        # A single plain breadcrumb is never to be resent, so this goes one level deep.
+        for index, verdict in zip(
+            again, self._deliver_parts([[batch[index]] for index in again]), strict=True
+        ):
+            verdicts[index] = verdict
         return verdicts
+
+    def _deliver_parts(self, parts: Sequence[Sequence[Parcel]]) -> list[Verdict]:
+        """Send one request after the other, until one fails or no more may begin."""
+        verdicts: list[Verdict] = []
+        failure = None
+        for part in parts:
+            if failure is None and not self._may_start():
+                failure = Verdict(Outcome.UNSENT, "the process ends")
+            if failure is not None:
+                verdicts += [Verdict(Outcome.UNSENT, failure.reason)] * len(part)
+                continue
+            verdicts += self._deliver(part)
+            failure = next((v for v in verdicts if v.outcome in _FAILURES), None)
+        return verdicts
+
+    def _operations(self, parcels: Sequence[Parcel]) -> list[graphql.Operation]:
+        # An old server knows no other form than the one that asks for version news.
+        old = self._server_is_old
+        return [graphql.Operation(parcel.breadcrumb, parcel.asks or old) for parcel in parcels]
+
+    def _fits(self, parcels: Sequence[Parcel]) -> bool:
+        body = graphql.encode_breadcrumbs(self._operations(parcels))
+        return len(body) <= graphql.MAX_BODY
 
     def _settle(self, parcel: Parcel, verdict: Verdict) -> None:
         parcel.asks = False
@@ -141,11 +170,10 @@ class Uploader:
         if verdict.outcome is Outcome.REFUSED:
             # INFO, since the person whose process this is can do nothing about it.
             log.say(log.INFO, "%s is refused: %s", parcel.breadcrumb.project, verdict.reason)
-        over = verdict.outcome not in _FAILURES or parcel.attempts >= MAX_ATTEMPTS
-        if parcel.entry is not None and over:
-            parcel.entry.discard()
-        elif parcel.entry is not None:
+        if parcel.entry is not None and _waits(parcel, verdict):
             parcel.entry.release(attempted=verdict.outcome is Outcome.UNKNOWN)
+        elif parcel.entry is not None:
+            parcel.entry.discard()
         parcel.settle(verdict)
 
     def _note(self, *, failed: bool) -> None:
@@ -159,10 +187,5 @@ class Uploader:
 _FAILURES = (Outcome.UNSENT, Outcome.UNKNOWN)
 
 
-def _operations(parcels: Sequence[Parcel]) -> list[graphql.Operation]:
-    return [graphql.Operation(parcel.breadcrumb, parcel.asks) for parcel in parcels]
-
-
-def _fits(parcels: Sequence[Parcel]) -> bool:
-    body = graphql.encode_breadcrumbs(_operations(parcels))
-    return len(body) <= graphql.MAX_BODY
+def _waits(parcel: Parcel, verdict: Verdict) -> bool:
+    return verdict.outcome in _FAILURES and parcel.attempts < MAX_ATTEMPTS

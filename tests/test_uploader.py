@@ -215,6 +215,40 @@ def test_what_is_too_large_together_is_split(bench: Bench) -> None:
     assert bench.stored == ["0", "1", "2", "3"]
 
 
+def test_the_first_failure_among_parts_ends_them_all(bench: Bench) -> None:
+    """Neither the other half nor the other singles knock at a server that has gone."""
+    refusal = Reply(Outcome.DELIVERED, answer={"data": None, "errors": [{"message": "bad"}]})
+    for first in (refusal, Reply(Outcome.REFUSED, "too large", too_large=True)):
+        bench.requests.clear()
+        bench.weather = [first, UNSENT]
+        bench.uploader.upload([bench.parcel(f"{first.too_large}{n}") for n in range(4)])
+        assert len(bench.requests) == 2
+    assert len(bench.waiting) == 8
+
+
+def test_an_old_server_is_recognised_and_spoken_to_as_such(bench: Bench) -> None:
+    """It knows no add_breadcrumb: what waits goes as add_project, at once and from then on."""
+    message = "Cannot query field 'add_breadcrumb' on type 'Mutation'."
+    old = Reply(Outcome.DELIVERED, answer={"data": None, "errors": [{"message": message}]})
+    bench.parcel("1.0")
+    bench.weather = [old]
+    bench.uploader.upload([])
+    bench.parcel("2.0")
+    bench.uploader.upload([])
+    assert bench.stored == ["1.0", "2.0"]
+    assert ["add_breadcrumb" in query for query in bench.requests] == [True, False, False]
+
+
+def test_in_memory_too_a_breadcrumb_is_sent_three_times_at_most(bench: Bench) -> None:
+    """A server that never answers is no reason to keep it for ever."""
+    bench.weather = [UNKNOWN] * 10
+    held = [bench.parcel("1", kept=False)]
+    for _ in range(5):
+        held = bench.uploader.upload(held)
+    assert held == []
+    assert len(bench.requests) == MAX_ATTEMPTS
+
+
 def test_a_request_is_filled_up_with_what_waits(bench: Bench) -> None:
     """A backlog goes as fast as new breadcrumbs come, without a request of its own."""
     for n in range(5):
