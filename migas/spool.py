@@ -11,11 +11,13 @@ import binascii
 import contextlib
 import itertools
 import os
+import random
 import re
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import userdirs
+from .stamp import Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,6 +26,13 @@ _TMP, _NEW, _CUR, _ASIDE = "tmp", "new", "cur", "aside"
 
 #: Seconds for which a claim holds; far longer than a request may take.
 LEASE = 120.0
+
+#: What a spool holds at most, or, since it is looked at as a whole only now and then, a little
+#: more: breadcrumbs, bytes, and seconds of age.
+MAX_COUNT, MAX_BYTES, MAX_AGE = 10_000, 20_000_000, 30 * 86400.0
+
+#: One put in so many looks at the whole. A full listing takes some 10 ms where it is due.
+_PUTS_PER_PURGE = 500
 
 #: Seconds after which a file that nobody finished writing is litter.
 _LITTER_AGE = 3600.0
@@ -101,10 +110,18 @@ class Entry(NamedTuple):
 class Spool:
     """The breadcrumbs on disk that wait for one server."""
 
-    def __init__(self, directory: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        directory: str,
+        clock: Callable[[], float] = time.time,
+        dice: Callable[[int], int] = random.randrange,
+    ) -> None:
         self.directory = directory
         self._clock = clock
+        self._dice = dice
         self._made = False
+        # Of all hosts that share the directory.
+        self._drops = Stamp(directory, "dropped", "all")
 
     def put(self, data: bytes) -> Entry:
         """Write ``data`` as a new waiting entry, whole or not at all. Raises `OSError`."""
@@ -116,10 +133,13 @@ class Spool:
             # fsync: a killed process loses nothing without it, and it is slow on network disks.
             with open(draft.path, "xb", opener=_open_private) as file:
                 file.write(data)
-            return draft.move(_NEW)
+            entry = draft.move(_NEW)
         except OSError:
             draft.discard()
             raise
+        if self._dice(_PUTS_PER_PURGE) == 0:
+            self.purge()
+        return entry
 
     def claim(self, limit: int) -> list[Entry]:
         """Claim some waiting entries, at most ``limit``, looking at no more than that."""
@@ -144,6 +164,28 @@ class Spool:
                 if not now < ends <= now + 2 * LEASE:
                     entry.release(attempted=True)
         self._sweep(now, limit)
+
+    def purge(
+        self,
+        max_count: int = MAX_COUNT,
+        max_bytes: int = MAX_BYTES,
+        max_age: float = MAX_AGE,
+    ) -> None:
+        """Drop the oldest of what waits until the rest is within bounds; drops are counted."""
+        now, size = self._clock(), 0
+        newest_first = sorted(self._look(_NEW, None), key=lambda entry: -entry.birth)
+        for count, entry in enumerate(newest_first, start=1):
+            with contextlib.suppress(OSError):
+                size += os.stat(entry.path).st_size
+            if count > max_count or size > max_bytes or now - entry.birth / 1000 > max_age:
+                entry.discard()
+                self._drops.set(now)
+
+    @property
+    def dropped(self) -> int:
+        """How many entries were dropped so far, for a person to read."""
+        mark = self._drops.read()
+        return mark.times if mark else 0
 
     def waiting(self) -> Iterator[Entry]:
         """List every entry that is not delivered yet, for a person to read; nothing is made."""

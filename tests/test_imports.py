@@ -27,9 +27,8 @@ FLOORS = [
     {"sender", "writer"},
     {"transport", "uploader"},
     {"backoff", "pace"},
-    {"stamp"},
     {"graphql", "identity", "parcel", "spool"},
-    {"breadcrumb", "environment", "outcome", "userdirs"},
+    {"breadcrumb", "environment", "outcome", "stamp", "userdirs"},
     {"log", "receipt", "settings", "worker"},
     {"loading", "version"},
 ]

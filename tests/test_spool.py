@@ -136,6 +136,44 @@ def test_what_is_set_aside_is_claimed_no_more(spool: Spool) -> None:
     assert len(names(spool, "aside")) == 1
 
 
+def births(spool: Spool) -> list[int]:
+    """The age of what waits, in whole hours since the clock's start."""
+    return sorted(round(entry.birth / 1000 - Clock().now) // 3600 for entry in spool.waiting())
+
+
+@pytest.mark.parametrize(
+    ("bound", "left"),
+    [
+        ({"max_count": 3}, [7, 8, 9]),
+        ({"max_bytes": 250}, [8, 9]),
+        ({"max_age": 4.5 * 3600}, [6, 7, 8, 9]),
+        ({}, list(range(10))),
+    ],
+    ids=str,
+)
+def test_a_purge_drops_the_oldest_and_counts_them(
+    spool: Spool, clock: Clock, bound: dict[str, float], left: list[int]
+) -> None:
+    """Bounded in count, in bytes and in age (pain 16)."""
+    for _ in range(10):
+        spool.put(b"x" * 100)
+        clock.now += 3600
+    spool.purge(**bound)  # type: ignore[arg-type]
+    assert births(spool) == left
+    assert spool.dropped == 10 - len(left)
+    assert Spool(spool.directory).dropped == spool.dropped
+
+
+def test_now_and_then_a_put_looks_at_the_whole(home: Path, clock: Clock) -> None:
+    """And for the most part it does not."""
+    thrown = iter([1, 1, 0])
+    spool = Spool(str(home / "spool"), clock, lambda _sides: next(thrown))
+    for expected in ([0], [0, 500], [500, 1000]):
+        spool.put(b"x")
+        assert births(spool) == expected
+        clock.now += 500 * 3600
+
+
 def test_foreign_files_are_left_alone(spool: Spool) -> None:
     """What does not bear an entry's name is none."""
     entry = spool.put(b"x")
