@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import datetime
     from collections.abc import Callable, Mapping
 
+    from .outcome import Reply
+
 _USER_AGENT = f"migas-py/{__version__}"
 
 # Guards what follows; held while the agent is built, never while anything waits.
@@ -247,13 +249,19 @@ def _ask(body: bytes, field: str, failure: Mapping[str, object]) -> dict[str, ob
 def _ask_by(
     deadline: float, settings: Settings, body: bytes, field: str, failure: Mapping[str, object]
 ) -> dict[str, object] | None:
+    import contextlib
+
     from . import graphql
     from .transport import Transport
     from .worker import run_within
 
-    transport = Transport(settings.endpoint, _USER_AGENT)
     remaining = max(0.0, deadline - time.monotonic())
-    reply = run_within(remaining, lambda: transport.send(body, remaining))
+
+    def send() -> Reply:
+        with contextlib.closing(Transport(settings.endpoint, _USER_AGENT)) as transport:
+            return transport.send(body, remaining)
+
+    reply = run_within(remaining, send)
     return None if reply is None else graphql.read_field(reply, field, failure)
 
 

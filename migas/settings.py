@@ -38,8 +38,6 @@ class Settings:
     Example:
         >>> Settings.from_env({"MIGAS_ENDPOINT": "http://localhost:8000/"}).endpoint
         'http://localhost:8000/graphql'
-        >>> Settings.from_env({"DO_NOT_TRACK": "1"}).optout
-        'DO_NOT_TRACK'
     """
 
     __slots__ = (
@@ -48,15 +46,12 @@ class Settings:
         "endpoint",
         "exit_timeout",
         "log_level",
-        "optout",
         "problems",
         "session_id",
         "timeout",
         "user_id",
     )
 
-    #: The variable that switched everything off, or `""`.
-    optout: str
     #: The server's GraphQL address.
     endpoint: str
     #: Seconds to wait for the server, all told; 0 sends nothing.
@@ -79,7 +74,6 @@ class Settings:
     def __init__(
         self,
         *,
-        optout: str = "",
         endpoint: str = DEFAULT_ENDPOINT,
         timeout: float = DEFAULT_TIMEOUT,
         exit_timeout: float = DEFAULT_EXIT_TIMEOUT,
@@ -116,7 +110,6 @@ class Settings:
                 return None
 
         given: dict[str, object] = {
-            "optout": find_optout(environ),
             "endpoint": read("MIGAS_ENDPOINT", parse_endpoint),
             "timeout": read("MIGAS_TIMEOUT", _parse_seconds),
             "exit_timeout": read("MIGAS_EXIT_TIMEOUT", _parse_seconds),
@@ -130,7 +123,14 @@ class Settings:
 
 
 def find_optout(environ: Mapping[str, str]) -> str:
-    """Name the variable of ``environ`` that says no, or return `""`."""
+    """Name the variable of ``environ`` that says no, or return `""`.
+
+    Asked anew each time, unlike all else: whoever opts out later is heard, too.
+
+    Example:
+        >>> find_optout({"DO_NOT_TRACK": "1"})
+        'DO_NOT_TRACK'
+    """
     for name in OPTOUT_VARIABLES:
         if name in environ and (name != "DO_NOT_TRACK" or environ[name].strip() not in ("", "0")):
             return name

@@ -172,14 +172,16 @@ class Spool:
         max_age: float = MAX_AGE,
     ) -> None:
         """Drop the oldest of what waits until the rest is within bounds; drops are counted."""
-        now, size = self._clock(), 0
+        now, size, drops = self._clock(), 0, 0
         newest_first = sorted(self._look(_NEW, None), key=lambda entry: -entry.birth)
         for count, entry in enumerate(newest_first, start=1):
             with contextlib.suppress(OSError):
                 size += os.stat(entry.path).st_size
             if count > max_count or size > max_bytes or now - entry.birth / 1000 > max_age:
                 entry.discard()
-                self._drops.set(now)
+                drops += 1
+        if drops:
+            self._drops.set(now, drops)
 
     @property
     def dropped(self) -> int:

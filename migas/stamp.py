@@ -38,17 +38,17 @@ class Stamp:
             return self._memory
         return Mark(status.st_mtime, status.st_size)
 
-    def set(self, moment: float) -> None:
-        """Say ``moment`` to every process from now on."""
+    def set(self, moment: float, times: int = 1) -> None:
+        """Say ``moment`` to every process from now on, and count it ``times`` times."""
         earlier = self.read()
         try:
             with open(self._path, "ab", opener=_open_private) as file:
-                file.write(b".")
+                file.write(b"." * times)
             os.utime(self._path, (moment, moment))
         except (OSError, OverflowError):
             # A half-made file would say "now" to everybody.
             self.clear()
-            self._memory = Mark(moment, earlier.times + 1 if earlier else 1)
+            self._memory = Mark(moment, times + (earlier.times if earlier else 0))
 
     def clear(self) -> None:
         """Say nothing any more."""

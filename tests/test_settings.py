@@ -20,7 +20,7 @@ def test_without_anything_the_defaults_rule() -> None:
     settings = Settings.from_env({})
     assert settings.endpoint == DEFAULT_ENDPOINT
     assert (settings.timeout, settings.exit_timeout) == (DEFAULT_TIMEOUT, DEFAULT_EXIT_TIMEOUT)
-    assert (settings.optout, settings.problems, settings.log_level) == ("", (), None)
+    assert (settings.problems, settings.log_level) == ((), None)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,6 @@ def test_what_is_no_endpoint_is_refused(address: str) -> None:
 def test_each_variable_says_no_in_its_own_way(variable: str, value: str, off: bool) -> None:
     """Any value of ours and of NO_ET; anything but empty or 0 of DO_NOT_TRACK."""
     assert find_optout({variable: value}) == (variable if off else "")
-    assert Settings.from_env({variable: value}).optout == (variable if off else "")
 
 
 @pytest.mark.parametrize(
