@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     import datetime
     from collections.abc import Callable, Mapping
 
-    from .outcome import Reply
-
 _USER_AGENT = f"migas-py/{__version__}"
 
 # Guards what follows; held while the agent is built, never while anything waits.
@@ -228,7 +226,7 @@ def _refusal() -> dict[str, object]:
 
 
 def _ask(body: bytes, field: str, failure: Mapping[str, object]) -> dict[str, object]:
-    """Send one question on a thread of its own, since nothing else bounds the name look-up."""
+    """Return the server's answer, or ``failure`` with the reason, unless nothing is to be sent."""
     if find_optout(os.environ):
         return {**failure, **_refusal()}
     settings = _use_settings()
@@ -237,32 +235,11 @@ def _ask(body: bytes, field: str, failure: Mapping[str, object]) -> dict[str, ob
         return {"success": False, **failure, "message": f"nothing is sent: {variable}"}
     deadline = time.monotonic() + settings.timeout
     try:
-        answer = _ask_by(deadline, settings, body, field, failure)
+        from . import question
+
+        return question.ask(settings, _USER_AGENT, deadline, body, field, failure)
     except Exception as error:  # requests cannot be imported, say
         return {"success": False, **failure, "message": f"nothing is sent: {error}"}
-    if answer is None:
-        message = f"no answer within {settings.timeout:g} seconds"
-        return {"success": False, **failure, "message": message}
-    return answer
-
-
-def _ask_by(
-    deadline: float, settings: Settings, body: bytes, field: str, failure: Mapping[str, object]
-) -> dict[str, object] | None:
-    import contextlib
-
-    from . import graphql
-    from .transport import Transport
-    from .worker import run_within
-
-    remaining = max(0.0, deadline - time.monotonic())
-
-    def send() -> Reply:
-        with contextlib.closing(Transport(settings.endpoint, _USER_AGENT)) as transport:
-            return transport.send(body, remaining)
-
-    reply = run_within(remaining, send)
-    return None if reply is None else graphql.read_field(reply, field, failure)
 
 
 @atexit.register

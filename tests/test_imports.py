@@ -24,7 +24,7 @@ FLOORS = [
     {"__init__"},
     {"api"},
     {"agent", "config"},
-    {"sender", "writer"},
+    {"question", "sender", "writer"},
     {"transport", "uploader"},
     {"backoff", "pace"},
     {"graphql", "identity", "parcel", "spool"},

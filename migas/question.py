@@ -1,0 +1,42 @@
+"""The question: a blocking exchange with the server, within its caller's patience."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+from . import graphql
+from .transport import Transport
+from .worker import run_within
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .outcome import Reply
+    from .settings import Settings
+
+
+def ask(  # noqa: PLR0917 (each is needed, and there is one caller)
+    settings: Settings,
+    user_agent: str,
+    deadline: float,
+    body: bytes,
+    field: str,
+    failure: Mapping[str, object],
+) -> dict[str, object]:
+    """Return the answer under ``field``, or ``failure`` with the reason, by ``deadline``.
+
+    The exchange has a thread of its own, since nothing else bounds the name look-up.
+    """
+    remaining = max(0.0, deadline - time.monotonic())
+
+    def send() -> Reply:
+        with contextlib.closing(Transport(settings.endpoint, user_agent)) as transport:
+            return transport.send(body, remaining)
+
+    reply = run_within(remaining, send)
+    if reply is None:
+        message = f"no answer within {settings.timeout:g} seconds"
+        return {"success": False, **failure, "message": message}
+    return graphql.read_field(reply, field, failure)
