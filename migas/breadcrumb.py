@@ -128,7 +128,7 @@ def decode(data: bytes) -> Breadcrumb:
     except KeyError as error:
         raise ValueError(f"the breadcrumb lacks {error}") from None
     made = make(fields.pop("project"), fields.pop("project_version"), fields, {})
-    if record or made.changes:
+    if record:
         raise ValueError("the breadcrumb holds what no breadcrumb holds")
     return made.breadcrumb
 
@@ -159,7 +159,9 @@ def _sized_text(limit: int) -> Callable[[object], str]:
 
 
 def _version(value: object) -> str:
-    return "unknown" if value is None else _clean(value).strip()[:MAX_VERSION] or "unknown"
+    text = "" if value is None else _clean(value)
+    # Once more after the cut: what is read back has to be what was written.
+    return text.strip()[:MAX_VERSION].strip() or "unknown"
 
 
 def _language(value: object) -> str:

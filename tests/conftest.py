@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 from migas import api
@@ -20,6 +21,10 @@ from migas.testing import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+# No example is too slow: these machines are noisy, and a time limit belongs in a benchmark.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 #: Seconds after which a process or a wait of a test has failed. It is no measure of anything.
 PATIENCE = 60.0

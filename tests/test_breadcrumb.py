@@ -136,10 +136,22 @@ def test_what_was_right_is_not_said_to_be_changed() -> None:
     assert one(status="F", error_desc="boom", is_ci=True, session_id=UUID)[1] == ""
 
 
-@pytest.mark.parametrize(("version", "kept"), [(None, "unknown"), ("", "unknown"), (1.0, "1.0")])
+@pytest.mark.parametrize(
+    ("version", "kept"),
+    [
+        (None, "unknown"),
+        ("", "unknown"),
+        (1.0, "1.0"),
+        (" 1.0 ", "1.0"),
+        ("v" * 23 + " 1", "v" * 23),
+        (" \0 ", "unknown"),
+    ],
+)
 def test_a_version_that_is_no_text_is_written_out(version: object, kept: str) -> None:
-    """A host's version is what it is."""
-    assert make("owner/repo", version, {}, {}).breadcrumb.project_version == kept
+    """A host's version is what it is, and is read back as it was written."""
+    crumb = make("owner/repo", version, {}, {}).breadcrumb
+    assert crumb.project_version == kept
+    assert decode(encode(crumb)) == crumb
 
 
 @pytest.mark.parametrize("text", ["é" * 3000, "\x01" * 3000, '"' * 3000, "😀" * 3000])
@@ -163,7 +175,6 @@ def test_a_long_text_is_cut_by_its_bytes(text: str) -> None:
         b'{"format": 2}',
         b'{"format": 1}',
         encode(one()[0])[:-20],
-        encode(one()[0]).replace(b'"R"', b'"X"'),
         encode(one()[0]).replace(b"{", b'{"more": 1, '),
     ],
 )
