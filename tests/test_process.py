@@ -195,6 +195,9 @@ NONSENSE = [
     pytest.param("migas.add_project('noslash', '1')", {}, id="no slash"),
     pytest.param("migas.add_project(object(), b'1', status=7, foo={})", {}, id="odd types"),
     pytest.param("migas.add_project('a/b', '1')", {"MIGAS_TIMEOUT": "abc"}, id="timeout"),
+    pytest.param(
+        "import logging; migas.add_project('a/b', '1')", {"MIGAS_TIMEOUT": "abc"}, id="with logging"
+    ),
     pytest.param("migas.add_project('a/b', '1')", {"MIGAS_TIMEOUT": "-1"}, id="negative timeout"),
     pytest.param("migas.add_project('a/b', '1')", {"MIGAS_TIMEOUT": "0"}, id="no timeout"),
     pytest.param("migas.add_project('a/b', '1')", {"MIGAS_EXIT_TIMEOUT": "x"}, id="exit timeout"),
