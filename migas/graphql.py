@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import json
 import re
+import string
 from typing import TYPE_CHECKING, NamedTuple
 
 from .outcome import Outcome, Reply, Verdict
@@ -27,7 +28,14 @@ MAX_BATCH = 16
 _DATE_FORMS = "YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ"
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\dZ)?", re.ASCII)
 
-_CONTEXT_FIELDS = ("session_id", "user_id", "user_type", "platform", "container", "is_ci")
+#: By its GraphQL type. `user_type` is missing: with `add_breadcrumb` the server does not keep it.
+_CONTEXT_FIELDS = {
+    "session_id": "String",
+    "user_id": "String",
+    "platform": "String!",
+    "container": "Container!",
+    "is_ci": "Boolean!",
+}
 _PROCESS_FIELDS = ("status", "status_desc", "error_type", "error_desc")
 
 
@@ -56,7 +64,10 @@ class _Variables:
     def name(self, kind: str, value: object) -> str:
         key = kind, json.dumps(value, sort_keys=True)
         if key not in self._names:
-            self._names[key] = name = f"v{len(self._names)}"
+            count = len(self._names)
+            # Each byte of a name is there many times, and bytes are what a request is short of.
+            name = string.ascii_letters[count] if count < len(string.ascii_letters) else f"v{count}"
+            self._names[key] = name
             self.values[name] = value
         return "$" + self._names[key]
 
@@ -71,11 +82,14 @@ def encode_breadcrumbs(operations: Sequence[Operation]) -> bytes:
     stood before it and nothing after.
     """
     variables = _Variables()
+    plain = [op.breadcrumb for op in operations if not op.is_add_project]
+    alike = len({_context(crumb) for crumb in plain}) == 1
     fields = [
-        f"a{index}:{_add_project(crumb, variables) if asks else _add_breadcrumb(crumb, variables)}"
+        f"a{index}:{_add_project(crumb, variables)}"
+        if asks
+        else f"a{index}:{_add_breadcrumb(crumb, variables, alike=alike)}"
         for index, (crumb, asks) in _in_order(operations)
     ]
-    plain = any(not operation.is_add_project for operation in operations)
     fragment = "fragment r on BreadcrumbResult{success message}" if plain else ""
     document = f"mutation({variables.declaration()}){{{' '.join(fields)}}}{fragment}"
     return _body(document, variables.values)
@@ -172,15 +186,27 @@ def _add_project(crumb: Breadcrumb, variables: _Variables) -> str:
     return f"add_project(p:{variables.name('ProjectInput!', given)})"
 
 
-def _add_breadcrumb(crumb: Breadcrumb, variables: _Variables) -> str:
+def _add_breadcrumb(crumb: Breadcrumb, variables: _Variables, *, alike: bool) -> str:
     arguments = {
         name: variables.name("String!", getattr(crumb, name))
         for name in ("project", "project_version", "language", "language_version")
     }
-    arguments["ctx"] = variables.name("ContextInput!", _given(crumb, _CONTEXT_FIELDS))
+    if alike:
+        arguments["ctx"] = variables.name("ContextInput!", dict(_context(crumb)))
+    else:
+        # Several runs: what even they share, the user and the machine, is passed once.
+        given = [
+            f"{name}:{variables.name(_CONTEXT_FIELDS[name], value)}"
+            for name, value in _context(crumb)
+        ]
+        arguments["ctx"] = f"{{{','.join(given)}}}"
     arguments["proc"] = variables.name("ProcessInput!", _given(crumb, _PROCESS_FIELDS))
     inside = ",".join(f"{name}:{variable}" for name, variable in arguments.items())
     return f"add_breadcrumb({inside}){{...r}}"
+
+
+def _context(crumb: Breadcrumb) -> tuple[tuple[str, object], ...]:
+    return tuple(_given(crumb, tuple(_CONTEXT_FIELDS)).items())
 
 
 def _given(crumb: Breadcrumb, names: Sequence[str]) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import uuid
 from typing import Any
 
 import pytest
@@ -103,6 +104,21 @@ def test_what_crumbs_share_is_passed_once() -> None:
     body = encode_breadcrumbs(batch)
     assert len(body) <= graphql.MAX_BODY
     assert body.count(IDS["user_id"].encode()) == 1
+
+
+def test_crumbs_of_several_runs_share_what_they_can() -> None:
+    """Ten of ten runs fit into one request, and each keeps its own session."""
+    sessions = [str(uuid.UUID(int=n)) for n in range(10)]
+    fields = {"user_id": IDS["user_id"], "container": "docker", "is_ci": True}
+    batch = [operation(asks=False, session_id=session, **fields) for session in sessions]
+    body = encode_breadcrumbs(batch)
+    assert len(body) <= graphql.MAX_BODY
+    assert body.count(IDS["user_id"].encode()) == 1
+    with Server() as server:
+        assert outcomes(exchange(server, batch)) == [D] * 10
+        assert [crumb["session_id"] for crumb in server.crumbs] == sessions
+        assert {crumb["is_ci"] for crumb in server.crumbs} == {True}
+        assert server.users[0]["container"] == "docker"
 
 
 def test_success_false_with_news_is_stored_all_the_same() -> None:
