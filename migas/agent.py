@@ -113,7 +113,7 @@ class Agent:
         try:
             from . import sender, writer
 
-            for name in (writer.__name__, *sender.SENDER_MODULES):
+            for name in (writer.__name__, *sender.TRANSPORT_MODULES):
                 __import__(name)
         except Exception as error:  # whatever a broken installation raises; the receipt tells
             log.say(log.DEBUG, "cannot send: %r", error)

@@ -168,7 +168,8 @@ def flush(timeout: float | None = None) -> bool:
         timeout: seconds to wait at most; None: as long as it takes. The first failure ends it.
 
     Returns:
-        Whether nothing is left waiting.
+        Whether all of it went. What another process is sending, or was when it ended, up to two
+        minutes ago, is that process's.
 
     Example:
         >>> flush(timeout=10) in (True, False)

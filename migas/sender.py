@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .uploader import Uploader
 
 #: What it takes to send, in pieces: the host's imports and forks wait for one piece at most.
-SENDER_MODULES = (
+TRANSPORT_MODULES = (
     "migas.uploader",
     "ssl",
     "http.client",
@@ -124,7 +124,7 @@ class Sender:
     def _load_transport(self, *, closing: bool) -> float | None:
         try:
             # Nobody forks any more once the exit has begun, so `logging` may then be loaded, too.
-            if self._load(SENDER_MODULES, loads_logging=not closing):
+            if self._load(TRANSPORT_MODULES, loads_logging=not closing):
                 return None
         except Exception as error:  # whatever a broken installation raises
             return self._give_up(f"cannot send: {error}", NEVER)

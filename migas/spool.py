@@ -42,7 +42,7 @@ _NAME = re.compile(r"(\d{13})-([0-9a-f]{16})-(\d{1,3})\.json", re.ASCII)
 
 def directory_for(endpoint: str, cache_dir: str | None) -> str:
     """Name the spool of one server: no breadcrumb goes to another than the one it was meant for."""
-    host = re.sub(r"[^A-Za-z0-9.-]+", "_", endpoint.partition("://")[2].partition("/")[0])[-60:]
+    host = userdirs.file_name(endpoint.partition("://")[2].partition("/")[0])
     # A checksum is enough to tell one user's few servers apart, and is there without an import.
     digest = f"{binascii.crc32(endpoint.encode()):08x}"
     return os.path.join(cache_dir or userdirs.cache(), f"{host}-{digest}")
@@ -131,7 +131,7 @@ class Spool:
         try:
             # A full disk may be reported as late as by close(): the rename comes after it. No
             # fsync: a killed process loses nothing without it, and it is slow on network disks.
-            with open(draft.path, "xb", opener=_open_private) as file:
+            with open(draft.path, "xb", opener=userdirs.open_private) as file:
                 file.write(data)
             entry = draft.move(_NEW)
         except OSError:
@@ -224,7 +224,3 @@ def _names(box: str, limit: int | None) -> list[str]:
             return [entry.name for entry in itertools.islice(entries, limit)]
     except OSError:
         return []
-
-
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from typing import NamedTuple
+
+from . import userdirs
 
 
 class Mark(NamedTuple):
@@ -26,7 +27,7 @@ class Stamp:
 
     def __init__(self, directory: str, name: str, host: str | None = None) -> None:
         # Nodes of a cluster share the directory, but not the network that a moment tells of.
-        node = re.sub(r"[^A-Za-z0-9.-]+", "_", host or _host_name())[-60:]
+        node = userdirs.file_name(host or _host_name())
         self._path = os.path.join(directory, f"{name}-{node}")
         self._memory: Mark | None = None
 
@@ -42,7 +43,7 @@ class Stamp:
         """Say ``moment`` to every process from now on, and count it ``times`` times."""
         earlier = self.read()
         try:
-            with open(self._path, "ab", opener=_open_private) as file:
+            with open(self._path, "ab", opener=userdirs.open_private) as file:
                 file.write(b"." * times)
             os.utime(self._path, (moment, moment))
         except (OSError, OverflowError):
@@ -59,7 +60,3 @@ class Stamp:
 
 def _host_name() -> str:
     return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
-
-
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -62,6 +62,7 @@ class Uploader:
         while may_start():
             batch = self._collect(own)
             if not batch:
+                self.failed = False  # nothing is left that could have failed
                 break
             verdicts = self._deliver(batch)
             for parcel, verdict in zip(batch, verdicts, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import platformdirs
 
@@ -35,3 +36,13 @@ def create(path: str) -> None:
         status = os.stat(path)
         if status.st_uid != os.geteuid() or status.st_mode & 0o022:
             raise PermissionError(f"{path} is not this user's alone")
+
+
+def file_name(text: str) -> str:
+    """Make ``text`` fit for a part of a file's name, on any system."""
+    return re.sub(r"[^A-Za-z0-9.-]+", "_", text)[-60:]
+
+
+def open_private(path: str, flags: int) -> int:
+    """Open a file that only its owner may read: an `opener` for `open`."""
+    return os.open(path, flags, 0o600)

@@ -44,9 +44,11 @@ class Writer:
             "session_id": _read_id(settings.session_id, "session_id"),
         }
 
-    def describe(self, fields: Mapping[str, object] = {}) -> dict[str, object]:
+    def describe(self) -> dict[str, object]:
         """Return what every breadcrumb of this process says."""
-        return breadcrumb.make("", "", fields, self._defaults).breadcrumb._asdict()
+        common = breadcrumb.make("", "", {}, self._defaults).breadcrumb._asdict()
+        del common["project"], common["project_version"]
+        return common
 
     def keeps_for_good(self) -> bool:
         """Say whether what waits on disk is there for a later process."""

@@ -106,12 +106,12 @@ def test_the_host_forks_while_something_is_being_loaded(host: Host) -> None:
 REAL = """
 import sys, threading, time, os, signal, logging
 from migas.agent import WRITER_MODULES
-from migas.sender import SENDER_MODULES
+from migas.sender import TRANSPORT_MODULES
 from migas.loading import Loader
 
 def load():
     loader = Loader()
-    while not loader.attempt((*WRITER_MODULES, *SENDER_MODULES), loads_logging=True):
+    while not loader.attempt((*WRITER_MODULES, *TRANSPORT_MODULES), loads_logging=True):
         pass
 
 loading = threading.Thread(target=load, daemon=True)

@@ -138,6 +138,16 @@ def test_what_a_server_demands_is_passed_on(bench: Bench) -> None:
     assert bench.backoff.remaining() == 0.0
 
 
+def test_what_another_process_has_delivered_since_is_no_failure(bench: Bench) -> None:
+    """A flush that finds nothing left says so, whatever went wrong before."""
+    bench.weather = [UNSENT]
+    bench.uploader.upload([bench.parcel("1")])
+    for entry in bench.spool.waiting():
+        entry.discard()
+    bench.uploader.upload([], drain=True)
+    assert not bench.uploader.failed
+
+
 def test_one_failure_ends_an_upload(bench: Bench) -> None:
     """No storm on a server that is ill: one request, whatever waits."""
     bench.weather = [UNSENT]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import signal
 import threading
 from typing import Any
@@ -193,7 +192,6 @@ def test_a_call_that_takes_too_long_is_left_behind() -> None:
     go.set()
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_submitting_while_submitting_does_not_wait_for_itself() -> None:
     """A signal handler runs on the thread that it interrupts."""
     handle = Recorder()
