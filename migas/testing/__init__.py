@@ -1,5 +1,6 @@
 """A real local migas server, for trying things out and for tests."""
 
-from .server import Server
+from .fault import Fault
+from .server import Request, Server
 
-__all__ = ["Server"]
+__all__ = ["Fault", "Request", "Server"]

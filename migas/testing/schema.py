@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphql import (
@@ -127,9 +128,11 @@ class Answered(NamedTuple):
 class _Root:
     """The resolvers of one request."""
 
-    def __init__(self, store: Store, projects: Projects) -> None:
+    def __init__(self, store: Store, projects: Projects, *, look_up_fails: bool, old: bool) -> None:
         self._store = store
         self._projects = projects
+        self._look_up_fails = look_up_fails
+        self._old = old
         self.rows: list[dict[str, object]] = []
 
     def get_projects(self, _info: object) -> list[str]:
@@ -164,6 +167,10 @@ class _Root:
         }
 
     def add_project(self, _info: object, p: Mapping[str, Any]) -> object:
+        if self._look_up_fails:
+            raise GraphQLError("Cannot connect to host api.github.com:443")
+        if self._old and "/" not in p["project"]:
+            raise GraphQLError("Invalid project specified.")
         if p["project"] not in self._projects:
             return {"success": False}
         self._take(p)
@@ -198,9 +205,11 @@ class _Root:
 class Engine:
     """Answers GraphQL requests from a store."""
 
-    def __init__(self, store: Store, projects: Projects) -> None:
+    def __init__(self, store: Store, projects: Projects, *, old: bool = False) -> None:
         self._store = store
         self._projects = projects
+        self._old = old
+        self._schema = OLD_SCHEMA if old else SCHEMA
 
     def answer(
         self,
@@ -208,20 +217,22 @@ class Engine:
         variables: Mapping[str, Any] | None,
         operation: str | None,
         refusal: str | None = None,
+        *,
+        look_up_fails: bool = False,
     ) -> Answered:
         """Execute a request; nothing is stored yet. ``refusal``: valid or not, it is refused."""
         try:
             document = parse(query)
         except GraphQLError:
             return Answered(_failure({"message": "No GraphQL document available"}), [])
-        errors = validate(SCHEMA, document)
+        errors = validate(self._schema, document)
         if errors:
             return Answered(_failure(*(error.formatted for error in errors)), [])
         if refusal is not None:
             return Answered(_failure({"message": refusal}), [])
-        root = _Root(self._store, self._projects)
+        root = _Root(self._store, self._projects, look_up_fails=look_up_fails, old=self._old)
         result = execute_sync(
-            SCHEMA,
+            self._schema,
             document,
             root_value=root,
             variable_values=dict(variables or {}),
@@ -238,8 +249,8 @@ def _failure(*errors: object) -> dict[str, object]:
     return {"data": None, "errors": list(errors)}
 
 
-def _build() -> GraphQLSchema:
-    schema = build_schema(_SDL)
+def _build(sdl: str) -> GraphQLSchema:
+    schema = build_schema(sdl)
     parsers: dict[str, Callable[[Any], object]] = {
         "Version": _parse_version,
         "DateTime": _parse_moment,
@@ -277,4 +288,7 @@ def _parse_moment(value: Any) -> datetime.datetime:
     return moment.replace(tzinfo=datetime.timezone.utc)
 
 
-SCHEMA = _build()
+SCHEMA = _build(_SDL)
+
+#: Of server 0.3, as far as a client can tell: what came later is missing.
+OLD_SCHEMA = _build(re.sub(r"  check_project.*\n|  add_breadcrumb\([^)]*\).*\n", "", _SDL))

@@ -6,19 +6,37 @@ import contextlib
 import http.server
 import json
 import socket
+import struct
 import threading
+from collections import deque
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
+from .fault import Fault, write_answer
 from .schema import Engine, Projects
 from .store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    import ssl
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from typing_extensions import Self
 
 #: Bytes of a body that the hosted server takes.
 MAX_BODY = 2500
+
+#: Requests that are kept for a test to read.
+_KEPT = 1000
+
+
+class Request(NamedTuple):
+    """A request as it arrived."""
+
+    path: str
+    #: By their names in lower case.
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class Answer(NamedTuple):
@@ -38,6 +56,8 @@ class Server:
         projects: the registered projects; None: every `owner/repo`.
         latest_version: what version news say of each of them.
         bad_versions: the versions that its developers warn of.
+        tls: what it takes to speak HTTPS; None: it speaks HTTP.
+        old: be a server 0.3, which knows neither `add_breadcrumb` nor `check_project`.
 
     Example:
         >>> import migas
@@ -57,21 +77,28 @@ class Server:
         projects: Collection[str] | None = None,
         latest_version: str = "unknown",
         bad_versions: Iterable[str] = (),
+        tls: ssl.SSLContext | None = None,
+        old: bool = False,
     ) -> None:
         self.port = port
-        #: How many requests were answered so far.
+        #: How many requests came so far, answered or not.
         self.requests = 0
-        # Guards that number, which the server's threads share.
+        #: The latest of them, up to a thousand, but for those that were left unread.
+        self.received: deque[Request] = deque(maxlen=_KEPT)
+        self._tls = tls
+        # Guards that number and the faults to come, which the server's threads share.
         self._counting = threading.Lock()
+        self._faults: Iterator[Fault | None] = iter(())
         self._store = Store(database)
-        self._engine = Engine(self._store, Projects(projects, latest_version, tuple(bad_versions)))
+        versions = latest_version, tuple(bad_versions)
+        self._engine = Engine(self._store, Projects(projects, *versions), old=old)
         self._http: _HTTPServer | None = None
         self._thread: threading.Thread | None = None
 
     @property
     def endpoint(self) -> str:
         """The address of its GraphQL, while it runs."""
-        return f"http://127.0.0.1:{self.port}/graphql"
+        return f"http{'s' if self._tls else ''}://127.0.0.1:{self.port}/graphql"
 
     @property
     def crumbs(self) -> list[dict[str, object]]:
@@ -94,7 +121,7 @@ class Server:
 
     def start(self) -> None:
         """Listen. Raises `OSError` where the port is taken."""
-        self._http = _HTTPServer(("127.0.0.1", self.port), self)
+        self._http = _HTTPServer(("127.0.0.1", self.port), self, self._tls)
         self.port = self._http.server_address[1]
         self._thread = threading.Thread(
             target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
@@ -110,17 +137,43 @@ class Server:
             self._http.hang_up()
             self._http = self._thread = None
 
+    def inject(self, faults: Fault | Iterable[Fault | None]) -> None:
+        """Fail from now on, in place of what was injected before.
+
+        Parameters:
+            faults: what befalls every request; or what befalls each in turn, None being a good
+                answer, and after the last of them all is well again. An endless iterable never
+                comes to that.
+        """
+        with self._counting:
+            self._faults = repeat(faults) if isinstance(faults, Fault) else iter(faults)
+
+    def mend(self) -> None:
+        """Answer well from now on. Who was left hanging is left hanging."""
+        self.inject(())
+
+    def next_fault(self) -> Fault | None:
+        """Count a request, and say what is to befall it."""
+        with self._counting:
+            self.requests += 1
+            return next(self._faults, None)
+
     def answer(
         self,
         query: str,
         variables: Mapping[str, Any] | None = None,
         operation: str | None = None,
         refusal: str | None = None,
+        *,
+        look_up_fails: bool = False,
     ) -> Answer:
-        """Answer a request as its HTTP side does; ``refusal``: valid or not, it is refused."""
-        with self._counting:
-            self.requests += 1
-        body, rows = self._engine.answer(query, variables, operation, refusal)
+        """Answer as its HTTP side does, which counts requests before.
+
+        ``refusal``: valid or not, it is refused. ``look_up_fails``: see `Fault`.
+        """
+        body, rows = self._engine.answer(
+            query, variables, operation, refusal, look_up_fails=look_up_fails
+        )
         # Stored before the answer leaves, so that whoever has it finds the breadcrumb; the hosted
         # server stores a moment later.
         return Answer(body, self._store.ingest(rows))
@@ -141,10 +194,22 @@ class Server:
 class _HTTPServer(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, address: tuple[str, int], owner: Server) -> None:
+    def __init__(self, address: tuple[str, int], owner: Server, tls: ssl.SSLContext | None) -> None:
         self.owner = owner
+        #: Set when it stops: until then whoever hangs goes on hanging.
+        self.stopped = threading.Event()
+        self._tls = tls
         self._connections: set[socket.socket] = set()
         super().__init__(address, _Handler)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        if self._tls is None:
+            return connection, address
+        # The handshake is left to the thread that reads.
+        return self._tls.wrap_socket(
+            connection, server_side=True, do_handshake_on_connect=False
+        ), address
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self._connections.add(request)
@@ -158,6 +223,7 @@ class _HTTPServer(http.server.ThreadingHTTPServer):
         """Say nothing of a client that went away."""
 
     def hang_up(self) -> None:
+        self.stopped.set()
         for connection in list(self._connections):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
@@ -169,6 +235,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     #: Seconds after which an idle connection is closed, as at the hosted server.
     timeout = 5
     server: _HTTPServer
+    _fault: Fault | None
+
+    def handle_one_request(self) -> None:
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            if not self.rfile.peek(1):  # type: ignore[attr-defined]  # it is a BufferedReader
+                return
+            self._fault = self.server.owner.next_fault()
+            if self._fault is not None and not self._fault.reads:
+                self._fail(self._fault, b"")
+                return
+            super().handle_one_request()
 
     def do_GET(self) -> None:
         if self.path == "/graphql":
@@ -177,20 +255,31 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._send(404, {"detail": "Not Found"})
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        path = self.requestline.split()[1]  # `self.path` is mended where it begins with two slashes
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        if len(body) < length:  # the client has gone
+            self.close_connection = True
+            return
+        target = self.requestline.split()[1]  # `self.path` is mended where it begins with "//"
+        # A client of a proxy sends the whole address (RFC 9112, 3.2.2).
+        path = urlsplit(target).path if target.startswith("http") else target
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.server.owner.received.append(Request(path, headers, body))
         if path == "/graphql/":
             self._send(307, "", Location=f"http://{self.headers['Host']}/graphql")
         elif path != "/graphql":
             missing = path != "/"
             detail = "Not Found" if missing else "Method Not Allowed"
             self._send(404 if missing else 405, {"detail": detail})
-        elif self.headers.get("Content-Type", "").partition(";")[0] != "application/json":
+        elif headers.get("content-type", "").partition(";")[0] != "application/json":
             self._send(400, "Unsupported content type")
         else:
             self._answer(body)
 
     def _answer(self, body: bytes) -> None:
+        if self._fault is not None and not self._fault.stores:
+            self._fail(self._fault, b"")
+            return
         try:
             request = json.loads(body)
         except ValueError:
@@ -205,7 +294,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         size = f"Request body ({len(body)}) exceeds maximum size ({MAX_BODY})"
         refusal = size if len(body) > MAX_BODY else None
         answered = self.server.owner.answer(
-            request["query"], request.get("variables"), request.get("operationName"), refusal
+            request["query"],
+            request.get("variables"),
+            request.get("operationName"),
+            refusal,
+            look_up_fails=self._fault is not None and self._fault.look_up_fails,
         )
         self.close_connection |= not answered.stored
         self._send(413 if refusal else 200, answered.body)
@@ -213,15 +306,28 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _send(self, status: int, body: object, **headers: str) -> None:
         text = isinstance(body, str)
         compact = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-        content = (str(body) if text else compact).encode()
-        self.send_response(status)
         kind = "text/plain; charset=utf-8" if text else "application/json"
         headers = {"Content-Type": kind, "X-Backend-Server": "migas@0.9", **headers}
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+        answer = write_answer(status, str(body) if text else compact, headers)
+        if self._fault is None:
+            self.wfile.write(answer)
+        else:
+            self._fail(self._fault, answer)
+
+    def _fail(self, fault: Fault, good: bytes) -> None:
+        self.close_connection |= fault.end != "keep"
+        for piece in fault.pieces(good):
+            if self.server.stopped.wait(fault.delay):
+                return
+            self.wfile.write(piece)
+        if fault.end == "hang":
+            self.server.stopped.wait()
+        elif fault.end == "reset":
+            # To close a socket that lingers for no time sends a reset.
+            now = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
+            self.rfile.close()
+            self.connection.close()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name there)
         """Say nothing: the server shares its terminal with the host."""
