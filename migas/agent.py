@@ -12,7 +12,7 @@ import time
 
 from . import log
 from .loading import Loader
-from .receipt import Receipt
+from .receipt import Flush, Receipt
 from .worker import NEVER, Worker
 
 TYPE_CHECKING = False
@@ -54,8 +54,8 @@ class Agent:
         self._write_worker = Worker(self._write, "migas-writer")
         self._send_worker = Worker(self._send, "migas-sender")
         # Taken from the left by whoever writes: the writer's thread, or at exit the caller's.
-        self._inbox: list[Use | Receipt] = []
-        self._outbox: list[Parcel | Receipt] = []
+        self._inbox: list[Use | Flush] = []
+        self._outbox: list[Parcel | Flush] = []
         self._made_writer: Writer | None = None
         self._made_sender: Sender | None = None
         self._poll = FIRST_POLL
@@ -76,16 +76,16 @@ class Agent:
             self._write_inbox()
         return receipt
 
-    def flush(self, timeout: float | None) -> bool:
-        """Send everything that waits, and say whether nothing is left."""
-        receipt = Receipt(self.settings.timeout, self._hurry)
+    def flush(self, timeout: float | None) -> int:
+        """Send everything that waits, and return how many breadcrumbs are left."""
+        flush = Flush(NEVER if timeout is None else self._clock() + timeout, self._hurry)
         self._send_worker.start()
-        if not self._write_worker.submit(receipt):
-            return False
         try:
-            return receipt.result(timeout)["success"] is True
+            if self._write_worker.submit(flush):
+                return flush.count_left(timeout)
         except TimeoutError:
-            return False
+            pass
+        return count_waiting(self.settings)
 
     def close(self, budget: float) -> None:
         """Finish within ``budget`` seconds; what is not sent by then stays on disk."""
@@ -97,6 +97,9 @@ class Agent:
             # a dead disk would have this thread hang, too.
             self._write_inbox()
         self._send_worker.close(max(0.0, self._exit_deadline - self._clock()))
+        # One that was given no time at all says nothing of the server.
+        if self._made_sender is not None and budget > 0:
+            self._made_sender.abandon()
         self._loader.close()
 
     def stop(self) -> None:
@@ -132,7 +135,7 @@ class Agent:
         self._poll = min(self._poll * 2, LAST_POLL)
         return self._poll
 
-    def _write(self, items: list[Use | Receipt], _closing: bool) -> float:
+    def _write(self, items: list[Use | Flush], _closing: bool) -> float:
         """Handle the writer's items: on its thread."""
         self._inbox.extend(items)
         pause = self._load(WRITER_MODULES) if self._inbox else None
@@ -149,11 +152,11 @@ class Agent:
         except IndexError:
             self._at_disk = False
 
-    def _pass_on(self, item: Use | Receipt) -> None:
+    def _pass_on(self, item: Use | Flush) -> None:
         """Write a breadcrumb and hand it to the sender; a flush follows what it waits for."""
-        if isinstance(item, Receipt):
+        if isinstance(item, Flush):
             if not self._send_worker.submit(item):
-                item.settle(_THE_END)
+                item.settle({"left": count_waiting(self.settings), **_THE_END})
             return
         project, version, fields, receipt = item
         try:
@@ -167,7 +170,7 @@ class Agent:
         if parcel is not None and not self._send_worker.submit(parcel):
             receipt.settle(_THE_END)
 
-    def _send(self, items: list[Parcel | Receipt], closing: bool) -> float:
+    def _send(self, items: list[Parcel | Flush], closing: bool) -> float:
         """Handle the sender's items: on its thread."""
         self._outbox.extend(items)
         if not self._outbox and self._made_sender is None:
@@ -177,7 +180,13 @@ class Agent:
             return pause
         outbox, self._outbox = self._outbox, []
         hurried, self._hurried = self._hurried, False
-        return self._sender().handle(outbox, hurried=hurried, closing=closing)
+        try:
+            return self._sender().handle(outbox, hurried=hurried, closing=closing)
+        except Exception as error:  # an installation is broken: who waits is told
+            for item in outbox:
+                if isinstance(item, Flush):
+                    item.settle({"left": count_waiting(self.settings), "message": str(error)})
+            raise
 
     def _writer(self) -> Writer:
         # At exit two threads may come here at a time: then two are made, which are alike.
@@ -207,6 +216,17 @@ class Agent:
         So a server that answers as usual is always heard.
         """
         return self._clock() < self._exit_deadline - self.settings.exit_timeout / 2
+
+
+def count_waiting(settings: Settings) -> int:
+    """Count the breadcrumbs that wait on disk; nothing is changed."""
+    try:
+        from .spool import open_spool
+
+        return open_spool(settings).count()
+    except Exception as error:  # an installation is broken: then nothing was ever kept, either
+        log.say(log.DEBUG, "cannot look at the spool: %r", error)
+        return 0
 
 
 _THE_END = {"success": False, "message": "the process ends"}

@@ -9,7 +9,7 @@ import threading
 import time
 
 from . import log
-from .agent import Agent
+from .agent import Agent, count_waiting
 from .receipt import Receipt
 from .settings import Settings, find_optout, parse_endpoint
 from .version import __version__
@@ -161,22 +161,26 @@ def setup(
         _agent = _settings = None
 
 
-def flush(timeout: float | None = None) -> bool:
-    """Send everything that waits, of this and of earlier processes, and wait for it.
+def flush(timeout: float | None = None) -> int:
+    """Send everything that waits, of this and of earlier processes; return how much is left.
+
+    The first failure ends it. Requests go as fast as the server answers them, though no faster than
+    its limit allows: 800 a minute, of some ten to sixteen breadcrumbs each.
 
     Parameters:
-        timeout: seconds to wait at most; None: as long as it takes. The first failure ends it.
+        timeout: seconds to wait at most; None: as long as it takes.
 
     Returns:
-        Whether all of it went. What another process is sending, or was when it ended, up to two
-        minutes ago, is that process's.
+        How many breadcrumbs are still on disk, or in memory where there is none: 0 where all of
+        them went. What another process is sending counts, too, and for up to two minutes what one
+        was sending when it died.
 
     Example:
-        >>> flush(timeout=10) in (True, False)
+        >>> flush(timeout=10) >= 0
         True
     """
     agent = _use_agent()
-    return agent is not None and agent.flush(timeout)
+    return count_waiting(_use_settings()) if agent is None else agent.flush(timeout)
 
 
 def print_config() -> None:

@@ -40,19 +40,19 @@ class Backoff:
 
         Where a person has ``asked`` for it only the server's own demand counts.
         """
-        demanded = self._until(self._demand, 2 * LONGEST_DEMAND)
+        demanded = self._until(self._demand, LONGEST_DEMAND)
         return demanded if asked else max(demanded, self._until(self._guess, LONGEST))
 
     def fail(self, demand: float | None = None) -> None:
         """Wait longer than last time, and at least for the seconds that the server demands."""
-        now, mark = self._clock(), self._guess.read()
+        now = self._clock()
         # Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
-        longest = min(FIRST * 2.0 ** min(mark.times if mark else 0, 20), LONGEST)
+        longest = min(FIRST * 2.0 ** min(self._guess.times, 20), LONGEST)
         self._guess.set(now + self._jitter(0.0, longest))
         if demand is not None:
             # Spread out, since all who were refused together would come back together.
-            wait = min(demand, LONGEST_DEMAND)
-            self._demand.set(now + wait + self._jitter(0.0, wait))
+            wait = demand + self._jitter(0.0, demand)
+            self._demand.set(now + min(wait, LONGEST_DEMAND))
 
     def succeed(self) -> None:
         """Forget every failure: the server is there."""

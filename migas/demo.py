@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from .backoff import Backoff
 from .breadcrumb import decode
-from .settings import OPTOUT_VARIABLES
-from .spool import Spool, directory_for
+from .settings import OPTOUT_VARIABLES, Settings
+from .spool import open_spool
 from .testing import Server
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _play(server: Server, directory: str) -> None:
     print("2. The server stops, and another process imports the package.")
     server.stop()
     _python("import hostpackage", environ)
-    spool = Spool(directory_for(server.endpoint, environ["MIGAS_CACHE_DIR"]))
+    spool = open_spool(Settings.from_env(environ))
     waiting = list(spool.waiting())
     if len(waiting) != 1:
         raise UnseenError(f"{len(waiting)} breadcrumbs wait on disk, not 1")

@@ -1,7 +1,7 @@
 """GraphQL as the migas server speaks it: documents to send, and what an answer means.
 
-Values travel as variables, never inside the document; a value that several breadcrumbs of a
-request share is passed once.
+Values travel as variables, and what several breadcrumbs of a request share is passed once. Inside
+the document stand only those values of one breadcrumb alone that need no quoting whatever they say.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import datetime
 import json
 import re
 import string
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from .outcome import Outcome, Reply, Verdict
@@ -36,6 +37,8 @@ _CONTEXT_FIELDS = {
     "container": "Container!",
     "is_ci": "Boolean!",
 }
+#: What the server takes to be said where nothing is.
+_DEFAULTS = {"platform": "unknown", "container": "unknown", "is_ci": False, "status": "R"}
 _PROCESS_FIELDS = ("status", "status_desc", "error_type", "error_desc")
 
 
@@ -46,12 +49,20 @@ class Operation(NamedTuple):
     #: Ask for version news with it. The server then looks the project up elsewhere, which may
     #: take seconds and may fail.
     asks: bool
+    #: The server is an old one (0.3), which knows `add_project` alone.
+    old: bool = False
 
     @property
     def is_add_project(self) -> bool:
         """Whether it goes as `add_project`, which takes no version but PEP 440's."""
         crumb = self.breadcrumb
-        return self.asks and is_pep440(crumb.project_version) and is_pep440(crumb.language_version)
+        versions = crumb.project_version, crumb.language_version
+        return self.old or (self.asks and all(map(is_pep440, versions)))
+
+    @property
+    def has_plainer_form(self) -> bool:
+        """Whether the server may take it in another form, which is less likely to fail."""
+        return self.is_add_project and not self.old
 
 
 class _Variables:
@@ -83,15 +94,17 @@ def encode_breadcrumbs(operations: Sequence[Operation]) -> bytes:
     """
     variables = _Variables()
     plain = [op.breadcrumb for op in operations if not op.is_add_project]
-    alike = len({_context(crumb) for crumb in plain}) == 1
+    # As one variable a context that several share is shortest, taken apart one of a single run is:
+    # the server's default values can be left out of it, and the rest is shared.
+    contexts = Counter(map(_context, plain))
     fields = [
         f"a{index}:{_add_project(crumb, variables)}"
         if asks
-        else f"a{index}:{_add_breadcrumb(crumb, variables, alike=alike)}"
+        else f"a{index}:{_add_breadcrumb(crumb, variables, shared=contexts[_context(crumb)] > 1)}"
         for index, (crumb, asks) in _in_order(operations)
     ]
     fragment = "fragment r on BreadcrumbResult{success message}" if plain else ""
-    document = f"mutation({variables.declaration()}){{{' '.join(fields)}}}{fragment}"
+    document = f"mutation({variables.declaration()}){{{''.join(fields)}}}{fragment}"
     return _body(document, variables.values)
 
 
@@ -106,17 +119,15 @@ def read_breadcrumbs(reply: Reply, operations: Sequence[Operation]) -> list[Verd
     order = [index for index, _ in _in_order(operations)]
     if failed not in order:
         # The schema refused the request before it ran: nothing is stored, whoever was to blame.
-        alone = len(operations) == 1 and not operations[0].is_add_project
-        return [Verdict(_REFUSED_WHOLE[alone], reason) for _ in operations]
+        last = len(operations) == 1 and not operations[0].has_plainer_form
+        outcome = Outcome.REFUSED if last else Outcome.RESEND
+        return [Verdict(outcome, reason) for _ in operations]
     return [_judge_by_failure(index, failed, order, reason, operations) for index in sorted(order)]
 
 
 def lacks_add_breadcrumb(reply: Reply) -> bool:
     """Say whether the server is an old one (0.3), which knows `add_project` alone."""
     return _first_error(reply.answer)[0].startswith("Cannot query field 'add_breadcrumb'")
-
-
-_REFUSED_WHOLE = {True: Outcome.REFUSED, False: Outcome.RESEND}
 
 
 def encode_usage(project: str, start: str, end: str | None, unique: bool) -> bytes:
@@ -186,23 +197,30 @@ def _add_project(crumb: Breadcrumb, variables: _Variables) -> str:
     return f"add_project(p:{variables.name('ProjectInput!', given)})"
 
 
-def _add_breadcrumb(crumb: Breadcrumb, variables: _Variables, *, alike: bool) -> str:
+def _add_breadcrumb(crumb: Breadcrumb, variables: _Variables, *, shared: bool) -> str:
     arguments = {
         name: variables.name("String!", getattr(crumb, name))
         for name in ("project", "project_version", "language", "language_version")
     }
-    if alike:
+    if shared:
         arguments["ctx"] = variables.name("ContextInput!", dict(_context(crumb)))
     else:
-        # Several runs: what even they share, the user and the machine, is passed once.
-        given = [
-            f"{name}:{variables.name(_CONTEXT_FIELDS[name], value)}"
+        # The run's own id is a UUID, as in every breadcrumb, and nobody else's here.
+        given = {
+            name: f'"{value}"'
+            if name == "session_id"
+            else variables.name(_CONTEXT_FIELDS[name], value)
             for name, value in _context(crumb)
-        ]
-        arguments["ctx"] = f"{{{','.join(given)}}}"
-    arguments["proc"] = variables.name("ProcessInput!", _given(crumb, _PROCESS_FIELDS))
-    inside = ",".join(f"{name}:{variable}" for name, variable in arguments.items())
-    return f"add_breadcrumb({inside}){{...r}}"
+            if value != _DEFAULTS.get(name)
+        }
+        arguments["ctx"] = f"{{{_arguments(given)}}}"
+    process = {k: v for k, v in _given(crumb, _PROCESS_FIELDS).items() if _DEFAULTS.get(k) != v}
+    arguments["proc"] = variables.name("ProcessInput!", process) if process else "{}"
+    return f"add_breadcrumb({_arguments(arguments)}){{...r}}"
+
+
+def _arguments(values: Mapping[str, str]) -> str:
+    return ",".join(f"{name}:{value}" for name, value in values.items())
 
 
 def _context(crumb: Breadcrumb) -> tuple[tuple[str, object], ...]:
@@ -230,9 +248,14 @@ def _judge_by_failure(
 ) -> Verdict:
     if order.index(index) < order.index(failed):
         return Verdict(Outcome.DELIVERED)
-    if len(operations) == 1 and not operations[0].is_add_project:
-        return Verdict(Outcome.UNSENT, reason)
+    if len(operations) == 1 and not operations[0].has_plainer_form:
+        final = reason.startswith(_OLD_REFUSAL)
+        return Verdict(Outcome.REFUSED if final else Outcome.UNSENT, reason)
     return Verdict(Outcome.RESEND, reason)
+
+
+#: What an old server says of a project's name without a slash, as an error of one operation.
+_OLD_REFUSAL = "Invalid project"
 
 
 def _first_error(answer: Mapping[str, object]) -> tuple[str, int]:

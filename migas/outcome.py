@@ -44,3 +44,5 @@ class Reply(NamedTuple):
     too_large: bool = False
     #: Seconds for which the server wants to hear nothing more.
     demand: float | None = None
+    #: The connection had been kept, and was found closed: another one may do.
+    stale: bool = False

@@ -133,6 +133,23 @@ class Receipt(Mapping[str, object]):
             return
 
 
+class Flush(Receipt):
+    """The receipt of a flush: its answer says how many breadcrumbs are `left`."""
+
+    __slots__ = ("deadline",)
+
+    def __init__(self, deadline: float, hurry: Callable[[], None]) -> None:
+        super().__init__(0.0, hurry)
+        #: When to stop, by the agent's clock.
+        self.deadline = deadline
+
+    def count_left(self, timeout: float | None) -> int:
+        """Return that number. Raises `TimeoutError`."""
+        left = self.result(timeout)["left"]
+        assert isinstance(left, int)
+        return left
+
+
 def _lock_timeout(timeout: float | None) -> float:
     """Translate to what `Lock.acquire` takes: -1 for ever."""
     return -1 if timeout is None else max(0.0, min(timeout, threading.TIMEOUT_MAX))

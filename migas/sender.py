@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from . import log
 from .backoff import Backoff
 from .loading import is_loaded
+from .outcome import Outcome, Verdict
 from .pace import Pace
 from .parcel import postpone
-from .receipt import Receipt
-from .spool import Spool, directory_for
+from .rate import Rate
+from .receipt import Flush
+from .spool import LEASE, open_spool
 from .worker import NEVER
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from .outcome import Reply
     from .parcel import Parcel
     from .settings import Settings
-    from .uploader import Uploader
+    from .uploader import Upload, Uploader
 
 #: What it takes to send, in pieces: the host's imports and forks wait for one piece at most.
 TRANSPORT_MODULES = (
@@ -34,6 +36,14 @@ TRANSPORT_MODULES = (
 
 #: Seconds after the first breadcrumb before `requests` is imported for its sake.
 MOMENT = 0.5
+
+#: Seconds between two requests of what waits from earlier, by a process that has nothing of its own
+#: to send: a full one each goes some four thousand breadcrumbs an hour.
+LEISURE = 15.0
+
+#: Seconds that a request may take, step by step, whatever `MIGAS_TIMEOUT` says: a claim has to
+#: outlast the name look-up, the connecting and the answer.
+LONGEST_STEP = LEASE / 4
 
 #: Seconds from one attempt to import to the next, at first and at most.
 FIRST_POLL, LAST_POLL = 0.005, 0.5
@@ -62,48 +72,60 @@ class Sender:
         self._keeps_for_good = keeps_for_good
         self._may_start = may_start
         self._clock = clock
-        directory = directory_for(settings.endpoint, settings.cache_dir)
-        self._spool = Spool(directory)
-        self._backoff = Backoff(directory)
-        self._pace = Pace(directory)
+        self._spool = open_spool(settings)
+        self._backoff = Backoff(self._spool.directory)
+        self._pace = Pace(self._spool.directory)
+        self._rate = Rate(clock=clock)
         self._uploader: Uploader | None = None
         self._parcels: list[Parcel] = []
-        self._flushes: list[Receipt] = []
+        self._flushes: list[Flush] = []
         self._hurried = False
-        # Something of this process's waits on disk for the server to be there again.
+        # Something waits on disk that this process, if it lives on, will send.
         self._owes = False
+        # When the next request is due that nobody waits for.
         self._due: float | None = None
         self._poll = FIRST_POLL
         # This exit has been counted against the pace.
         self._counted = False
 
-    def handle(self, items: list[Parcel | Receipt], *, hurried: bool, closing: bool) -> float:
-        """Take ``items``, send what is due, and return the seconds until there is more to do."""
+    def handle(self, items: list[Parcel | Flush], *, hurried: bool, closing: bool) -> float:
+        """Take ``items``, send one request if it is time, and return the seconds until the next."""
         for item in items:
-            if isinstance(item, Receipt):
+            if isinstance(item, Flush):
                 self._flushes.append(item)
             else:
                 self._parcels.append(item)
         self._hurried |= hurried
+        self._expire_flushes()
         if not (self._parcels or self._flushes or (self._owes and not closing)):
             return NEVER
         pause = self._hold_exit() if closing else self._hold()
         if pause is None:
-            pause = self._load_transport(closing=closing)
+            pause = self._rate.delay() or self._load_transport(closing=closing)
         return self._upload(closing=closing) if pause is None else pause
+
+    def abandon(self) -> None:
+        """Count a request that is on its way as a failure: the process ends before its answer.
+
+        For the exit, on another thread. So the next process does not wait in vain as well.
+        """
+        if self._uploader is not None and self._uploader.is_sending:
+            self._backoff.fail()
 
     def _hold(self) -> float | None:
         """Say how long a process that lives waits before it sends; None: not at all."""
         if self._settings.timeout == 0:
+            self._owes = False
             return self._give_up("MIGAS_TIMEOUT is 0", NEVER)
         backoff = self._backoff.remaining(asked=bool(self._flushes))
         if backoff:
             self._owes = True
             return self._give_up(f"the server is left alone for {backoff:.0f} s", backoff)
-        if self._hurried or self._flushes or is_loaded("requests"):
+        if self._hurried or self._flushes or (self._parcels and is_loaded("requests")):
             return None
         now = self._clock()
-        self._due = self._due or now + MOMENT
+        if self._due is None:
+            self._due = now + MOMENT if self._parcels else now
         return self._due - now if now < self._due else None
 
     def _hold_exit(self) -> float | None:
@@ -127,43 +149,78 @@ class Sender:
             if self._load(TRANSPORT_MODULES, loads_logging=not closing):
                 return None
         except Exception as error:  # whatever a broken installation raises
+            self._owes = False
             return self._give_up(f"cannot send: {error}", NEVER)
         self._poll = min(self._poll * 2, LAST_POLL)
         return self._poll
 
     def _upload(self, *, closing: bool) -> float:
-        from .uploader import Uploader
+        """Send one request, and say when the next one is due."""
+        self._due, self._poll = None, FIRST_POLL
+        upload = self._send_one()
+        if upload.failure is not None:
+            self._owes = True
+            pause = NEVER if closing else self._backoff.remaining()
+            return self._give_up(upload.failure.reason, pause)
+        if self._parcels:
+            return 0.0
+        self._hurried = False
+        # What waits and cannot be claimed, as on a read-only disk, is not asked for again.
+        self._owes = upload.sent > 0 and self._spool.has_waiting()
+        if not self._owes:
+            self._settle_flushes("")
+            return NEVER
+        self._due = self._clock() + LEISURE
+        if self._flushes:
+            return 0.0
+        return NEVER if closing else LEISURE
 
-        if self._uploader is None:
-            self._uploader = Uploader(self._spool, self._connect(), self._backoff)
-        self._due, self._hurried, self._poll = None, False, FIRST_POLL
-        flushes, self._flushes = self._flushes, []
-        parcels, self._parcels = self._parcels, []
-        sent = False
+    def _send_one(self) -> Upload:
+        from .uploader import Upload, Uploader
+
+        parcels = list(self._parcels)
         try:
-            self._parcels = self._uploader.upload(
-                parcels, drain=bool(flushes), may_start=self._may_start
-            )
-            sent = not self._uploader.failed
+            if self._uploader is None:
+                self._uploader = Uploader(
+                    self._spool, self._connect(), self._backoff, may_start=self._may_start
+                )
+            return self._uploader.upload(self._parcels)
         except Exception as error:  # whoever waits is told in any case
             log.say(log.DEBUG, "cannot send: %r", error)
-            self._parcels = postpone(parcels, f"cannot send: {error}")
-        self._owes = not sent
-        for flush in flushes:
-            flush.settle({"success": sent, "message": "" if sent else "the server is not reached"})
-        return NEVER if closing or sent else self._backoff.remaining()
+            self._parcels = parcels
+            return Upload(0, Verdict(Outcome.UNSENT, f"cannot send: {error}"))
 
-    def _connect(self) -> Callable[[bytes], Reply]:
+    def _connect(self) -> Callable[[bytes, Callable[[], None]], Reply]:
         from .transport import Transport
 
         transport = Transport(self._settings.endpoint, self._user_agent)
-        return lambda body: transport.send(body, self._settings.timeout)
+        timeout = min(self._settings.timeout, LONGEST_STEP)
+
+        def send(body: bytes, on_write: Callable[[], None]) -> Reply:
+            self._rate.count()
+            return transport.send(body, timeout, on_write)
+
+        return send
 
     def _give_up(self, reason: str, pause: float) -> float:
         """Leave everything where it is for now, and tell who waits."""
         self._parcels = postpone(self._parcels, reason)
-        flushes, self._flushes = self._flushes, []
-        for flush in flushes:
-            flush.settle({"success": False, "message": reason})
+        self._settle_flushes(reason)
         self._hurried = False
         return pause
+
+    def _expire_flushes(self) -> None:
+        now = self._clock()
+        over = [flush for flush in self._flushes if flush.deadline <= now]
+        self._flushes = [flush for flush in self._flushes if flush.deadline > now]
+        for flush in over:
+            flush.settle({"left": self._count_left(), "message": "there was no more time"})
+
+    def _settle_flushes(self, reason: str) -> None:
+        flushes, self._flushes = self._flushes, []
+        for flush in flushes:
+            flush.settle({"left": self._count_left(), "message": reason})
+
+    def _count_left(self) -> int:
+        in_memory = sum(parcel.entry is None for parcel in self._parcels)
+        return in_memory + self._spool.count()

@@ -16,6 +16,11 @@ DEFAULT_EXIT_TIMEOUT = 1.0
 #: Longest wait that can be asked for, in seconds. `threading` overflows far above it.
 MAX_TIMEOUT = 3600.0
 
+#: What the spool holds at most, and the least that can be asked for: it is bounded in shares.
+DEFAULT_SPOOL_COUNT, LEAST_SPOOL_COUNT = 10_000, 100
+DEFAULT_SPOOL_BYTES, LEAST_SPOOL_BYTES = 20_000_000, 1_000_000
+DEFAULT_SPOOL_DAYS = 30.0
+
 #: The variables that say no. `DO_NOT_TRACK` is https://consoledonottrack.com's, which reads `0` as
 #: yes; `NO_ET` is etelemetry's, for which, as for our own, being set is enough.
 OPTOUT_VARIABLES = ("MIGAS_OPTOUT", "DO_NOT_TRACK", "NO_ET")
@@ -48,6 +53,9 @@ class Settings:
         "log_level",
         "problems",
         "session_id",
+        "spool_bytes",
+        "spool_count",
+        "spool_days",
         "timeout",
         "user_id",
     )
@@ -62,6 +70,10 @@ class Settings:
     log_level: int | None
     #: Where the spool lies, or None: the user's cache directory.
     cache_dir: str | None
+    #: Breadcrumbs, bytes, and days of age that the spool holds at most.
+    spool_count: int
+    spool_bytes: int
+    spool_days: float
     #: Print instead of sending.
     dry_run: bool
     #: The host's own id for its user, not yet checked.
@@ -79,6 +91,9 @@ class Settings:
         exit_timeout: float = DEFAULT_EXIT_TIMEOUT,
         log_level: int | None = None,
         cache_dir: str | None = None,
+        spool_count: int = DEFAULT_SPOOL_COUNT,
+        spool_bytes: int = DEFAULT_SPOOL_BYTES,
+        spool_days: float = DEFAULT_SPOOL_DAYS,
         dry_run: bool = False,
         user_id: str | None = None,
         session_id: str | None = None,
@@ -113,6 +128,9 @@ class Settings:
             "endpoint": read("MIGAS_ENDPOINT", parse_endpoint),
             "timeout": read("MIGAS_TIMEOUT", _parse_seconds),
             "exit_timeout": read("MIGAS_EXIT_TIMEOUT", _parse_seconds),
+            "spool_count": read("MIGAS_SPOOL_COUNT", _parse_least(LEAST_SPOOL_COUNT)),
+            "spool_bytes": read("MIGAS_SPOOL_BYTES", _parse_least(LEAST_SPOOL_BYTES)),
+            "spool_days": read("MIGAS_SPOOL_DAYS", _parse_days),
             "log_level": read("MIGAS_LOG_LEVEL", _parse_level),
             "cache_dir": environ.get("MIGAS_CACHE_DIR") or None,
             "dry_run": bool(environ.get("MIGAS_DRY_RUN")),
@@ -155,13 +173,30 @@ def parse_endpoint(text: str) -> str:
 
 
 def _parse_seconds(text: str) -> float:
+    return min(_parse_number(text, "seconds"), MAX_TIMEOUT)
+
+
+def _parse_days(text: str) -> float:
+    return _parse_number(text, "days")
+
+
+def _parse_number(text: str, unit: str) -> float:
     try:
-        seconds = float(text)
+        number = float(text)
     except ValueError:
-        raise ValueError(f"{text!r} is no number of seconds") from None
-    if not seconds >= 0:  # NaN compares false
-        raise ValueError(f"{text!r} is no number of seconds >= 0")
-    return min(seconds, MAX_TIMEOUT)
+        raise ValueError(f"{text!r} is no number of {unit}") from None
+    if not number >= 0:  # NaN compares false
+        raise ValueError(f"{text!r} is no number of {unit} >= 0")
+    return number
+
+
+def _parse_least(least: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise ValueError(f"{text!r} is no whole number >= {least}")
+        return int(text)
+
+    return parse
 
 
 def _parse_level(text: str) -> int:

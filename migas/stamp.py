@@ -31,6 +31,12 @@ class Stamp:
         self._path = os.path.join(directory, f"{name}-{node}")
         self._memory: Mark | None = None
 
+    @property
+    def times(self) -> int:
+        """How often it was set since it was last cleared."""
+        mark = self.read()
+        return mark.times if mark else 0
+
     def read(self) -> Mark | None:
         """Return what the last process to set it said, or None."""
         try:
@@ -41,7 +47,7 @@ class Stamp:
 
     def set(self, moment: float, times: int = 1) -> None:
         """Say ``moment`` to every process from now on, and count it ``times`` times."""
-        earlier = self.read()
+        earlier = self.times
         try:
             with open(self._path, "ab", opener=userdirs.open_private) as file:
                 file.write(b"." * times)
@@ -49,7 +55,7 @@ class Stamp:
         except (OSError, OverflowError):
             # A half-made file would say "now" to everybody.
             self.clear()
-            self._memory = Mark(moment, times + (earlier.times if earlier else 0))
+            self._memory = Mark(moment, times + earlier)
 
     def clear(self) -> None:
         """Say nothing any more."""

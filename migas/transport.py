@@ -6,19 +6,23 @@ before there is something to send.
 
 from __future__ import annotations
 
-import email.utils
 import io
 import json
 import time
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
 
 import requests
 
-from .outcome import Outcome, Reply
+from . import policy
+from .deadline import DeadlineAdapter
+from .policy import Exchange
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from .outcome import Reply
 
 #: Seconds after which a connection is not used again; the server closes idle ones after 5.
 _IDLE = 3.0
@@ -26,17 +30,24 @@ _IDLE = 3.0
 #: Bytes of an answer that are read; the server's are below 3 kB, a captive portal's are not.
 _MAX_ANSWER = 64 * 1024
 
-#: Seconds after which a server opens a door that it has shut with a 429; it says so in words only,
-#: and whoever knocks meanwhile keeps it shut.
-_SILENCE = 60.0
+#: Redirects that keep the method (RFC 9110, 15.4.8 and 15.4.9), and how many are followed.
+_REDIRECTS, _MAX_REDIRECTS = (307, 308), 3
 
-#: Answered by a server that may take the same request later (429 without `Retry-After`).
-_BUSY = (408, 425, 429)
-
-#: Answered by the migas application itself, which bears its name in a header, to a request that
-#: it will never take.
-_REFUSING = (400, 422)
+#: Added to its answers by the migas application.
 _SIGNATURE = "X-Backend-Server"
+
+
+class _Body(io.BytesIO):
+    """A request's body, which tells when it begins to leave."""
+
+    def __init__(self, content: bytes, on_write: Callable[[], None]) -> None:
+        super().__init__(content)
+        self._on_write = on_write
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.tell() == 0:
+            self._on_write()
+        return super().read(size)
 
 
 class Transport:
@@ -48,7 +59,11 @@ class Transport:
         self._endpoint = endpoint
         self._clock = clock
         self._last_used = clock()
+        # The last request left its connection open.
+        self._kept = False
         self._session = requests.Session()
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, DeadlineAdapter())
         self._session.headers.update(
             {"User-Agent": user_agent, "Content-Type": "application/json", "Accept": "*/*"}
         )
@@ -56,87 +71,103 @@ class Transport:
         self._session.auth = lambda request: request
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
-    def send(self, body: bytes, timeout: float) -> Reply:
-        """Post ``body`` and wait for the answer, at most ``timeout`` seconds for each step.
+    def send(
+        self, body: bytes, timeout: float, on_write: Callable[[], None] = lambda: None
+    ) -> Reply:
+        """Post ``body`` and wait for the answer.
 
-        The name look-up knows no time limit: it takes what the resolver takes.
+        Parameters:
+            body: at most what the server takes.
+            timeout: seconds for each of: connecting, to each of the server's addresses; sending;
+                the answer. The name look-up knows no limit: it takes what the resolver takes.
+            on_write: called when the first byte is about to leave; what it raises stops that.
         """
-        now = self._clock()
-        if now - self._last_used > _IDLE:
-            self._session.close()
-        stream = io.BytesIO(body)
-        try:
-            reply = self._post(stream, timeout, deadline=now + timeout)
-        except Exception as error:  # requests lets urllib3's and socket's own errors through, too
-            # The stream is read as it goes out: short of its end, the server has not got it.
-            whole = stream.tell() == len(body)
-            outcome = Outcome.UNKNOWN if whole else Outcome.UNSENT
-            reply = Reply(outcome, f"{type(error).__name__} from the server's address")
+        if self._clock() - self._last_used > _IDLE:
+            self.close()
+        exchange = self._exchange(self._endpoint, _Body(body, on_write), timeout)
         self._last_used = self._clock()
-        return reply
+        return policy.judge(exchange, time.time())
 
     def close(self) -> None:
         """Let go of the connection."""
         self._session.close()
+        self._kept = False
 
-    def _post(self, stream: io.BytesIO, timeout: float, deadline: float) -> Reply:
-        # A zero would be refused by urllib3.
-        timeout = max(timeout, 0.001)
-        with self._session.post(
-            self._endpoint, data=stream, timeout=timeout, allow_redirects=False, stream=True
-        ) as response:
-            return _classify(response) or self._read(response, deadline)
-
-    def _read(self, response: requests.Response, deadline: float) -> Reply:
-        content = b""
-        for chunk in response.iter_content(8192):
-            content += chunk
-            if len(content) > _MAX_ANSWER:
-                return _FOREIGN
-            if self._clock() > deadline:
-                return Reply(Outcome.UNKNOWN, "the server's answer took too long")
-        if not content or _is_cut_off(response):
-            return Reply(Outcome.UNKNOWN, "the server's answer was cut off")
+    def _exchange(
+        self, url: str, body: _Body, timeout: float, redirects: int = _MAX_REDIRECTS
+    ) -> Exchange:
+        kept, self._kept = self._kept, False
         try:
-            answer = json.loads(content)
+            response = self._session.post(
+                url,
+                data=body,
+                timeout=max(timeout, 0.001),  # a zero would be refused by urllib3
+                allow_redirects=False,
+                stream=True,
+            )
+        except Exception as error:  # requests lets urllib3's and socket's own errors through, too
+            # The stream is read as it goes out: short of its end, the server has not got it.
+            whole = body.tell() == len(body.getbuffer())
+            hung_up = body.tell() > 0 and isinstance(error, requests.ConnectionError)
+            return Exchange(_describe(error), whole=whole, stale=kept and hung_up)
+        with response:
+            target = _find_redirect(response)
+            if target is None or not redirects:
+                return self._read(response)
+            self._kept = _is_kept(response)
+        body.seek(0)
+        return self._exchange(target, body, timeout, redirects - 1)
+
+    def _read(self, response: requests.Response) -> Exchange:
+        head = Exchange(
+            status=response.status_code,
+            signed=_SIGNATURE in response.headers,
+            retry_after=response.headers.get("Retry-After", ""),
+        )
+        if response.status_code != 200:
+            return head
+        content = b""
+        try:
+            for chunk in response.iter_content(8192):
+                content += chunk
+                if len(content) > _MAX_ANSWER:
+                    return head
+        except Exception as error:  # as above
+            return Exchange(_describe(error), whole=True)
+        if not content or _is_cut_off(response):
+            return Exchange("the server's answer was cut off", whole=True)
+        self._kept = _is_kept(response)
+        try:
+            return head._replace(content=json.loads(content))
         except ValueError:
-            return _FOREIGN
-        if isinstance(answer, dict) and ("data" in answer or "errors" in answer):
-            return Reply(Outcome.DELIVERED, answer=answer)
-        return _FOREIGN
+            return head
 
 
-_FOREIGN = Reply(Outcome.UNSENT, "the answer was no migas server's")
+def _describe(error: Exception) -> str:
+    # Not its text, in which a proxy's password may stand.
+    return f"{type(error).__name__} from the server's address"
 
 
-def _read_retry_after(value: str) -> float | None:
-    """Read the header's two forms, seconds and a date (RFC 9110, 10.2.3); None: neither."""
-    if value.strip().isdecimal():
-        return float(value)
-    try:
-        moment = email.utils.parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
+def _find_redirect(response: requests.Response) -> str | None:
+    """Return where the same server wants the request instead; no other gets it, nor over HTTP."""
+    location = response.headers.get("Location")
+    if response.status_code not in _REDIRECTS or not location:
         return None
-    return max(0.0, moment.timestamp() - time.time())
+    try:
+        target = urljoin(response.url, location)
+        old, new = urlsplit(response.url), urlsplit(target)
+        moved = (old.hostname, old.port) != (new.hostname, new.port)
+    except ValueError:  # no address
+        return None
+    upgraded = old.scheme == "http" and new.scheme == "https" and old.hostname == new.hostname
+    return target if upgraded or (old.scheme == new.scheme and not moved) else None
+
+
+def _is_kept(response: requests.Response) -> bool:
+    return response.headers.get("Connection", "").lower() != "close"
 
 
 def _is_cut_off(response: requests.Response) -> bool:
     # urllib3 says so itself from its release 2 on.
     announced = response.headers.get("Content-Length", "")
     return announced.isdecimal() and response.raw.tell() < int(announced)
-
-
-def _classify(response: requests.Response) -> Reply | None:
-    status = response.status_code
-    if status == 200:
-        return None
-    if status == 413:
-        return Reply(Outcome.REFUSED, "the request is too large", too_large=True)
-    if status in _BUSY or status >= 500:
-        demand = _read_retry_after(response.headers.get("Retry-After", ""))
-        if status == 429 and demand is None:
-            demand = _SILENCE
-        return Reply(Outcome.UNSENT, f"the server answered {status}", demand=demand)
-    if status in _REFUSING and _SIGNATURE in response.headers:
-        return Reply(Outcome.REFUSED, f"the server answered {status}")
-    return Reply(Outcome.UNSENT, f"the answer was no migas server's ({status})")

@@ -1,19 +1,17 @@
-"""The uploader: the delivery policy, from the disk to the server and back.
+"""The uploader: carries the delivery policy out, from the disk to the server and back.
 
-the server has the breadcrumb             DELIVERED   discard
-it never will: unregistered, too large    REFUSED     discard, one log line
-not sent, or the server is busy           UNSENT      release, back off
-sent whole, and no answer                 UNKNOWN     release; the third time it counts as sent
-would be taken in another form            RESEND      once more at once, alone and plain
+The policy itself stands in `policy`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, NamedTuple
 
-from . import breadcrumb, graphql, log
+from . import breadcrumb, graphql, log, policy
 from .outcome import Outcome, Verdict
-from .parcel import Parcel, postpone
+from .parcel import Parcel
+from .stamp import Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -22,64 +20,71 @@ if TYPE_CHECKING:
     from .outcome import Reply
     from .spool import Spool
 
-#: Requests that may have arrived, each unanswered, before a breadcrumb counts as delivered.
-MAX_ATTEMPTS = 3
+#: Seconds for which an old server is remembered as such: it may be a new one tomorrow.
+_OLD_FOR = 86400.0
+
+
+class Upload(NamedTuple):
+    """What became of one upload."""
+
+    #: Breadcrumbs that were sent, with whatever success.
+    sent: int
+    #: Why the server is not to be tried again at once, or None.
+    failure: Verdict | None = None
 
 
 class Uploader:
-    """Sends parcels to one server, fills requests up with what waits, and settles each."""
+    """Sends parcels to one server, fills requests up with what waits, and settles each.
+
+    ``send`` is given a request and a function to call when its first byte is about to leave.
+    ``may_start`` is asked before each request but the first.
+    """
 
     def __init__(
         self,
         spool: Spool,
-        send: Callable[[bytes], Reply],
+        send: Callable[[bytes, Callable[[], None]], Reply],
         backoff: Backoff,
+        *,
+        may_start: Callable[[], bool] = lambda: True,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._spool = spool
         self._send = send
         self._backoff = backoff
-        self._may_start: Callable[[], bool] = lambda: True
-        self._demand: float | None = None
-        self._server_is_old = False
-        #: Whether the last upload failed.
-        self.failed = False
-
-    def upload(
-        self,
-        parcels: Sequence[Parcel],
-        *,
-        drain: bool = False,
-        may_start: Callable[[], bool] = lambda: True,
-    ) -> list[Parcel]:
-        """Send ``parcels``, each request filled up with what waits on disk, and settle them.
-
-        ``drain`` goes on until nothing waits. The first failure ends it, and so does ``may_start``,
-        asked before each request. Returns the parcels that nothing but memory holds.
-        """
         self._may_start = may_start
+        self._clock = clock
+        # Of all hosts that share the directory, since the server is the same for all.
+        self._old_server = Stamp(spool.directory, "old-server", "all")
+        self._server_is_old = False
+        self._demand: float | None = None
+        #: Whether a request is on its way, for other threads to read.
+        self.is_sending = False
+
+    def upload(self, own: list[Parcel]) -> Upload:
+        """Send one request of what is taken from ``own`` and of what waits on disk.
+
+        What nothing but memory holds and has to be sent again goes back to ``own``.
+        """
         self._spool.recover(graphql.MAX_BATCH)
-        own, failure = list(parcels), Verdict(Outcome.UNSENT, "the process ends")
-        while may_start():
-            batch = self._collect(own)
-            if not batch:
-                self.failed = False  # nothing is left that could have failed
-                break
-            verdicts = self._deliver(batch)
-            for parcel, verdict in zip(batch, verdicts, strict=True):
-                self._settle(parcel, verdict)
-            lost = [verdict for verdict in verdicts if verdict.outcome in _FAILURES]
-            self._note(failed=bool(lost))
-            if lost:
-                failure = lost[0]
-                own[:0] = [
-                    parcel
-                    for parcel, verdict in zip(batch, verdicts, strict=True)
-                    if _waits(parcel, verdict) and parcel.entry is None
-                ]
-                break
-            if not own and not drain:
-                break
-        return postpone(own, failure.reason)
+        self._server_is_old = self._remembers_old_server()
+        batch = self._collect(own)
+        if not batch:
+            return Upload(0)
+        verdicts = self._deliver(batch)
+        for parcel, verdict in zip(batch, verdicts, strict=True):
+            self._settle(parcel, verdict)
+        own[:0] = [
+            parcel
+            for parcel, verdict in zip(batch, verdicts, strict=True)
+            if parcel.entry is None and policy.waits(verdict.outcome, parcel.attempts)
+        ]
+        failure = policy.find_failure(verdicts)
+        if failure is None:
+            self._backoff.succeed()
+        else:
+            self._backoff.fail(self._demand)
+        return Upload(len(batch), failure)
 
     def _collect(self, own: list[Parcel]) -> list[Parcel]:
         """Take from ``own``, then from the disk, what one request has room for."""
@@ -94,7 +99,7 @@ class Uploader:
         for parcel in self._waiting(graphql.MAX_BATCH - len(batch)):
             if batch and not self._fits([*batch, parcel]):
                 assert parcel.entry is not None
-                parcel.entry.release()
+                parcel.entry.release(parcel.attempts)
             else:
                 batch.append(parcel)
         return batch
@@ -109,7 +114,7 @@ class Uploader:
 
     def _waiting(self, limit: int) -> Iterator[Parcel]:
         for entry in self._spool.claim(limit) if limit > 0 else ():
-            if entry.attempts >= MAX_ATTEMPTS:
+            if entry.attempts >= policy.MAX_ATTEMPTS:
                 entry.discard()
                 continue
             try:
@@ -122,23 +127,27 @@ class Uploader:
 
     def _deliver(self, batch: Sequence[Parcel]) -> list[Verdict]:
         """Send one request for ``batch``, or several where it cannot go in one."""
-        operations = self._operations(batch)
-        reply = self._send(graphql.encode_breadcrumbs(operations))
-        self._demand = reply.demand
+        reply, operations = self._exchange(batch)
+        counts = reply.outcome is Outcome.UNKNOWN
+        if reply.stale and all(policy.waits(reply.outcome, p.attempts + counts) for p in batch):
+            for parcel in batch:
+                parcel.attempts += counts
+            reply, operations = self._exchange(batch)
         if reply.too_large and len(batch) > 1:
             middle = len(batch) // 2
             return self._deliver_parts([batch[:middle], batch[middle:]])
         if not self._server_is_old and graphql.lacks_add_breadcrumb(reply):
             self._server_is_old = True
+            self._old_server.clear()
+            self._old_server.set(self._clock())
             return self._deliver_parts([batch])
         verdicts = graphql.read_breadcrumbs(reply, operations)
         again = [n for n, verdict in enumerate(verdicts) if verdict.outcome is Outcome.RESEND]
         for index in again:
             batch[index].asks = False
-        # A single plain breadcrumb is never to be resent, so this goes one level deep.
-        for index, verdict in zip(
-            again, self._deliver_parts([[batch[index]] for index in again]), strict=True
-        ):
+        # One that is alone, and that does not ask, is never to be resent: this goes no deeper.
+        parts = self._deliver_parts([[batch[index]] for index in again])
+        for index, verdict in zip(again, parts, strict=True):
             verdicts[index] = verdict
         return verdicts
 
@@ -153,13 +162,39 @@ class Uploader:
                 verdicts += [Verdict(Outcome.UNSENT, failure.reason)] * len(part)
                 continue
             verdicts += self._deliver(part)
-            failure = next((v for v in verdicts if v.outcome in _FAILURES), None)
+            failure = policy.find_failure(verdicts)
         return verdicts
 
+    def _exchange(self, batch: Sequence[Parcel]) -> tuple[Reply, list[graphql.Operation]]:
+        operations = self._operations(batch)
+        self.is_sending = True
+        try:
+            reply = self._send(
+                graphql.encode_breadcrumbs(operations), lambda: self._mark_as_sent(batch)
+            )
+        finally:
+            self.is_sending = False
+        self._demand = reply.demand
+        return reply, operations
+
+    def _mark_as_sent(self, batch: Sequence[Parcel]) -> None:
+        """Say on disk that each may have been sent once more, before the first byte leaves.
+
+        So an attempt is counted if the process dies now, and only then. Raises `OSError`, which
+        stops the request, where another process has taken one: this one was held up for longer
+        than its claims last.
+        """
+        for parcel in batch:
+            if parcel.entry is not None:
+                parcel.entry = parcel.entry.attempt(self._clock(), parcel.attempts + 1)
+
     def _operations(self, parcels: Sequence[Parcel]) -> list[graphql.Operation]:
-        # An old server knows no other form than the one that asks for version news.
         old = self._server_is_old
-        return [graphql.Operation(parcel.breadcrumb, parcel.asks or old) for parcel in parcels]
+        return [graphql.Operation(parcel.breadcrumb, parcel.asks, old) for parcel in parcels]
+
+    def _remembers_old_server(self) -> bool:
+        mark = self._old_server.read()
+        return mark is not None and abs(self._clock() - mark.moment) < _OLD_FOR
 
     def _fits(self, parcels: Sequence[Parcel]) -> bool:
         body = graphql.encode_breadcrumbs(self._operations(parcels))
@@ -171,22 +206,9 @@ class Uploader:
         if verdict.outcome is Outcome.REFUSED:
             # INFO, since the person whose process this is can do nothing about it.
             log.say(log.INFO, "%s is refused: %s", parcel.breadcrumb.project, verdict.reason)
-        if parcel.entry is not None and _waits(parcel, verdict):
-            parcel.entry.release(attempted=verdict.outcome is Outcome.UNKNOWN)
+            self._spool.refuse(parcel.entry)
+        elif parcel.entry is not None and policy.waits(verdict.outcome, parcel.attempts):
+            parcel.entry.release(parcel.attempts)
         elif parcel.entry is not None:
             parcel.entry.discard()
         parcel.settle(verdict)
-
-    def _note(self, *, failed: bool) -> None:
-        self.failed = failed
-        if failed:
-            self._backoff.fail(self._demand)
-        else:
-            self._backoff.succeed()
-
-
-_FAILURES = (Outcome.UNSENT, Outcome.UNKNOWN)
-
-
-def _waits(parcel: Parcel, verdict: Verdict) -> bool:
-    return verdict.outcome in _FAILURES and parcel.attempts < MAX_ATTEMPTS

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 #: The pause of a handler that has no more to do. `math` is a file to load, for this alone.
 NEVER = float("inf")
 
-#: Seconds without work after which the thread ends; the next item starts another.
+#: Seconds after which a thread ends that has no more to do; the next item starts another.
 IDLE = 30.0
 
 
@@ -107,12 +107,12 @@ class Worker:
 
     def _await_work(self, pause: float) -> bool:
         """Wait until `handle` is to be called; False: nothing came for long."""
-        due = time.monotonic() + min(pause, self._idle)
+        due = time.monotonic() + (self._idle if pause == NEVER else pause)
         while not (self._items or self._woken):
             remaining = due - time.monotonic()
             if remaining <= 0:
-                return pause <= self._idle
-            self._changed.wait(remaining)
+                return pause != NEVER
+            self._changed.wait(min(remaining, threading.TIMEOUT_MAX))
         return True
 
 

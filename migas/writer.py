@@ -13,7 +13,7 @@ from . import breadcrumb, identity, log, userdirs
 from .environment import Environment
 from .outcome import Outcome, Verdict
 from .parcel import Parcel
-from .spool import Spool, directory_for
+from .spool import open_spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ class Writer:
         *,
         keeps: bool = True,
     ) -> None:
-        self._spool = Spool(directory_for(settings.endpoint, settings.cache_dir))
+        self._spool = open_spool(settings)
         self._dry_run = settings.dry_run
         self._environment = Environment.detect(environ)
         self._defaults = {

@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +14,14 @@ import pytest
 
 from migas import api
 from migas.environment import CI_VARIABLES
-from migas.settings import OPTOUT_VARIABLES
-from migas.spool import Spool, directory_for
+from migas.settings import OPTOUT_VARIABLES, Settings
+from migas.spool import Bounds, open_spool
 from migas.testing import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from migas.spool import Spool
 
 # No example is too slow: these machines are noisy, and a time limit belongs in a benchmark.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -32,6 +33,10 @@ PATIENCE = 60.0
 #: Nobody listens there: https://www.rfc-editor.org/rfc/rfc863 has long been switched off.
 NOWHERE = "http://127.0.0.1:9/graphql"
 
+#: So much that no test comes near it, unless that is its point.
+ROOMY = Bounds(10_000, 20_000_000, 30 * 86400.0)
+
+_AUTHORITIES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
@@ -40,7 +45,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home of the test's own, and an environment that says nothing of the machine."""
     home = tmp_path / "home"
     home.mkdir()
-    private = {*CI_VARIABLES, *OPTOUT_VARIABLES, *_PROXIES, "container"}
+    private = {*CI_VARIABLES, *OPTOUT_VARIABLES, *_PROXIES, *_AUTHORITIES, "container"}
     for name in list(os.environ):
         if name.upper() in private or name.startswith(("MIGAS_", "APPTAINER", "SINGULARITY")):
             monkeypatch.delenv(name)
@@ -163,104 +168,8 @@ def host(tmp_path: Path) -> Iterator[Host]:
 def spool() -> Callable[..., Spool]:
     """Open the spool that this test's hosts share."""
 
-    def open_spool(endpoint: str | None = None) -> Spool:
-        address = endpoint or os.environ["MIGAS_ENDPOINT"]
-        return Spool(directory_for(address, os.environ.get("MIGAS_CACHE_DIR")))
+    def open_shared(endpoint: str | None = None) -> Spool:
+        given = {} if endpoint is None else {"endpoint": endpoint}
+        return open_spool(Settings.from_env(os.environ, given))
 
-    return open_spool
-
-
-class Weather:
-    """A server that reads a request and does what it was told with the connection."""
-
-    def __init__(self, react: Callable[[socket.socket], None], *, reads: bool = True) -> None:
-        self._react = react
-        self._reads = reads
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._connections: list[socket.socket] = []
-        self.requests: list[bytes] = []
-        self.endpoint = f"http://127.0.0.1:{self._listener.getsockname()[1]}/graphql"
-        self.released = threading.Event()
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            self._connections.append(connection)
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        try:
-            if self._reads:
-                self.requests.append(_read_request(connection))
-            self._react(connection)
-        except OSError:
-            return
-        finally:
-            connection.close()
-
-    def close(self) -> None:
-        """Hang up on everybody."""
-        if self.released.is_set():
-            return
-        self.released.set()
-        # A thread that waits in accept() is woken by shutdown() alone.
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for connection in self._connections:
-            connection.close()
-
-
-def _read_request(connection: socket.socket) -> bytes:
-    data = b""
-    while b"\r\n\r\n" not in data:
-        data += _receive(connection)
-    head, _, body = data.partition(b"\r\n\r\n")
-    length = next(
-        int(line.split(b":")[1])
-        for line in head.split(b"\r\n")
-        if line.lower().startswith(b"content-length")
-    )
-    while len(body) < length:
-        body += _receive(connection)
-    return head + b"\r\n\r\n" + body
-
-
-def _receive(connection: socket.socket) -> bytes:
-    data = connection.recv(65536)
-    if not data:
-        raise ConnectionError
-    return data
-
-
-def http_answer(status: str, body: str | bytes, *headers: str) -> bytes:
-    """Write an HTTP answer byte by byte, right or wrong."""
-    content = body if isinstance(body, bytes) else body.encode()
-    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(content)}"]
-    lines += ["Connection: close", *headers, "", ""]
-    return "\r\n".join(lines).encode() + content
-
-
-@pytest.fixture
-def weather(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Weather]]:
-    """Make servers that misbehave: `weather(answer_bytes)`, or without it a silent one."""
-    made: list[Weather] = []
-
-    def make(answer: bytes | None = None, *, reads: bool = True) -> Weather:
-        def react(connection: socket.socket) -> None:
-            if answer is None:
-                silent.released.wait()
-            else:
-                connection.sendall(answer)
-
-        silent = Weather(react, reads=reads)
-        made.append(silent)
-        monkeypatch.setenv("MIGAS_ENDPOINT", silent.endpoint)
-        return silent
-
-    yield make
-    for silent in made:
-        silent.close()
+    return open_shared

@@ -10,11 +10,10 @@ from conftest import NOWHERE, PATIENCE
 
 from migas.agent import Agent
 from migas.settings import Settings
+from migas.testing import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from conftest import Weather
 
     from migas.spool import Spool
     from migas.testing import Server
@@ -47,17 +46,17 @@ def await_condition(condition: Callable[[], bool]) -> None:
 
 
 def test_a_breadcrumb_is_on_disk_while_another_request_hangs(
-    start: Callable[..., Agent], weather: Callable[..., Weather], spool: Callable[..., Spool]
+    start: Callable[..., Agent], server: Server, spool: Callable[..., Spool]
 ) -> None:
     """What is noted while the server is silent survives a kill at once."""
-    server = weather()
+    server.inject(Fault.hang())
     agent = start(server.endpoint, timeout=3600.0)
     agent.add("owner/repo", "1", {})
     agent._hurry()
-    await_condition(lambda: len(server.requests) == 1)
+    await_condition(lambda: server.requests == 1)
     agent.add("owner/repo", "2", {})
-    await_condition(lambda: len(list(spool(server.endpoint).waiting())) == 2)
-    server.close()
+    await_condition(lambda: spool().count() == 2)
+    server.stop()
 
 
 def test_a_live_process_delivers_after_a_moment(
@@ -109,28 +108,25 @@ def test_a_flush_waits_for_what_was_noted_before_it(
     agent = start(server.endpoint)
     for number in range(40):
         agent.add("owner/repo", str(number), {})
-    assert agent.flush(PATIENCE)
+    assert agent.flush(PATIENCE) == 0
     assert len(server.crumbs) == 40
-    assert agent.flush(PATIENCE)
+    assert agent.flush(PATIENCE) == 0
 
 
 def test_a_flush_says_that_something_is_left(start: Callable[..., Agent]) -> None:
     """Offline it ends at the first failure."""
     agent = start(NOWHERE)
     agent.add("owner/repo", "1", {})
-    assert not agent.flush(PATIENCE)
+    assert agent.flush(PATIENCE) == 1
 
 
-def test_a_flush_keeps_its_timeout(
-    start: Callable[..., Agent], weather: Callable[..., Weather]
-) -> None:
+def test_a_flush_keeps_its_timeout(start: Callable[..., Agent], server: Server) -> None:
     """A silent server holds nobody longer than asked (pain 14)."""
-    server = weather()
+    server.inject(Fault.hang())
     agent = start(server.endpoint, timeout=3600.0)
     agent.add("owner/repo", "1", {})
-    assert not agent.flush(0.2)
-    assert not server.released.is_set()
-    server.close()
+    assert agent.flush(0.2) == 1
+    server.stop()
 
 
 def test_with_a_timeout_of_zero_nothing_is_sent(
@@ -139,7 +135,7 @@ def test_with_a_timeout_of_zero_nothing_is_sent(
     """MIGAS_TIMEOUT=0 writes to the spool only."""
     agent = start(server.endpoint, timeout=0.0)
     assert "MIGAS_TIMEOUT" in str(agent.add("owner/repo", "1", {}).result(PATIENCE)["message"])
-    assert not agent.flush(PATIENCE)
+    assert agent.flush(PATIENCE) == 1
     agent.close(PATIENCE)
     assert server.requests == 0
     assert len(list(spool().waiting())) == 1
@@ -161,13 +157,13 @@ def test_a_dry_run_prints_and_keeps_nothing(
 def test_after_closing_the_caller_writes(
     start: Callable[..., Agent], spool: Callable[..., Spool]
 ) -> None:
-    """A late breadcrumb is on disk when the call returns, and a flush says no."""
+    """A late breadcrumb is on disk when the call returns, and a flush says that it is left."""
     agent = start(NOWHERE)
     agent.close(PATIENCE)
     receipt = agent.add("owner/repo", "1", {})
     assert len(list(spool(NOWHERE).waiting())) == 1
     assert receipt["message"] == "the process ends"
-    assert not agent.flush(PATIENCE)
+    assert agent.flush(PATIENCE) == 1
 
 
 def test_a_breadcrumb_that_cannot_be_made_is_told_to_its_receipt_alone(
@@ -196,7 +192,7 @@ def test_an_upload_that_breaks_leaves_nobody_waiting(
     monkeypatch.setattr(Uploader, "upload", fail)
     agent = start(NOWHERE)
     receipt = agent.add("owner/repo", "1", {})
-    assert agent.flush(None) is False
+    assert agent.flush(None) == 1
     assert receipt.result(PATIENCE) == {"success": False, "message": "cannot send: broken"}
     assert len(list(spool(NOWHERE).waiting())) == 1
 

@@ -10,17 +10,16 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import NOWHERE, PATIENCE, http_answer
+from conftest import NOWHERE, PATIENCE
 
 import migas
 from migas import api
 from migas.settings import DEFAULT_ENDPOINT
+from migas.testing import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from conftest import Weather
 
     from migas.spool import Spool
     from migas.testing import Server
@@ -150,22 +149,20 @@ def test_a_date_that_is_none_is_the_callers_error(date: object) -> None:
 
 
 FAILURES = {
-    "a 500": http_answer("500 Internal Server Error", "Internal Server Error"),
-    "a login page": http_answer("200 OK", "<html>Log in</html>"),
-    "a hang-up": b"",
+    "a 500": Fault.status(500),
+    "a login page": Fault.page(),
+    "a hang-up": Fault(),
     "nobody": None,
 }
 
 
-@pytest.mark.parametrize("answer", FAILURES.values(), ids=FAILURES)
+@pytest.mark.parametrize("fault", FAILURES.values(), ids=FAILURES)
 @pytest.mark.parametrize("unique", [True, False])
 def test_without_an_answer_a_question_says_why(
-    weather: Callable[..., Weather], answer: bytes | None, unique: bool
+    server: Server, fault: Fault | None, unique: bool
 ) -> None:
     """A dict of the usual form, never an exception."""
-    server = weather(answer or b"")
-    if answer is None:
-        server.close()
+    server.stop() if fault is None else server.inject(fault)
     usage = migas.get_usage("owner/repo", "2026-01-01", unique=unique)
     assert list(usage) == ["success", "hits", "unique", "message"]
     assert (usage["success"], usage["hits"], usage["unique"]) == (False, 0, unique)
@@ -175,14 +172,13 @@ def test_without_an_answer_a_question_says_why(
 
 
 def test_a_silent_server_is_waited_for_no_longer_than_the_timeout(
-    weather: Callable[..., Weather], monkeypatch: pytest.MonkeyPatch
+    server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server is still silent when the caller has its answer."""
-    server = weather()
+    server.inject(Fault.hang())
     monkeypatch.setenv("MIGAS_TIMEOUT", "0.2")
     message = migas.get_usage("owner/repo", "2026-01-01")["message"]
     assert message == "no answer within 0.2 seconds" or "Timeout" in str(message)
-    assert not server.released.is_set()
 
 
 def test_the_name_look_up_is_within_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,8 +221,17 @@ def test_flush_sends_what_earlier_processes_left(
     for number in range(20):
         crumb = breadcrumb.make("owner/repo", number, {}, {}).breadcrumb
         spool().put(breadcrumb.encode(crumb))
-    assert migas.flush(PATIENCE)
+    assert migas.flush(PATIENCE) == 0
     assert len(server.crumbs) == 20
+
+
+def test_opted_out_a_flush_tells_what_is_left(
+    spool: Callable[..., Spool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It sends nothing, and does not say that nothing waits."""
+    spool().put(b"x")
+    monkeypatch.setenv("MIGAS_OPTOUT", "1")
+    assert migas.flush(PATIENCE) == 1
 
 
 def test_the_configuration_is_printed_and_nothing_is_made(

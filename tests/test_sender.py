@@ -9,12 +9,13 @@ import pytest
 from migas import breadcrumb
 from migas.backoff import Backoff
 from migas.outcome import Outcome, Verdict
-from migas.parcel import Parcel
-from migas.receipt import Receipt
-from migas.sender import MOMENT, Sender
+from migas.parcel import MAX_IN_MEMORY, Parcel
+from migas.rate import PERIOD, REQUESTS
+from migas.receipt import Flush
+from migas.sender import LEISURE, MOMENT, Sender
 from migas.settings import Settings
-from migas.spool import Spool, directory_for
-from migas.testing import Server
+from migas.spool import open_spool
+from migas.testing import Fault, Server
 from migas.worker import NEVER
 
 if TYPE_CHECKING:
@@ -32,10 +33,9 @@ class Bench:
         self.lasting = True
         self.may_start = True
         self.settled: list[Verdict] = []
-        directory = directory_for(server.endpoint, None)
-        self.spool = Spool(directory)
+        self.spool = open_spool(Settings(endpoint=server.endpoint))
         self.spool.put(b"").discard()  # so that there is a directory to share a moment in
-        self.backoff = Backoff(directory)
+        self.backoff = Backoff(self.spool.directory)
 
     def sender(self, *, timeout: float = 30.0) -> Sender:
         return Sender(
@@ -51,8 +51,11 @@ class Bench:
         self.loads_logging.append(loads_logging)
         return self.loads
 
-    def parcel(self, *, kept: bool = True) -> Parcel:
-        crumb = breadcrumb.make("owner/repo", "1", {}, {}).breadcrumb
+    def flush(self, timeout: float = NEVER) -> Flush:
+        return Flush(self.now + timeout, lambda: None)
+
+    def parcel(self, *, kept: bool = True, version: str = "1") -> Parcel:
+        crumb = breadcrumb.make("owner/repo", version, {}, {}).breadcrumb
         entry = self.spool.put(breadcrumb.encode(crumb)) if kept else None
         return Parcel(crumb, entry, settle=self.settled.append)
 
@@ -95,10 +98,10 @@ def test_whoever_waits_waits_no_moment(bench: Bench) -> None:
     """A receipt's result, and a flush."""
     bench.sender().handle([bench.parcel()], hurried=True, closing=False)
     assert bench.server.requests == 1
-    flush = Receipt(0.0, lambda: None)
+    flush = bench.flush()
     bench.sender().handle([bench.parcel(), flush], hurried=False, closing=False)
     assert bench.server.requests == 2
-    assert flush["success"] is True
+    assert flush["left"] == 0
 
 
 def test_where_requests_is_loaded_already_there_is_nothing_to_wait_for(bench: Bench) -> None:
@@ -126,9 +129,9 @@ def test_a_server_that_failed_is_left_alone(bench: Bench) -> None:
     pause = bench.sender().handle([bench.parcel()], hurried=True, closing=False)
     assert 60.0 < pause <= 120.0
     assert bench.sender().handle([bench.parcel()], hurried=True, closing=True) == NEVER
-    flush = Receipt(0.0, lambda: None)
+    flush = bench.flush()
     bench.sender().handle([flush], hurried=False, closing=False)
-    assert flush["success"] is False
+    assert flush["left"] == 2
     assert [verdict.outcome for verdict in bench.settled] == [Outcome.UNSENT] * 2
     assert bench.server.requests == 0
 
@@ -159,9 +162,9 @@ def test_a_person_who_flushes_does_not_wait_for_our_guess(bench: Bench) -> None:
     """The network may be back, and only a try can tell."""
     for _ in range(12):
         bench.backoff.fail()
-    flush = Receipt(0.0, lambda: None)
+    flush = bench.flush()
     bench.sender().handle([bench.parcel(), flush], hurried=False, closing=False)
-    assert flush["success"] is True
+    assert flush["left"] == 0
     assert bench.backoff.remaining() == 0.0
 
 
@@ -212,3 +215,155 @@ def test_the_second_half_of_an_exit_begins_nothing(bench: Bench) -> None:
     assert bench.sender().handle([bench.parcel()], hurried=True, closing=True) == NEVER
     assert bench.server.requests == 0
     assert bench.settled[0].reason == "the process ends"
+
+
+def run(sender: Sender, bench: Bench, seconds: float) -> None:
+    """Let a sender live for so long, on the test's clock."""
+    end = bench.now + seconds
+    while bench.now < end:
+        bench.now = min(end, bench.now + sender.handle([], hurried=False, closing=False))
+
+
+def test_one_request_goes_at_a_turn(bench: Bench) -> None:
+    """So what comes meanwhile is not kept waiting by a backlog."""
+    sender = bench.sender()
+    items: list[Parcel | Flush] = [bench.parcel(version=str(n)) for n in range(40)]
+    turns = 0
+    while sender.handle(items, hurried=True, closing=False) == 0.0:
+        items, turns = [], turns + 1
+        assert bench.server.requests == turns
+    assert turns > 1
+    assert len(bench.server.crumbs) == 40
+
+
+def test_an_idle_process_drains_what_waits_at_leisure(bench: Bench) -> None:
+    """A full request now and then, until nothing is left, and then it sleeps."""
+    for number in range(60):
+        bench.parcel(version=f"{number}")
+    sender = bench.sender()
+    assert sender.handle([bench.parcel()], hurried=True, closing=False) == LEISURE
+    assert bench.server.requests == 1
+    bench.now += LEISURE / 2
+    assert sender.handle([], hurried=False, closing=False) == LEISURE / 2
+    assert bench.server.requests == 1
+    run(sender, bench, 10 * LEISURE)
+    assert len(bench.server.crumbs) == 61
+    assert bench.server.requests <= 5
+    assert sender.handle([], hurried=False, closing=False) == NEVER
+
+
+def test_a_failure_ends_the_leisurely_draining_until_the_back_off_is_over(bench: Bench) -> None:
+    """The server is left alone, and what waits still waits (pain 17)."""
+    for number in range(60):
+        bench.parcel(version=f"{number}")
+    sender = bench.sender()
+    sender.handle([bench.parcel()], hurried=True, closing=False)
+    bench.server.inject(Fault.status(429))
+    bench.now += LEISURE
+    pause = sender.handle([], hurried=False, closing=False)
+    assert pause > 60.0 - 1e-3
+    assert bench.server.requests == 2
+    bench.now += pause - 1.0
+    sender.handle([], hurried=False, closing=False)
+    assert bench.server.requests == 2
+    bench.server.mend()
+    bench.backoff.succeed()
+    run(sender, bench, 10 * LEISURE)
+    assert len(bench.server.crumbs) == 61
+
+
+def test_a_process_that_ends_drains_nothing_but_one_request(bench: Bench) -> None:
+    """A host's exit does not clear a cluster's backlog."""
+    for number in range(60):
+        bench.parcel(version=f"{number}")
+    assert bench.sender().handle([bench.parcel()], hurried=False, closing=True) == NEVER
+    assert bench.server.requests == 1
+
+
+def test_a_flush_goes_on_until_nothing_waits(bench: Bench) -> None:
+    """One request after the other, without a pause."""
+    for number in range(60):
+        bench.parcel(version=f"{number}")
+    sender, flush = bench.sender(), bench.flush()
+    items: list[Parcel | Flush] = [flush]
+    while not flush.done():
+        assert sender.handle(items, hurried=False, closing=False) in (0.0, NEVER)
+        items = []
+    assert flush["left"] == 0
+    assert len(bench.server.crumbs) == 60
+
+
+def test_a_flush_ends_at_its_deadline_and_says_what_is_left(bench: Bench) -> None:
+    """What was not sent by then goes at leisure."""
+    for number in range(60):
+        bench.parcel(version=f"{number}")
+    sender, flush = bench.sender(), bench.flush(timeout=5.0)
+    assert sender.handle([flush], hurried=False, closing=False) == 0.0
+    bench.now += 5.0
+    assert sender.handle([], hurried=False, closing=False) == pytest.approx(LEISURE - 5.0)
+    assert bench.server.requests == 1
+    assert flush["left"] == 60 - len(bench.server.crumbs) > 0
+
+
+def test_a_flush_ends_at_the_first_failure(bench: Bench) -> None:
+    """And says what is left, and why."""
+    for number in range(60):
+        bench.parcel(version=f"{number}")
+    bench.server.inject([None, Fault.status(503)])
+    sender, flush = bench.sender(), bench.flush()
+    sender.handle([flush], hurried=False, closing=False)
+    sender.handle([], hurried=False, closing=False)
+    assert flush["left"] == 60 - len(bench.server.crumbs)
+    assert flush["message"] == "the server answered 503"
+    assert bench.server.requests == 2
+
+
+def test_a_flush_of_what_cannot_be_claimed_ends(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a disk that became read-only what waits is not asked for again and again."""
+    bench.parcel()
+    flush = bench.flush()
+    sender = bench.sender()
+    monkeypatch.setattr(sender._spool, "claim", lambda _limit: [])
+    assert sender.handle([flush], hurried=False, closing=False) == NEVER
+    assert flush["left"] == 1
+
+
+def test_the_servers_limit_is_kept(bench: Bench) -> None:
+    """A backlog of any size, flushed, is never answered with a 429."""
+    sender = bench.sender()
+    for _ in range(REQUESTS):
+        sender._rate.count()
+    bench.now += 1.0
+    flush = bench.flush()
+    bench.parcel()
+    assert sender.handle([flush], hurried=False, closing=False) == PERIOD - 1.0
+    assert bench.server.requests == 0
+    bench.now += PERIOD - 1.0
+    sender.handle([], hurried=False, closing=False)
+    assert (flush["left"], bench.server.requests) == (0, 1)
+
+
+def test_in_memory_no_more_is_held_than_a_thousand(bench: Bench) -> None:
+    """The oldest are dropped first; a flush counts those, too."""
+    bench.backoff.fail(demand=600.0)
+    sender, flush = bench.sender(), bench.flush()
+    count = MAX_IN_MEMORY + 5
+    parcels = [bench.parcel(kept=False, version=str(n)) for n in range(count)]
+    sender.handle([*parcels, flush], hurried=False, closing=False)
+    assert sender._parcels == parcels[5:]
+    assert flush["left"] == MAX_IN_MEMORY
+
+
+def test_a_request_that_is_given_up_is_a_failure_to_other_processes(bench: Bench) -> None:
+    """So that the next exit does not wait in vain as well; one that is over says nothing."""
+    sender = bench.sender()
+    sender.abandon()
+    sender.handle([bench.parcel()], hurried=True, closing=True)
+    sender.abandon()
+    assert bench.backoff.remaining() == 0.0
+    assert sender._uploader is not None
+    sender._uploader.is_sending = True
+    sender.abandon()
+    assert bench.backoff._guess.times == 1

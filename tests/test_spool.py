@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+from conftest import ROOMY
 
 from migas import userdirs
-from migas.spool import LEASE, Spool, directory_for
+from migas.spool import LEASE, Bounds, Spool, directory_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +36,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def spool(home: Path, clock: Clock) -> Spool:
-    return Spool(str(home / "spool"), clock)
+    return Spool(str(home / "spool"), ROOMY, clock)
 
 
 def names(spool: Spool, box: str) -> list[str]:
@@ -46,6 +48,8 @@ def test_nothing_is_made_before_it_is_needed(spool: Spool) -> None:
     assert spool.claim(5) == []
     spool.recover(5)
     assert list(spool.waiting()) == []
+    assert (spool.count(), spool.has_waiting()) == (0, False)
+    assert (spool.dropped, spool.refused) == (0, 0)
     assert not os.path.exists(spool.directory)
 
 
@@ -90,30 +94,65 @@ def test_a_claim_looks_at_no_more_than_it_was_told(spool: Spool) -> None:
     assert len(spool.claim(7)) == 7
 
 
+def test_a_claim_is_not_stopped_by_what_others_are_faster_at(
+    spool: Spool, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever comes second takes what comes next, and looks at a bounded number."""
+    for _ in range(40):
+        spool.put(b"x")
+    slow = [entry for entry in spool.waiting() if entry.box == "new"]
+    monkeypatch.setattr(spool, "_look", lambda _box: iter(slow))
+    for entry in slow[:5]:
+        entry.claim(clock.now)
+    assert len(spool.claim(10)) == 10
+    for entry in slow[15:]:
+        entry.claim(clock.now)
+    assert spool.claim(2) == []
+
+
 def test_a_released_entry_waits_again_and_counts_its_attempts(spool: Spool) -> None:
     """An attempt that may have arrived is counted in the name."""
     spool.put(b"x")
     for attempts in (0, 1, 2):
         [claimed] = spool.claim(5)
         assert claimed.attempts == attempts
-        claimed.release(attempted=True)
+        claimed.release(attempts + 1)
     [claimed] = spool.claim(5)
-    claimed.release()
+    claimed.release(claimed.attempts)
     assert [entry.attempts for entry in spool.waiting()] == [3]
 
 
+@pytest.mark.parametrize("sent", [False, True])
 def test_an_entry_of_a_dead_process_is_taken_back_after_its_lease(
-    spool: Spool, clock: Clock
+    spool: Spool, clock: Clock, sent: bool
 ) -> None:
-    """Killed in the middle of a request, it may have been sent: that is an attempt."""
+    """Killed before its request began to leave, it has not been sent, and no attempt is lost."""
     spool.put(b"x")
-    assert len(spool.claim(5)) == 1
+    [claimed] = spool.claim(5)
+    if sent:
+        claimed.attempt(clock.now, 1)
     clock.now += LEASE - 1
     spool.recover(5)
     assert spool.claim(5) == []
     clock.now += 2
     spool.recover(5)
-    assert [entry.attempts for entry in spool.claim(5)] == [1]
+    assert [entry.attempts for entry in spool.claim(5)] == [int(sent)]
+
+
+def test_an_attempt_renews_the_claim(spool: Spool, clock: Clock) -> None:
+    """And fails where the claim is lost: the request must not leave then."""
+    spool.put(b"x")
+    [claimed] = spool.claim(5)
+    clock.now += LEASE - 1
+    claimed = claimed.attempt(clock.now, 1)
+    clock.now += LEASE - 1
+    spool.recover(5)
+    assert spool.claim(5) == []
+    clock.now += 2
+    spool.recover(5)
+    assert len(spool.claim(5)) == 1
+    with pytest.raises(FileNotFoundError):
+        claimed._replace(attempts=0).attempt(clock.now, 1)
 
 
 @pytest.mark.parametrize("error", [-10 * 365 * 86400, 10 * 365 * 86400], ids=["back", "ahead"])
@@ -141,47 +180,168 @@ def births(spool: Spool) -> list[int]:
     return sorted(round(entry.birth / 1000 - Clock().now) // 3600 for entry in spool.waiting())
 
 
+def segments(spool: Spool) -> int:
+    path = os.path.join(spool.directory, "old")
+    return len(os.listdir(path)) if os.path.exists(path) else 0
+
+
+#: What is looked at once in so many puts is looked at each time.
+def always(_sides: int) -> int:
+    return 0
+
+
 @pytest.mark.parametrize(
-    ("bound", "left"),
+    ("bounds", "kept"),
     [
-        ({"max_count": 3}, [7, 8, 9]),
-        ({"max_bytes": 250}, [8, 9]),
-        ({"max_age": 4.5 * 3600}, [6, 7, 8, 9]),
-        ({}, list(range(10))),
+        (ROOMY._replace(number=400), 320),
+        (ROOMY._replace(size=40_000), 320),
+        (ROOMY._replace(age=100.5 * 3600), 101),
+        (ROOMY, 500),
     ],
-    ids=str,
+    ids=["number", "size", "age", "none"],
 )
-def test_a_purge_drops_the_oldest_and_counts_them(
-    spool: Spool, clock: Clock, bound: dict[str, float], left: list[int]
+def test_the_oldest_are_dropped_and_counted(
+    home: Path, clock: Clock, bounds: Bounds, kept: int
 ) -> None:
-    """Bounded in count, in bytes and in age (pain 16)."""
-    for _ in range(10):
+    """Bounded in number, in bytes and in age (pain 16)."""
+    spool = Spool(str(home / "spool"), bounds, clock, always)
+    for _ in range(500):
         spool.put(b"x" * 100)
         clock.now += 3600
-    spool.purge(**bound)  # type: ignore[arg-type]
-    assert births(spool) == left
-    assert spool.dropped == 10 - len(left)
-    assert Spool(spool.directory).dropped == spool.dropped
+    left = births(spool)
+    # A share that is being filled, and by age one that waits for its youngest entry.
+    assert kept - 10 <= len(left) <= kept + 10
+    assert left == list(range(500 - len(left), 500))
+    assert spool.dropped == 500 - len(left)
+    assert Spool(spool.directory, ROOMY).dropped == spool.dropped
 
 
-def test_now_and_then_a_put_looks_at_the_whole(home: Path, clock: Clock) -> None:
-    """And for the most part it does not."""
-    thrown = iter([1, 1, 0])
-    spool = Spool(str(home / "spool"), clock, lambda _sides: next(thrown))
-    for expected in ([0], [0, 500], [500, 1000]):
+@pytest.mark.parametrize("size", [200, 2000])
+def test_the_bounds_hold_whatever_the_dice_say(home: Path, size: int) -> None:
+    """In number and in bytes, with looks as rare as they are."""
+    bounds = Bounds(1000, 1_000_000, ROOMY.age)
+    spool = Spool(str(home / "spool"), bounds, dice=random.Random(size).randrange)
+    for number in range(2500):
+        spool.put(b"x" * size)
+        if number % 100 == 0:
+            assert spool.count() <= bounds.number
+            assert sum(os.stat(e.path).st_size for e in spool.waiting()) <= bounds.size
+    assert spool.count() * max(size, 1000) > 500_000
+    assert spool.count() + spool.dropped == 2500
+
+
+def test_what_is_too_old_is_never_sent(spool: Spool, clock: Clock) -> None:
+    """Nobody wants to be told of it, and the server would give it today's date."""
+    spool.put(b"x")
+    clock.now += ROOMY.age + 1
+    spool.put(b"y")
+    assert [entry.read() for entry in spool.claim(5)] == [b"y"]
+    assert (spool.count(), spool.dropped) == (1, 1)
+
+
+@pytest.mark.parametrize("years", [-10, 10])
+def test_a_clock_that_is_wrong_by_years_drops_nothing(
+    spool: Spool, clock: Clock, years: int
+) -> None:
+    """No entry is that old, and none was written in the future."""
+    spool.put(b"x")
+    clock.now += years * 365 * 86400
+    assert len(spool.claim(5)) == 1
+
+
+def test_a_put_looks_at_one_share_now_and_then(home: Path) -> None:
+    """However much waits, a host's own path costs the same."""
+    thrown: list[int] = []
+
+    def dice(sides: int) -> int:
+        thrown.append(sides)
+        return int(len(thrown) % 50 != 0)
+
+    spool = Spool(str(home / "spool"), ROOMY._replace(number=2000), dice=dice)
+    for _ in range(200):
         spool.put(b"x")
-        assert births(spool) == expected
-        clock.now += 500 * 3600
+    assert set(thrown) == {12}
+    assert segments(spool) == 4
+    assert spool.count() == 200
 
 
-def test_foreign_files_are_left_alone(spool: Spool) -> None:
-    """What does not bear an entry's name is none."""
+def test_the_oldest_segment_is_claimed_first_and_vanishes(home: Path, clock: Clock) -> None:
+    """What waits longest goes first, and no empty directory is left."""
+    spool = Spool(str(home / "spool"), ROOMY._replace(number=200), clock, always)
+    for _ in range(33):
+        spool.put(b"x")
+        clock.now += 3600
+    seen = []
+    while claimed := spool.claim(4):
+        seen += [round(entry.birth / 1000 - Clock().now) // 3600 // 5 for entry in claimed]
+        for entry in claimed:
+            entry.discard()
+    assert seen == sorted(seen)
+    assert len(seen) == 33
+    spool.claim(1)
+    assert (segments(spool), spool.count(), spool.has_waiting()) == (0, 0, False)
+
+
+def test_an_entry_is_found_after_a_rotation(home: Path) -> None:
+    """Whoever wrote it need not know that its directory was renamed meanwhile."""
+    spool = Spool(str(home / "spool"), ROOMY._replace(number=40), dice=always)
+    entry = spool.put(b"first")
+    spool.put(b"second")
+    assert not os.path.exists(entry.path)
+    taken = spool.take(entry)
+    assert taken is not None
+    assert taken.read() == b"first"
+    assert spool.take(entry) is None
+
+
+@pytest.mark.parametrize("step", ["put", "release"])
+def test_nothing_is_lost_while_somebody_rotates(spool: Spool, step: str) -> None:
+    """`new/` is gone for a moment, and whoever needs it makes it."""
     entry = spool.put(b"x")
-    for name in (".nfs0001", "readme", "1-2-3.json", "x" * 200):
+    claimed = spool.take(entry)
+    assert claimed is not None
+    os.rmdir(os.path.join(spool.directory, "new"))
+    if step == "put":
+        spool.put(b"y")
+    claimed.release(0)
+    assert spool.count() == 1 + (step == "put")
+
+
+def test_foreign_files_are_put_aside(spool: Spool) -> None:
+    """What does not bear an entry's name stands in nobody's way; a file system's own is left."""
+    entry = spool.put(b"x")
+    for name in ("readme", "1-2-3.json", "x" * 200):
         with open(os.path.join(os.path.dirname(entry.path), name), "w"):
             pass
+    os.mkdir(os.path.join(os.path.dirname(entry.path), "directory"))
+    with open(os.path.join(os.path.dirname(entry.path), ".nfs0001"), "w"):
+        pass
+    assert spool.count() == 1
+    assert len(names(spool, "new")) == 6
     assert [claimed.token for claimed in spool.claim(10)] == [entry.token]
-    assert len(names(spool, "new")) == 4
+    assert names(spool, "new") == [".nfs0001"]
+    assert len(names(spool, "aside")) == 4
+
+
+def test_what_was_refused_is_counted(spool: Spool) -> None:
+    """Wherever it was."""
+    entry = spool.put(b"x")
+    spool.refuse(entry)
+    spool.refuse(None)
+    assert (spool.count(), spool.refused) == (0, 2)
+
+
+def test_what_lies_aside_for_long_is_removed(spool: Spool, clock: Clock) -> None:
+    """As what waits would be."""
+    spool.put(b"x")
+    [claimed] = spool.claim(5)
+    claimed.set_aside()
+    clock.now += ROOMY.age
+    spool.recover(5)
+    assert len(names(spool, "aside")) == 1
+    clock.now += LEASE + 1
+    spool.recover(5)
+    assert names(spool, "aside") == []
 
 
 def test_a_draft_that_nobody_finished_is_swept_up(spool: Spool, clock: Clock) -> None:
@@ -201,10 +361,11 @@ def test_a_draft_that_nobody_finished_is_swept_up(spool: Spool, clock: Clock) ->
 def test_another_process_may_be_faster_at_anything(spool: Spool, clock: Clock) -> None:
     """Each step of an entry that is gone does nothing."""
     entry = spool.put(b"x")
-    entry.discard()
-    entry.discard()
+    assert entry.discard()
+    assert not entry.discard()
+    assert spool.take(entry) is None
     assert entry.claim(clock.now) is None
-    assert entry.release() is None
+    assert entry.release(0) is None
     entry.set_aside()
     with pytest.raises(OSError, match=r"."):
         entry.read()
@@ -214,8 +375,8 @@ def test_a_put_that_fails_leaves_nothing(home: Path) -> None:
     """A full disk is reported, and no half file is left."""
     code = """
 import resource, sys
-from migas.spool import Spool
-spool = Spool(sys.argv[1])
+from migas.spool import Bounds, Spool
+spool = Spool(sys.argv[1], Bounds(100, 1_000_000, 1e6))
 spool.put(b"x")
 resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
 try:
@@ -230,7 +391,7 @@ except OSError:
     assert [
         path for path in directory.rglob("*") if path.is_file() and path.parent.name != "new"
     ] == []
-    assert len(list(Spool(str(directory)).waiting())) == 1
+    assert Spool(str(directory), ROOMY).count() == 1
 
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX modes")
@@ -241,7 +402,7 @@ def test_a_directory_that_others_may_write_is_not_used(home: Path, mode: int) ->
     directory.mkdir()
     directory.chmod(mode)
     with pytest.raises(PermissionError):
-        Spool(str(directory)).put(b"x")
+        Spool(str(directory), ROOMY).put(b"x")
     assert list(directory.iterdir()) == []
 
 
@@ -252,7 +413,7 @@ def test_a_directory_of_another_user_is_not_used(home: Path) -> None:
     directory.mkdir(mode=0o700)
     os.chown(directory, 65534, 65534)
     with pytest.raises(PermissionError):
-        Spool(str(directory)).put(b"x")
+        Spool(str(directory), ROOMY).put(b"x")
 
 
 def test_each_server_has_a_spool_of_its_own() -> None:

@@ -7,19 +7,21 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from conftest import ROOMY
 from hypothesis import given
 from hypothesis import strategies as st
 
 from migas import breadcrumb, graphql
 from migas.backoff import FIRST, LONGEST, Backoff
 from migas.outcome import Outcome, Reply, Verdict
-from migas.parcel import MAX_IN_MEMORY, Parcel
-from migas.spool import Spool
+from migas.parcel import Parcel
+from migas.policy import MAX_ATTEMPTS
+from migas.spool import LEASE, Spool
 from migas.testing import Server
-from migas.uploader import MAX_ATTEMPTS, Uploader
+from migas.uploader import Upload, Uploader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 UNSENT = Reply(Outcome.UNSENT, "offline")
@@ -33,22 +35,56 @@ class Bench:
     def __init__(self, directory: Path, server: Server) -> None:
         self.now = 1_800_000_000.0
         self.server = server
-        self.spool = Spool(str(directory))
+        self.spool = Spool(str(directory), ROOMY, lambda: self.now)
         #: What the network does with the next requests, before it works again.
         self.weather: list[Reply] = []
+        #: Called before the first byte of a request leaves.
+        self.before: Callable[[], None] = lambda: None
+        self.may_start = True
         self.requests: list[str] = []
         self.settled: dict[str, Verdict] = {}
         self.backoff = Backoff(str(directory), lambda: self.now, lambda _low, high: high)
-        self.uploader = Uploader(self.spool, self.send, self.backoff)
+        self.uploader = self.new_uploader()
 
-    def send(self, body: bytes) -> Reply:
+    def new_uploader(self) -> Uploader:
+        """Another process's."""
+        return Uploader(
+            self.spool,
+            self.send,
+            self.backoff,
+            may_start=lambda: self.may_start,
+            clock=lambda: self.now,
+        )
+
+    def send(self, body: bytes, on_write: Callable[[], None]) -> Reply:
+        """As a transport does that is connected."""
         assert len(body) <= graphql.MAX_BODY
         request = json.loads(body)
+        self.before()
+        if self.weather and self.weather[0] is UNSENT:
+            self.requests.append(request["query"])
+            return self.weather.pop(0)
+        try:
+            on_write()
+        except OSError as error:
+            return Reply(Outcome.UNSENT, str(error))
         self.requests.append(request["query"])
         if self.weather:
             return self.weather.pop(0)
         answer = self.server.answer(request["query"], request["variables"])
         return Reply(Outcome.DELIVERED, answer=answer.body)
+
+    def upload(self, *parcels: Parcel) -> Upload:
+        """Send one request."""
+        return self.uploader.upload(list(parcels))
+
+    def drain(self, *parcels: Parcel) -> Upload:
+        """Send requests until nothing waits, or one fails."""
+        own = list(parcels)
+        while True:
+            upload = self.uploader.upload(own)
+            if upload.failure or not upload.sent:
+                return upload
 
     def parcel(self, version: str, *, project: str = "owner/repo", kept: bool = True) -> Parcel:
         """Write a breadcrumb ahead, as the writer does."""
@@ -81,29 +117,28 @@ def bench(home: Path) -> Iterator[Bench]:
 
 def test_delivered_is_discarded(bench: Bench) -> None:
     """The server has it, and nobody else."""
-    assert bench.uploader.upload([bench.parcel("1")]) == []
+    assert bench.upload(bench.parcel("1")) == Upload(1)
     assert (bench.stored, bench.waiting) == (["1"], [])
     assert bench.outcome("1") is Outcome.DELIVERED
     assert bench.settled["1"].news["latest_version"] == "unknown"
-    assert not bench.uploader.failed
 
 
 def test_refused_is_discarded_with_one_line(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     """An unregistered project's breadcrumb never comes back (pains 14, 21)."""
     caplog.set_level("INFO", "migas")
-    bench.uploader.upload([bench.parcel("1", project="owner/other")])
+    assert bench.upload(bench.parcel("1", project="owner/other")) == Upload(1)
     assert (bench.stored, bench.waiting) == ([], [])
     assert bench.outcome("1") is Outcome.REFUSED
     assert [record.getMessage() for record in caplog.records] == [
         "owner/other is refused: The project is not registered."
     ]
-    assert not bench.uploader.failed
+    assert bench.spool.refused == 1
 
 
 def test_too_large_alone_is_refused(bench: Bench) -> None:
     """One that no request can carry is not tried for ever."""
     bench.weather = [Reply(Outcome.REFUSED, "too large", too_large=True)]
-    bench.uploader.upload([bench.parcel("1")])
+    bench.upload(bench.parcel("1"))
     assert (bench.outcome("1"), bench.waiting) == (Outcome.REFUSED, [])
 
 
@@ -111,10 +146,9 @@ def test_unsent_waits_and_backs_off(bench: Bench) -> None:
     """The next try is later each time, and never more than an hour away (pains 2, 17)."""
     for _ in range(14):
         bench.weather = [UNSENT]
-        bench.uploader.upload([bench.parcel("1")])
+        assert bench.upload(bench.parcel("1")).failure == Verdict(Outcome.UNSENT, "offline")
         bench.now += bench.backoff.remaining()
     assert bench.waiting == [0] * 14
-    assert bench.uploader.failed
     waited = bench.now - 1_800_000_000.0
     assert round(waited) == sum(min(FIRST * 2**n, LONGEST) for n in range(14))
 
@@ -122,71 +156,132 @@ def test_unsent_waits_and_backs_off(bench: Bench) -> None:
 def test_the_first_delivery_ends_the_backing_off(bench: Bench) -> None:
     """A server that is back is used at once."""
     bench.weather = [UNSENT]
-    bench.uploader.upload([bench.parcel("1")])
+    bench.upload(bench.parcel("1"))
     assert bench.backoff.remaining() > 0
-    bench.uploader.upload([])
-    assert (bench.backoff.remaining(), bench.uploader.failed) == (0.0, False)
+    assert bench.upload() == Upload(1)
+    assert bench.backoff.remaining() == 0.0
     assert bench.stored == ["1"]
 
 
 def test_what_a_server_demands_is_passed_on(bench: Bench) -> None:
     """To every process, until it is over or a delivery succeeds."""
     bench.weather = [Reply(Outcome.UNSENT, "busy", demand=60.0)]
-    bench.uploader.upload([bench.parcel("1")])
+    bench.upload(bench.parcel("1"))
     assert bench.backoff.remaining(asked=True) >= 60.0
-    bench.uploader.upload([])
+    bench.upload()
     assert bench.backoff.remaining() == 0.0
 
 
 def test_what_another_process_has_delivered_since_is_no_failure(bench: Bench) -> None:
-    """A flush that finds nothing left says so, whatever went wrong before."""
+    """Who finds nothing left says so, whatever went wrong before."""
     bench.weather = [UNSENT]
-    bench.uploader.upload([bench.parcel("1")])
+    bench.upload(bench.parcel("1"))
     for entry in bench.spool.waiting():
         entry.discard()
-    bench.uploader.upload([], drain=True)
-    assert not bench.uploader.failed
+    assert bench.drain() == Upload(0)
 
 
 def test_one_failure_ends_an_upload(bench: Bench) -> None:
     """No storm on a server that is ill: one request, whatever waits."""
     bench.weather = [UNSENT]
-    parcels = [bench.parcel(str(n)) for n in range(50)]
-    bench.uploader.upload(parcels, drain=True)
+    own = [bench.parcel(str(n)) for n in range(50)]
+    assert bench.uploader.upload(own).failure is not None
     assert len(bench.requests) == 1
     assert len(bench.waiting) == 50
-    assert {bench.outcome(str(n)) for n in range(50)} == {Outcome.UNSENT}
+    assert 0 < len(own) < 50, "what was not in the request is the caller's to settle"
 
 
 def test_unknown_is_sent_three_times_at_most(bench: Bench) -> None:
     """A server that always stores and never answers sees a breadcrumb three times."""
     bench.weather = [UNKNOWN] * 10
-    bench.uploader.upload([bench.parcel("1")])
+    bench.upload(bench.parcel("1"))
     attempts = [bench.waiting]
     for _ in range(4):
-        bench.uploader.upload([])
+        bench.upload()
         attempts.append(bench.waiting)
     assert attempts == [[1], [2], [], [], []]
     assert len(bench.requests) == MAX_ATTEMPTS
 
 
-def test_an_entry_whose_senders_died_three_times_counts_as_sent(bench: Bench) -> None:
-    """Its attempts are in its name, whoever made them."""
-    entry = bench.parcel("1").entry
-    assert entry is not None
+class Killed(BaseException):
+    """The process dies."""
+
+
+@pytest.mark.parametrize("sent", [False, True], ids=["while it connects", "while it waits"])
+def test_an_attempt_is_counted_when_the_request_leaves_and_not_before(
+    bench: Bench, sent: bool
+) -> None:
+    """A process that dies while a name is looked up has sent nothing, however often that happens.
+
+    One that dies later may have been heard, so three of these are enough.
+    """
+
+    def die() -> None:
+        raise Killed
+
+    def die_later(_body: bytes, on_write: Callable[[], None]) -> Reply:
+        on_write()
+        raise Killed
+
+    bench.parcel("1")
+    send = bench.send
     for _ in range(MAX_ATTEMPTS):
-        claimed = entry.claim(0)
-        assert claimed is not None
-        entry = claimed.release(attempted=True)
-        assert entry is not None
-    bench.uploader.upload([])
-    assert (bench.requests, bench.waiting) == ([], [])
+        if sent:
+            bench.send = die_later  # type: ignore[assignment, method-assign]
+        else:
+            bench.before = die
+        with pytest.raises(Killed):
+            bench.new_uploader().upload([])
+        bench.now += LEASE + 1
+    bench.send, bench.before = send, lambda: None  # type: ignore[method-assign]
+    bench.new_uploader().upload([])
+    assert bench.stored == ([] if sent else ["1"])
+    assert bench.waiting == []
+
+
+def test_a_request_is_stopped_whose_claim_another_process_has_taken_over(bench: Bench) -> None:
+    """A laptop sleeps while a name is looked up, and no breadcrumb is in two live requests."""
+    other = bench.new_uploader()
+
+    def oversleep() -> None:
+        bench.before = lambda: None
+        bench.now += LEASE + 1
+        assert other.upload([]) == Upload(2)
+
+    bench.before = oversleep
+    failure = bench.upload(bench.parcel("1"), bench.parcel("2")).failure
+    assert failure is not None
+    assert failure.outcome is Outcome.UNSENT
+    assert len(bench.requests) == 1
+    assert (bench.stored, bench.waiting) == (["1", "2"], [])
+
+
+def test_on_a_stale_connection_it_is_tried_once_more_at_once(bench: Bench) -> None:
+    """That the server had hung up says nothing of it; but the first may have been heard."""
+    stale = Reply(Outcome.UNKNOWN, "hung up", stale=True)
+    bench.weather = [stale]
+    assert bench.upload(bench.parcel("1")) == Upload(1)
+    assert (bench.stored, len(bench.requests)) == (["1"], 2)
+    bench.weather = [stale, UNKNOWN]
+    bench.upload(bench.parcel("2"))
+    assert (bench.waiting, len(bench.requests)) == ([2], 4)
+
+
+def test_a_stale_connection_is_an_attempt_like_another(bench: Bench) -> None:
+    """Three in all, whatever they fail of."""
+    stale = Reply(Outcome.UNKNOWN, "hung up", stale=True)
+    bench.parcel("1")
+    bench.weather = [stale] * 10
+    for _ in range(4):
+        bench.upload()
+    assert len(bench.requests) == MAX_ATTEMPTS
+    assert bench.waiting == []
 
 
 def test_a_failed_look_up_goes_once_more_at_once_and_plain(bench: Bench) -> None:
     """The server could not learn the version, and would take the breadcrumb (trap 3)."""
     bench.weather = [Reply(Outcome.DELIVERED, answer=LOOK_UP_FAILED)]
-    bench.uploader.upload([bench.parcel("1")])
+    bench.upload(bench.parcel("1"))
     assert [re.findall(r"a0:(\w+)", query) for query in bench.requests] == [
         ["add_project"],
         ["add_breadcrumb"],
@@ -197,8 +292,8 @@ def test_a_failed_look_up_goes_once_more_at_once_and_plain(bench: Bench) -> None
 def test_a_second_form_is_not_tried_when_nothing_may_start(bench: Bench) -> None:
     """The exit's budget covers every attempt (pain 7)."""
     bench.weather = [Reply(Outcome.DELIVERED, answer=LOOK_UP_FAILED)]
-    answers = iter([True, False])
-    bench.uploader.upload([bench.parcel("1")], may_start=lambda: next(answers))
+    bench.may_start = False
+    bench.upload(bench.parcel("1"))
     assert len(bench.requests) == 1
     assert (bench.outcome("1"), bench.waiting) == (Outcome.UNSENT, [0])
 
@@ -207,7 +302,7 @@ def test_what_the_schema_refuses_goes_once_more_alone(bench: Bench) -> None:
     """One breadcrumb's fault is not its neighbours' (trap 5)."""
     refusal = Reply(Outcome.DELIVERED, answer={"data": None, "errors": [{"message": "bad"}]})
     bench.weather = [refusal, refusal]
-    bench.uploader.upload([bench.parcel(str(n)) for n in range(3)])
+    bench.upload(*[bench.parcel(str(n)) for n in range(3)])
     # The second refusal hits the first of the three that go alone.
     assert [bench.outcome(str(n)) for n in range(3)] == [
         Outcome.REFUSED,
@@ -220,7 +315,7 @@ def test_what_the_schema_refuses_goes_once_more_alone(bench: Bench) -> None:
 def test_what_is_too_large_together_is_split(bench: Bench) -> None:
     """A server with a smaller limit gets smaller requests."""
     bench.weather = [Reply(Outcome.REFUSED, "too large", too_large=True)]
-    bench.uploader.upload([bench.parcel(str(n)) for n in range(4)])
+    bench.upload(*[bench.parcel(str(n)) for n in range(4)])
     assert len(bench.requests) == 3
     assert bench.stored == ["0", "1", "2", "3"]
 
@@ -231,22 +326,58 @@ def test_the_first_failure_among_parts_ends_them_all(bench: Bench) -> None:
     for first in (refusal, Reply(Outcome.REFUSED, "too large", too_large=True)):
         bench.requests.clear()
         bench.weather = [first, UNSENT]
-        bench.uploader.upload([bench.parcel(f"{first.too_large}{n}") for n in range(4)])
+        bench.upload(*[bench.parcel(f"{first.too_large}{n}") for n in range(4)])
         assert len(bench.requests) == 2
     assert len(bench.waiting) == 8
 
 
-def test_an_old_server_is_recognised_and_spoken_to_as_such(bench: Bench) -> None:
+@pytest.fixture
+def old(home: Path) -> Iterator[Bench]:
+    """An uploader that speaks to a server 0.3."""
+    with Server(old=True) as server:
+        yield Bench(home / "spool", server)
+
+
+def test_an_old_server_is_recognised_and_spoken_to_as_such(old: Bench) -> None:
     """It knows no add_breadcrumb: what waits goes as add_project, at once and from then on."""
-    message = "Cannot query field 'add_breadcrumb' on type 'Mutation'."
-    old = Reply(Outcome.DELIVERED, answer={"data": None, "errors": [{"message": message}]})
-    bench.parcel("1.0")
-    bench.weather = [old]
-    bench.uploader.upload([])
-    bench.parcel("2.0")
-    bench.uploader.upload([])
-    assert bench.stored == ["1.0", "2.0"]
-    assert ["add_breadcrumb" in query for query in bench.requests] == [True, False, False]
+    old.parcel("1.0")
+    old.upload()
+    old.parcel("2.0")
+    old.upload()
+    assert old.stored == ["1.0", "2.0"]
+    assert ["add_breadcrumb" in query for query in old.requests] == [True, False, False]
+
+
+def test_an_old_server_is_remembered_for_a_day(old: Bench) -> None:
+    """By each process of the user's; it may be a new one tomorrow."""
+    for day, refused in ((0, 1), (0.5, 1), (1.5, 2)):
+        old.now = 1_800_000_000.0 + day * 86400
+        old.parcel(f"{day}")
+        old.new_uploader().upload([])
+        assert sum("add_breadcrumb" in query for query in old.requests) == refused
+    assert len(old.stored) == 3
+
+
+@pytest.mark.parametrize(
+    ("project", "version"), [("noslash", "3.0"), ("owner/repo", "1.2.3.dirty")]
+)
+def test_what_an_old_server_will_never_take_costs_it_alone(
+    old: Bench, project: str, version: str
+) -> None:
+    """There is no other form to try, so it is refused, once, and the others arrive."""
+    old.upload(old.parcel("1.0"), old.parcel(version, project=project), old.parcel("2.0"))
+    assert [old.outcome(version) for version in ("1.0", "2.0")] == [Outcome.DELIVERED] * 2
+    assert (old.waiting, old.spool.refused) == ([], 1)
+    assert old.stored == ["1.0", "2.0"]
+    assert len(old.requests) <= 5
+
+
+def test_an_old_server_that_cannot_look_a_version_up_is_tried_later(old: Bench) -> None:
+    """Neither refused, nor asked again and again."""
+    old.weather = [Reply(Outcome.DELIVERED, answer=LOOK_UP_FAILED)] * 9
+    old.uploader._old_server.set(old.now)
+    assert old.upload(old.parcel("1.0")).failure is not None
+    assert (len(old.requests), old.waiting) == (1, [0])
 
 
 def test_in_memory_too_a_breadcrumb_is_sent_three_times_at_most(bench: Bench) -> None:
@@ -254,7 +385,7 @@ def test_in_memory_too_a_breadcrumb_is_sent_three_times_at_most(bench: Bench) ->
     bench.weather = [UNKNOWN] * 10
     held = [bench.parcel("1", kept=False)]
     for _ in range(5):
-        held = bench.uploader.upload(held)
+        bench.uploader.upload(held)
     assert held == []
     assert len(bench.requests) == MAX_ATTEMPTS
 
@@ -263,7 +394,7 @@ def test_a_request_is_filled_up_with_what_waits(bench: Bench) -> None:
     """A backlog goes as fast as new breadcrumbs come, without a request of its own."""
     for n in range(5):
         bench.parcel(f"old{n}")
-    bench.uploader.upload([bench.parcel("1.0")])
+    bench.upload(bench.parcel("1.0"))
     assert len(bench.requests) == 1
     assert len(bench.stored) == 6
     asked = bench.requests[0].count("add_project(")
@@ -274,7 +405,7 @@ def test_a_drain_goes_on_until_nothing_waits(bench: Bench) -> None:
     """As `flush()` asks for it, in full requests."""
     for n in range(100):
         bench.parcel(str(n))
-    bench.uploader.upload([], drain=True)
+    bench.drain()
     assert len(bench.stored) == 100
     assert bench.waiting == []
     assert len(bench.requests) <= 100 / 10
@@ -284,43 +415,29 @@ def test_without_a_drain_one_request_is_made(bench: Bench) -> None:
     """A host's exit does not clear a cluster's backlog."""
     for n in range(100):
         bench.parcel(str(n))
-    bench.uploader.upload([bench.parcel("new")])
+    bench.upload(bench.parcel("new"))
     assert len(bench.requests) == 1
-
-
-def test_nothing_starts_when_it_may_not(bench: Bench) -> None:
-    """In the second half of an exit's budget everything stays on disk."""
-    bench.uploader.upload([bench.parcel("1")], may_start=lambda: False)
-    assert (bench.requests, bench.waiting) == ([], [0])
-    assert bench.settled["1"] == Verdict(Outcome.UNSENT, "the process ends")
 
 
 def test_what_another_process_took_is_not_sent_twice(bench: Bench) -> None:
     """A claim has one winner."""
     parcel = bench.parcel("1")
     assert len(bench.spool.claim(1)) == 1
-    bench.uploader.upload([parcel])
+    bench.upload(parcel)
     assert bench.requests == []
     assert bench.settled["1"].reason == "another process is sending it"
 
 
 def test_without_a_disk_the_breadcrumbs_stay_in_memory(bench: Bench) -> None:
-    """What cannot be kept is given back, and goes with the next upload."""
+    """What cannot be kept is given back, in order, and goes with the next upload."""
     bench.weather = [UNSENT]
-    held = bench.uploader.upload([bench.parcel(str(n), kept=False) for n in range(3)])
-    assert len(held) == 3
-    assert bench.uploader.upload(held) == []
+    own = [bench.parcel(str(n), kept=False) for n in range(3)]
+    before = list(own)
+    bench.uploader.upload(own)
+    assert own == before
+    bench.uploader.upload(own)
+    assert own == []
     assert bench.stored == ["0", "1", "2"]
-
-
-def test_memory_is_bounded(bench: Bench) -> None:
-    """The oldest are dropped first."""
-    bench.weather = [UNSENT]
-    count = MAX_IN_MEMORY + 5
-    held = bench.uploader.upload([bench.parcel(str(n), kept=False) for n in range(count)])
-    assert len(held) == MAX_IN_MEMORY
-    versions = [parcel.breadcrumb.project_version for parcel in held]
-    assert versions == [str(n) for n in range(5, count)]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"format": 99}', b"\x00" * 50])
@@ -328,7 +445,7 @@ def test_a_file_that_cannot_be_read_is_set_aside(bench: Bench, content: bytes) -
     """Corrupt, truncated and newer-format files are neither sent nor looped over."""
     bench.spool.put(content)
     bench.parcel("good")
-    bench.uploader.upload([], drain=True)
+    bench.drain()
     assert bench.stored == ["good"]
     assert bench.waiting == []
 
@@ -344,9 +461,9 @@ def test_whatever_the_weather_nothing_is_lost_and_little_is_sent_twice(
         for number, reply in enumerate(weather):
             bench.weather = [] if reply is None else [reply]
             unanswered += reply is UNKNOWN
-            bench.uploader.upload([bench.parcel(str(number))])
+            bench.upload(bench.parcel(str(number)))
         bench.weather = []
-        bench.uploader.upload([], drain=True)
+        bench.drain()
         assert len(bench.stored) == len(set(bench.stored))
         if unanswered < MAX_ATTEMPTS:
             assert len(bench.stored) == len(weather)
