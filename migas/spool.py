@@ -36,8 +36,8 @@ LEASE = 120.0
 #: too large by the time that this is noticed.
 _SHARES, _KEPT = 40, 32
 
-#: Bytes of an entry that is among the largest.
-_LARGE = 2500
+#: Bytes of an entry that is among the largest, and of a file that is none.
+_LARGE, _HUGE = 2500, 65536
 
 #: Seconds after which a file that nobody finished writing is litter.
 _LITTER_AGE = 3600.0
@@ -96,9 +96,9 @@ class Entry(NamedTuple):
         return os.path.join(self.directory, self.box, name)
 
     def read(self) -> bytes:
-        """Return the content. Raises `OSError`."""
+        """Return the content, or the beginning of what is no entry's. Raises `OSError`."""
         with open(self.path, "rb") as file:
-            return file.read()
+            return file.read(_HUGE)
 
     def claim(self, now: float) -> Entry | None:
         """Take the entry for `LEASE` seconds, or return None: another process was faster."""

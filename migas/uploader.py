@@ -119,8 +119,8 @@ class Uploader:
                 continue
             try:
                 crumb = breadcrumb.decode(entry.read())
-            except (OSError, ValueError) as error:
-                log.say(log.DEBUG, "%s is set aside: %s", entry.path, error)
+            except Exception as error:  # a file may hold anything, and a parser may choke on it
+                log.say(log.DEBUG, "%s is set aside: %r", entry.path, error)
                 entry.set_aside()
                 continue
             yield Parcel(crumb, entry)

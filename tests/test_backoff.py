@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from migas.backoff import FIRST, LONGEST, LONGEST_DEMAND, Backoff
 from migas.pace import BURST, PERIOD, Pace
@@ -157,3 +160,52 @@ def test_a_clock_that_was_wrong_stops_no_exit(tmp_path: Path, clock: Clock, erro
         pass
     clock.now -= error
     assert pace.take()
+
+
+def _between(share: float, low: float, high: float) -> float:
+    return low + share * (high - low)
+
+
+#: Seconds that pass, or by which somebody sets the clock.
+JUMPS = st.floats(-1e6, 1e6) | st.sampled_from([-1e9, 1e9, 0.0, 1.0, 60.0, LONGEST])
+
+
+@given(
+    st.lists(st.tuples(st.none() | st.floats(0.0, 1e7), JUMPS, st.floats(0.0, 1.0)), max_size=20)
+)
+def test_no_clock_makes_anybody_wait_longer_than_the_longest_back_off(
+    tmp_path_factory: pytest.TempPathFactory,
+    failures: list[tuple[float | None, float, float]],
+) -> None:
+    """Nor less than a demand that was made just now, up to a day."""
+    clock = Clock()
+    directory = str(tmp_path_factory.mktemp("stamps"))
+    for count, (demand, jump, luck) in enumerate(failures):
+        backoff = Backoff(directory, clock, partial(_between, luck))
+        backoff.fail(demand)
+        least = min(demand or 0.0, LONGEST_DEMAND)
+        # mtimes are kept in nanoseconds, and floats of this size in some tenths of microseconds.
+        assert backoff.remaining() >= least - 1e-5
+        assert backoff.remaining(asked=True) <= LONGEST_DEMAND
+        if all(earlier[0] is None for earlier in failures[: count + 1]):
+            assert backoff.remaining() <= min(FIRST * 2.0**count, LONGEST)
+        clock.now = max(0.0, clock.now + jump)
+        assert 0.0 <= backoff.remaining() <= LONGEST_DEMAND
+
+
+@given(st.lists(st.floats(0.0, 2 * PERIOD), max_size=60))
+def test_in_any_time_no_more_exits_deliver_than_the_pace_allows(
+    tmp_path_factory: pytest.TempPathFactory, pauses: list[float]
+) -> None:
+    """The burst, and one more for each interval that has passed since."""
+    clock = Clock()
+    pace = Pace(str(tmp_path_factory.mktemp("stamps")), clock)
+    taken: list[float] = []
+    for pause in pauses:
+        clock.now += pause
+        if pace.take():
+            taken.append(clock.now)
+    for first, start in enumerate(taken):
+        for last, end in enumerate(taken[first:], start=1):
+            assert last <= BURST + (end - start) / (PERIOD / BURST) + 1e-6
+    assert len(taken) >= min(len(pauses), BURST)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -440,7 +442,11 @@ def test_without_a_disk_the_breadcrumbs_stay_in_memory(bench: Bench) -> None:
     assert bench.stored == ["0", "1", "2"]
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b'{"format": 99}', b"\x00" * 50])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b'{"format": 99}', b"\x00" * 50, b"[" * 100_000, b" " * 1_000_000],
+    ids=["empty", "truncated", "newer", "corrupt", "deep", "huge"],
+)
 def test_a_file_that_cannot_be_read_is_set_aside(bench: Bench, content: bytes) -> None:
     """Corrupt, truncated and newer-format files are neither sent nor looped over."""
     bench.spool.put(content)
@@ -468,3 +474,112 @@ def test_whatever_the_weather_nothing_is_lost_and_little_is_sent_twice(
         if unanswered < MAX_ATTEMPTS:
             assert len(bench.stored) == len(weather)
         assert bench.waiting == []
+
+
+CRUMBS = st.builds(
+    lambda number, texts, own_run: (
+        breadcrumb.make(
+            "owner/repo",
+            f"{number}.dev0",
+            {
+                "status": "F",
+                "status_desc": texts[0],
+                "error_desc": texts[1],
+                "session_id": uuid.UUID(int=number) if own_run else uuid.UUID(int=1),
+            },
+            {"language_version": "3.11.7", "user_id": str(uuid.UUID(int=2)), "container": "docker"},
+        ).breadcrumb
+    ),
+    st.integers(0, 10**9),
+    st.tuples(st.text(max_size=400), st.text(max_size=1200)) | st.just(("", "")),
+    st.booleans(),
+)
+
+
+@given(st.lists(CRUMBS, max_size=40), st.lists(st.booleans(), min_size=40, max_size=40))
+def test_no_request_is_over_the_limit_and_each_breadcrumb_is_in_one(
+    tmp_path_factory: pytest.TempPathFactory,
+    crumbs: list[breadcrumb.Breadcrumb],
+    asking: list[bool],
+) -> None:
+    """Whatever they say, in bytes, of whatever runs; those of one's own and those of the disk."""
+    with Server() as server:
+        bench = Bench(tmp_path_factory.mktemp("spool"), server)
+        own = []
+        for crumb, asks in zip(crumbs, asking, strict=False):
+            entry = bench.spool.put(breadcrumb.encode(crumb))
+            if asks:
+                own.append(Parcel(crumb, entry, asks=True))
+        assert bench.drain(*own) == Upload(0)  # the bench itself checks the size of each
+        sent = [(crumb.project_version, crumb.error_desc, crumb.session_id) for crumb in crumbs]
+        stored = [(c["version"], c["error_desc"], c["session_id"]) for c in server.crumbs]
+        assert sorted(stored, key=str) == sorted(sent, key=str)
+
+
+class Tangle:
+    """Uploaders whose requests are under way at the same time, one inside the other's."""
+
+    def __init__(self, bench: Bench, plan: Iterator[tuple[int, float]]) -> None:
+        self._bench = bench
+        self._plan = plan
+        #: What is in requests that have left and have not yet ended, and until when that counts:
+        #: no request lasts as long as a claim, but for a process that is held up.
+        self.live: list[tuple[str, float]] = []
+        self.sent: Counter[str] = Counter()
+
+    def upload(self) -> None:
+        """Send one request, during which other processes do what the plan says."""
+        bench = self._bench
+        uploader = Uploader(bench.spool, self.send, bench.backoff, clock=lambda: bench.now)
+        uploader.upload([])
+
+    def send(self, body: bytes, on_write: Callable[[], None]) -> Reply:
+        versions = list(filter(re.compile(r"\d+\.dev0").fullmatch, _texts(json.loads(body))))
+        self._meddle()
+        try:
+            on_write()
+        except OSError as error:
+            return Reply(Outcome.UNSENT, str(error))
+        live = {version for version, until in self.live if until > self._bench.now}
+        assert not set(versions) & live, "in two live requests"
+        mine = [(version, self._bench.now + LEASE) for version in versions]
+        self.live += mine
+        self.sent.update(versions)
+        self._meddle()
+        self.live = [item for item in self.live if item not in mine]
+        return UNKNOWN
+
+    def _meddle(self) -> None:
+        others, seconds = next(self._plan, (0, 0.0))
+        self._bench.now += seconds
+        for _ in range(others):
+            self.upload()
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, str):
+        yield value
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.sampled_from([0.0, 1.0, LEASE / 3])), max_size=12),
+    st.integers(1, 30),
+)
+def test_no_breadcrumb_is_ever_in_two_live_requests(
+    tmp_path_factory: pytest.TempPathFactory, plan: list[tuple[int, float]], count: int
+) -> None:
+    """However many processes send at a time, and however long they are held up meanwhile."""
+    with Server() as server:
+        bench = Bench(tmp_path_factory.mktemp("spool"), server)
+        for number in range(count):
+            crumb = breadcrumb.make("owner/repo", f"{number}.dev0", {}, {}).breadcrumb
+            bench.spool.put(breadcrumb.encode(crumb))
+        tangle = Tangle(bench, iter(plan))
+        for _ in range(12):
+            tangle.upload()
+            bench.now += LEASE + 1
+        assert set(tangle.sent.values()) <= set(range(1, MAX_ATTEMPTS + 1))
+        assert sum(tangle.sent.values()) >= min(count, 12)
