@@ -257,8 +257,9 @@ class Spool:
 
     def has_waiting(self) -> bool:
         """Say whether anything waits that could be claimed."""
-        boxes = (_NEW, *self._segments())
-        return any(True for box in boxes for _ in self._look(box, tidies=False))
+        return any(True for _ in self._look(_NEW, tidies=False)) or any(
+            True for segment in self._segments() for _ in self._look(segment, tidies=False)
+        )
 
     def _segments(self) -> list[str]:
         """Name the segments, from the oldest on."""

@@ -88,21 +88,17 @@ class Uploader:
 
     def _collect(self, own: list[Parcel]) -> list[Parcel]:
         """Take from ``own``, then from the disk, what one request has room for."""
-        batch: list[Parcel] = []
-        while own and len(batch) < graphql.MAX_BATCH:
-            parcel = own[0]
-            if batch and not self._fits([*batch, parcel]):
-                return batch
-            del own[0]
-            if self._claim(parcel):
-                batch.append(parcel)
-        for parcel in self._waiting(graphql.MAX_BATCH - len(batch)):
-            if batch and not self._fits([*batch, parcel]):
-                assert parcel.entry is not None
+        count = self._count_fitting(own[: graphql.MAX_BATCH])
+        batch = [parcel for parcel in own[:count] if self._claim(parcel)]
+        del own[:count]
+        if own:
+            return batch
+        candidates = [*batch, *self._waiting(graphql.MAX_BATCH - len(batch))]
+        count = max(len(batch), self._count_fitting(candidates))
+        for parcel in candidates[count:]:
+            if parcel.entry is not None:
                 parcel.entry.release(parcel.attempts)
-            else:
-                batch.append(parcel)
-        return batch
+        return candidates[:count]
 
     def _claim(self, parcel: Parcel) -> bool:
         if parcel.entry is None:
@@ -196,9 +192,16 @@ class Uploader:
         mark = self._old_server.read()
         return mark is not None and abs(self._clock() - mark.moment) < _OLD_FOR
 
-    def _fits(self, parcels: Sequence[Parcel]) -> bool:
-        body = graphql.encode_breadcrumbs(self._operations(parcels))
-        return len(body) <= graphql.MAX_BODY
+    def _count_fitting(self, parcels: Sequence[Parcel]) -> int:
+        """Say how many of ``parcels`` one request has room for, from the first on."""
+        count = len(parcels)
+        while count > 1:
+            size = len(graphql.encode_breadcrumbs(self._operations(parcels[:count])))
+            if size <= graphql.MAX_BODY:
+                break
+            # As many as if all were of one size; what a request has once makes that no too few.
+            count = max(1, min(count - 1, count * graphql.MAX_BODY // size))
+        return count
 
     def _settle(self, parcel: Parcel, verdict: Verdict) -> None:
         parcel.asks = False

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 import pytest
 from conftest import ROOMY
 
+import migas.spool
 from migas import userdirs
 from migas.spool import LEASE, Bounds, Spool, directory_for
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -263,6 +265,31 @@ def test_a_put_looks_at_one_share_now_and_then(home: Path) -> None:
     assert set(thrown) == {12}
     assert segments(spool) == 4
     assert spool.count() == 200
+
+
+def test_a_backlog_is_not_listed_on_a_hosts_path(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To write, to claim and to recover takes the segments' names, and those that are claimed."""
+    bounds = ROOMY._replace(number=4000)
+    spool = Spool(str(home / "spool"), bounds, dice=random.Random(1).randrange)
+    for _ in range(2000):
+        spool.put(b"x")
+    read: list[str] = []
+    names = migas.spool._names
+
+    def count_names(path: str) -> Iterator[str]:
+        for name in names(path):
+            read.append(name)
+            yield name
+
+    monkeypatch.setattr(migas.spool, "_names", count_names)
+    host = Spool(spool.directory, bounds, dice=lambda _sides: 1)
+    host.recover(16)
+    host.put(b"x")
+    assert len(host.claim(16)) == 16
+    assert host.has_waiting()
+    assert len(read) <= segments(spool) + 16 + 2
 
 
 def test_the_oldest_segment_is_claimed_first_and_vanishes(home: Path, clock: Clock) -> None:
