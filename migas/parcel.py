@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from .breadcrumb import Breadcrumb
-    from .spool import Entry
+    from .entry import Entry
 
 #: Breadcrumbs that are held in memory where no disk can be written.
 MAX_IN_MEMORY = 1000

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from . import log
 from .backoff import Backoff
+from .entry import LEASE
 from .loading import is_loaded
 from .outcome import Outcome, Verdict
 from .pace import Pace
 from .parcel import postpone
 from .rate import Rate
 from .receipt import Flush
-from .spool import LEASE, open_spool
+from .spool import open_spool
 from .worker import NEVER
 
 if TYPE_CHECKING:
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
 
 #: What it takes to send, in pieces: the host's imports and forks wait for one piece at most.
 TRANSPORT_MODULES = (
-    "migas.uploader",
     "ssl",
     "http.client",
+    "migas.uploader",
     "urllib3",
     "requests",
     "migas.transport",

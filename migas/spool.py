@@ -20,6 +20,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import userdirs
+from .entry import ASIDE, CUR, LEASE, NEW, TMP, Entry, make_box, parse
 from .stamp import Stamp
 
 if TYPE_CHECKING:
@@ -27,17 +28,15 @@ if TYPE_CHECKING:
 
     from .settings import Settings
 
-_TMP, _NEW, _OLD, _CUR, _ASIDE = "tmp", "new", "old", "cur", "aside"
-
-#: Seconds for which a claim holds; far longer than a request may take.
-LEASE = 120.0
+#: Where the segments lie.
+_OLD = "old"
 
 #: The shares that the bounds are divided into, and how many of them are kept: each may be a quarter
 #: too large by the time that this is noticed.
 _SHARES, _KEPT = 40, 32
 
-#: Bytes of an entry that is among the largest, and of a file that is none.
-_LARGE, _HUGE = 2500, 65536
+#: Bytes of an entry that is among the largest.
+_LARGE = 2500
 
 #: Seconds after which a file that nobody finished writing is litter.
 _LITTER_AGE = 3600.0
@@ -48,7 +47,6 @@ _IMPOSSIBLE_AGE = 365 * 86400.0
 #: How many names a claim looks at for each entry that it is to find: others may be faster.
 _LOOKS = 4
 
-_NAME = re.compile(r"(\d{13})-([0-9a-f]{16})-(\d{1,3})\.json", re.ASCII)
 _SEGMENT = re.compile(r"(\d{13})-[0-9a-f]{8}", re.ASCII)
 
 
@@ -77,81 +75,6 @@ class Bounds(NamedTuple):
     age: float
 
 
-class Entry(NamedTuple):
-    """One file of a spool."""
-
-    directory: str
-    #: `tmp`, `new`, `cur`, `aside`, or a segment's path below `old`.
-    box: str
-    #: Milliseconds since the epoch.
-    birth: int
-    token: str
-    #: Times that it may have been sent without an answer.
-    attempts: int
-
-    @property
-    def path(self) -> str:
-        """Where the file lies, unless another process has moved it."""
-        name = f"{self.birth:013d}-{self.token}-{self.attempts}.json"
-        return os.path.join(self.directory, self.box, name)
-
-    def read(self) -> bytes:
-        """Return the content, or the beginning of what is no entry's. Raises `OSError`."""
-        with open(self.path, "rb") as file:
-            return file.read(_HUGE)
-
-    def claim(self, now: float) -> Entry | None:
-        """Take the entry for `LEASE` seconds, or return None: another process was faster."""
-        try:
-            return self.attempt(now, self.attempts)
-        except OSError:
-            return None
-
-    def attempt(self, now: float, attempts: int) -> Entry:
-        """Claim the entry, or claim it anew, and say that it may have been sent so often.
-
-        Raises `OSError`: another process has it.
-        """
-        # The lease is set before the rename, so that no claimed file ever lacks one.
-        os.utime(self.path, (now, now + LEASE))
-        return self.move(_CUR, attempts)
-
-    def release(self, attempts: int) -> Entry | None:
-        """Let the entry wait again, and say that it may have been sent so often."""
-        return self._move_quietly(_NEW, attempts)
-
-    def discard(self) -> bool:
-        """Remove the entry, and say whether it was there."""
-        try:
-            os.unlink(self.path)
-        except OSError:
-            return False
-        return True
-
-    def set_aside(self) -> None:
-        """Put the entry where nobody claims it again, for a person or a newer version to read."""
-        _make_box(self.directory, _ASIDE)
-        self._move_quietly(_ASIDE, self.attempts)
-
-    def _move_quietly(self, box: str, attempts: int) -> Entry | None:
-        with contextlib.suppress(OSError):
-            return self.move(box, attempts)
-        return None
-
-    def move(self, box: str, attempts: int) -> Entry:
-        """Move the file, as only one process can. Raises `OSError`."""
-        moved = self._replace(box=box, attempts=attempts)
-        try:
-            os.rename(self.path, moved.path)
-        except FileNotFoundError:
-            if box != _NEW:
-                raise
-            # Somebody has rotated, and not yet made the new `new/`.
-            _make_box(self.directory, _NEW)
-            os.rename(self.path, moved.path)
-        return moved
-
-
 class Spool:
     """The breadcrumbs on disk that wait for one server."""
 
@@ -175,13 +98,13 @@ class Spool:
         """Write ``data`` as a new waiting entry, whole or not at all. Raises `OSError`."""
         self._make()
         birth = max(0, int(self._clock() * 1000))
-        draft = Entry(self.directory, _TMP, birth, os.urandom(8).hex(), 0)
+        draft = Entry(self.directory, TMP, birth, os.urandom(8).hex(), 0)
         try:
             # A full disk may be reported as late as by close(): the rename comes after it. No
             # fsync: a killed process loses nothing without it, and it is slow on network disks.
             with open(draft.path, "xb", opener=userdirs.open_private) as file:
                 file.write(data)
-            entry = draft.move(_NEW, 0)
+            entry = draft.move(NEW, 0)
         except OSError:
             draft.discard()
             raise
@@ -195,7 +118,7 @@ class Spool:
         """Claim some waiting entries, at most ``limit``, the oldest segment's first."""
         claimed: list[Entry] = []
         now, looks = self._clock(), limit * _LOOKS
-        for box in (*self._segments(), _NEW):
+        for box in (*self._segments(), NEW):
             for entry in self._look(box):
                 if looks <= 0 or len(claimed) == limit:
                     return claimed
@@ -204,7 +127,7 @@ class Spool:
                     self._drop([entry], now)
                 elif taken := entry.claim(now):
                     claimed.append(taken)
-            if box != _NEW:
+            if box != NEW:
                 # Nothing is ever added to a segment; one that is not empty yet stays.
                 with contextlib.suppress(OSError):
                     os.rmdir(os.path.join(self.directory, box))
@@ -221,14 +144,14 @@ class Spool:
     def recover(self, limit: int) -> None:
         """Let entries wait again whose claimer died, looking at no more than ``limit``."""
         now = self._clock()
-        for _, entry in zip(range(limit), self._look(_CUR), strict=False):
+        for _, entry in zip(range(limit), self._look(CUR), strict=False):
             with contextlib.suppress(OSError):
                 ends = os.stat(entry.path).st_mtime
                 # A lease that ends later than any can was set by a clock that is wrong.
                 if not now < ends <= now + 2 * LEASE:
                     entry.release(entry.attempts)
-        self._sweep(_TMP, now - _LITTER_AGE, limit)
-        self._sweep(_ASIDE, now - self._bounds.age, limit)
+        self._sweep(TMP, now - _LITTER_AGE, limit)
+        self._sweep(ASIDE, now - self._bounds.age, limit)
 
     def refuse(self, entry: Entry | None) -> None:
         """Count a breadcrumb that the server has refused, and remove it if it is on disk."""
@@ -248,7 +171,7 @@ class Spool:
 
     def waiting(self) -> Iterator[Entry]:
         """List every entry that is not delivered yet, for a person to read; nothing is changed."""
-        for box in (*self._segments(), _NEW, _CUR):
+        for box in (*self._segments(), NEW, CUR):
             yield from self._look(box, tidies=False)
 
     def count(self) -> int:
@@ -257,7 +180,7 @@ class Spool:
 
     def has_waiting(self) -> bool:
         """Say whether anything waits that could be claimed."""
-        return any(True for _ in self._look(_NEW, tidies=False)) or any(
+        return any(True for _ in self._look(NEW, tidies=False)) or any(
             True for segment in self._segments() for _ in self._look(segment, tidies=False)
         )
 
@@ -268,27 +191,26 @@ class Spool:
 
     def _look(self, box: str, *, tidies: bool = True) -> Iterator[Entry]:
         for name in _names(os.path.join(self.directory, box)):
-            match = _NAME.fullmatch(name)
-            if match:
-                birth, token, attempts = match.groups()
-                yield Entry(self.directory, box, int(birth), token, int(attempts))
+            entry = parse(self.directory, box, name)
+            if entry is not None:
+                yield entry
             elif tidies and not name.startswith("."):  # as network file systems name theirs
                 self._set_foreign_aside(box, name)
 
     def _set_foreign_aside(self, box: str, name: str) -> None:
         """Move what is no entry out of the way of those that are."""
-        _make_box(self.directory, _ASIDE)
+        make_box(self.directory, ASIDE)
         with contextlib.suppress(OSError):
             os.rename(
                 os.path.join(self.directory, box, name),
-                os.path.join(self.directory, _ASIDE, name),
+                os.path.join(self.directory, ASIDE, name),
             )
 
     def _tidy(self) -> None:
         """Drop what is too old, and rotate when `new/` holds its share of the bounds."""
         now, count, size = self._clock(), 0, 0
         share = self._bounds.number // _SHARES
-        for entry in self._look(_NEW):
+        for entry in self._look(NEW):
             if self._is_too_old(entry.birth, now):
                 self._drop([entry], now)
                 continue
@@ -300,11 +222,11 @@ class Spool:
                 return
 
     def _rotate(self, now: float) -> None:
-        _make_box(self.directory, _OLD)
+        make_box(self.directory, _OLD)
         segment = os.path.join(_OLD, f"{max(0, int(now * 1000)):013d}-{os.urandom(4).hex()}")
         with contextlib.suppress(OSError):  # another process was faster
-            os.rename(os.path.join(self.directory, _NEW), os.path.join(self.directory, segment))
-        _make_box(self.directory, _NEW)
+            os.rename(os.path.join(self.directory, NEW), os.path.join(self.directory, segment))
+        make_box(self.directory, NEW)
         segments = self._segments()
         for index, segment in enumerate(segments):
             # Its name says when its youngest entry was not yet in the next one.
@@ -335,14 +257,9 @@ class Spool:
         if self._made:
             return
         userdirs.create(self.directory)
-        for box in (_TMP, _NEW, _CUR):
+        for box in (TMP, NEW, CUR):
             os.makedirs(os.path.join(self.directory, box), mode=0o700, exist_ok=True)
         self._made = True
-
-
-def _make_box(directory: str, box: str) -> None:
-    with contextlib.suppress(OSError):  # it is there, or nothing can be made there
-        os.mkdir(os.path.join(directory, box), 0o700)
 
 
 def _names(path: str) -> Iterator[str]:

@@ -29,7 +29,7 @@ FLOORS = [
     {"transport", "uploader"},
     {"backoff", "deadline", "pace", "rate"},
     {"graphql", "identity", "parcel", "policy", "spool"},
-    {"stamp"},
+    {"entry", "stamp"},
     {"breadcrumb", "environment", "outcome", "userdirs"},
     {"log", "receipt", "settings", "worker"},
     {"loading", "version"},

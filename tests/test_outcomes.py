@@ -216,6 +216,21 @@ def test_the_exit_after_one_that_gave_up_does_not_wait(
     assert (server.requests, spool().count()) == (1, 2)
 
 
+def test_twenty_processes_after_a_429_make_no_request(
+    host: Host, server: Server, spool: Callable[..., Spool]
+) -> None:
+    """Neither those that end nor one that is asked to flush: knocking keeps the door shut."""
+    server.inject([Fault.status(429)])
+    assert host.run(LINE, {"MIGAS_EXIT_TIMEOUT": "30"}).calmly
+    started = [host.start(LINE, {"MIGAS_EXIT_TIMEOUT": "30"}, measured=False) for _ in range(19)]
+    started.append(host.start("import migas; assert migas.flush(30) >= 1"))
+    for process in started:
+        out, err = process.communicate(timeout=PATIENCE)
+        assert (process.returncode, out, err) == (0, "", "")
+    assert server.requests == 1
+    assert spool().count() == 20
+
+
 #: A resolver that hears and never answers, in a network of its own.
 SILENT_RESOLVER = """
 import fcntl, socket, struct

@@ -76,6 +76,12 @@ def test_each_variable_says_no_in_its_own_way(variable: str, value: str, off: bo
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
+        ("MIGAS_SPOOL_COUNT", "99"),
+        ("MIGAS_SPOOL_COUNT", "1e4"),
+        ("MIGAS_SPOOL_BYTES", "-5"),
+        ("MIGAS_SPOOL_BYTES", "20 MB"),
+        ("MIGAS_SPOOL_DAYS", "-1"),
+        ("MIGAS_SPOOL_DAYS", "a month"),
         ("MIGAS_TIMEOUT", "abc"),
         ("MIGAS_TIMEOUT", "-1"),
         ("MIGAS_TIMEOUT", "nan"),

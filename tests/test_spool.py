@@ -14,7 +14,9 @@ from conftest import ROOMY
 
 import migas.spool
 from migas import userdirs
-from migas.spool import LEASE, Bounds, Spool, directory_for
+from migas.entry import LEASE
+from migas.settings import Settings
+from migas.spool import Bounds, Spool, directory_for, open_spool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -230,6 +232,22 @@ def test_the_bounds_hold_whatever_the_dice_say(home: Path, size: int) -> None:
             assert sum(os.stat(e.path).st_size for e in spool.waiting()) <= bounds.size
     assert spool.count() * max(size, 1000) > 500_000
     assert spool.count() + spool.dropped == 2500
+
+
+def test_the_bounds_are_the_environments(home: Path) -> None:
+    """A person, or an administrator, can choose them."""
+    environ = {
+        "MIGAS_CACHE_DIR": str(home),
+        "MIGAS_SPOOL_COUNT": "100",
+        "MIGAS_SPOOL_BYTES": "1000000",
+        "MIGAS_SPOOL_DAYS": "1.5",
+    }
+    spool = open_spool(Settings.from_env(environ))
+    assert spool._bounds == Bounds(100, 1_000_000, 1.5 * 86400)
+    for _ in range(300):
+        spool.put(b"x")
+    assert 50 <= spool.count() <= 100
+    assert open_spool(Settings())._bounds == ROOMY
 
 
 def test_what_is_too_old_is_never_sent(spool: Spool, clock: Clock) -> None:

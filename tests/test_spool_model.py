@@ -13,8 +13,10 @@ from conftest import ROOMY
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+import migas.entry
 import migas.spool
-from migas.spool import LEASE, Entry, Spool
+from migas.entry import LEASE, Entry
+from migas.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +63,8 @@ class SpoolMachine(RuleBasedStateMachine):
         os.chmod(self.directory, 0o700)
         self.now = 1_800_000_000.0
         self.os = MortalOS()
-        vars(migas.spool)["os"] = self.os
+        for module in (migas.entry, migas.spool):
+            vars(module)["os"] = self.os
         self.spools = [self.spool() for _ in PROCESSES]
         #: By token: how often each was sent at least and at most, as far as the disk can know.
         self.sent: dict[str, tuple[int, int]] = {}
@@ -74,7 +77,8 @@ class SpoolMachine(RuleBasedStateMachine):
         return Spool(self.directory, bounds, lambda: self.now, lambda _sides: 0)
 
     def teardown(self) -> None:
-        vars(migas.spool)["os"] = os
+        for module in (migas.entry, migas.spool):
+            vars(module)["os"] = os
         shutil.rmtree(self.directory)
 
     def attempt(self, process: int, death: int | None, act: Callable[[], T]) -> T | None:

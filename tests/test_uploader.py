@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from migas import breadcrumb, graphql
 from migas.backoff import FIRST, LONGEST, Backoff
+from migas.entry import LEASE
 from migas.outcome import Outcome, Reply, Verdict
 from migas.parcel import Parcel
 from migas.policy import MAX_ATTEMPTS
-from migas.spool import LEASE, Spool
+from migas.spool import Spool
 from migas.testing import Server
 from migas.uploader import Upload, Uploader
 

@@ -1,6 +1,7 @@
 """A real local migas server, for trying things out and for tests."""
 
 from .fault import Fault
-from .server import Request, Server
+from .listener import Request
+from .server import Server
 
 __all__ = ["Fault", "Request", "Server"]

@@ -1,0 +1,113 @@
+"""The entry: one breadcrumb's file in a spool, immutable, that moves from box to box by renaming.
+
+Its name says what has to be known of it without a look inside: when it was born, and how often it
+may have been sent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from typing import NamedTuple
+
+#: Being written, waiting, being sent, and put aside for a person to read.
+TMP, NEW, CUR, ASIDE = "tmp", "new", "cur", "aside"
+
+#: Seconds for which a claim holds; far longer than a request may take.
+LEASE = 120.0
+
+#: Bytes of a file that is no entry.
+_HUGE = 65536
+
+_NAME = re.compile(r"(\d{13})-([0-9a-f]{16})-(\d{1,3})\.json", re.ASCII)
+
+
+class Entry(NamedTuple):
+    """One file of a spool."""
+
+    directory: str
+    #: `tmp`, `new`, `cur`, `aside`, or a segment's path below `old`.
+    box: str
+    #: Milliseconds since the epoch.
+    birth: int
+    token: str
+    #: Times that it may have been sent without an answer.
+    attempts: int
+
+    @property
+    def path(self) -> str:
+        """Where the file lies, unless another process has moved it."""
+        name = f"{self.birth:013d}-{self.token}-{self.attempts}.json"
+        return os.path.join(self.directory, self.box, name)
+
+    def read(self) -> bytes:
+        """Return the content, or the beginning of what is no entry's. Raises `OSError`."""
+        with open(self.path, "rb") as file:
+            return file.read(_HUGE)
+
+    def claim(self, now: float) -> Entry | None:
+        """Take the entry for `LEASE` seconds, or return None: another process was faster."""
+        try:
+            return self.attempt(now, self.attempts)
+        except OSError:
+            return None
+
+    def attempt(self, now: float, attempts: int) -> Entry:
+        """Claim the entry, or claim it anew, and say that it may have been sent so often.
+
+        Raises `OSError`: another process has it.
+        """
+        # The lease is set before the rename, so that no claimed file ever lacks one.
+        os.utime(self.path, (now, now + LEASE))
+        return self.move(CUR, attempts)
+
+    def release(self, attempts: int) -> Entry | None:
+        """Let the entry wait again, and say that it may have been sent so often."""
+        return self._move_quietly(NEW, attempts)
+
+    def discard(self) -> bool:
+        """Remove the entry, and say whether it was there."""
+        try:
+            os.unlink(self.path)
+        except OSError:
+            return False
+        return True
+
+    def set_aside(self) -> None:
+        """Put the entry where nobody claims it again, for a person or a newer version to read."""
+        make_box(self.directory, ASIDE)
+        self._move_quietly(ASIDE, self.attempts)
+
+    def _move_quietly(self, box: str, attempts: int) -> Entry | None:
+        with contextlib.suppress(OSError):
+            return self.move(box, attempts)
+        return None
+
+    def move(self, box: str, attempts: int) -> Entry:
+        """Move the file, as only one process can. Raises `OSError`."""
+        moved = self._replace(box=box, attempts=attempts)
+        try:
+            os.rename(self.path, moved.path)
+        except FileNotFoundError:
+            if box != NEW:
+                raise
+            # Somebody has rotated, and not yet made the new `new/`.
+            make_box(self.directory, NEW)
+            os.rename(self.path, moved.path)
+        return moved
+
+
+def parse(directory: str, box: str, name: str) -> Entry | None:
+    """Return the entry that bears ``name``, or None: it is none."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return None
+    birth, token, attempts = match.groups()
+    return Entry(directory, box, int(birth), token, int(attempts))
+
+
+def make_box(directory: str, box: str) -> None:
+    """Make a box, for its owner alone, if that can be."""
+    with contextlib.suppress(OSError):
+        os.mkdir(os.path.join(directory, box), 0o700)
