@@ -13,7 +13,7 @@ no connection: refused, no route, DNS, proxy, TLS, timeout   UNSENT      release
 an answer that is no migas server's: a login page, a proxy's UNSENT      release, back off
   error, a redirect elsewhere
 the request went out whole and no answer came in time        UNKNOWN     release, one attempt more;
-                                                                         the third: discard
+                                                                         the third: discard, count
 a kept connection turns out to be closed                     (stale)     once more at once, which
                                                                          is an attempt like another
 one alias of several fails                                   by each one's own part of the answer

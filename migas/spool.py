@@ -93,6 +93,7 @@ class Spool:
         # Of all hosts that share the directory.
         self._drops = Stamp(directory, "dropped", "all")
         self._refusals = Stamp(directory, "refused", "all")
+        self._silences = Stamp(directory, "unanswered", "all")
 
     def put(self, data: bytes) -> Entry:
         """Write ``data`` as a new waiting entry, whole or not at all. Raises `OSError`."""
@@ -159,6 +160,12 @@ class Spool:
             entry.discard()
         self._refusals.set(self._clock())
 
+    def give_up(self, entry: Entry | None) -> None:
+        """Count a breadcrumb that was sent often enough, without an answer; remove it likewise."""
+        if entry is not None:
+            entry.discard()
+        self._silences.set(self._clock())
+
     @property
     def dropped(self) -> int:
         """How many entries were dropped so far, for a person to read."""
@@ -168,6 +175,11 @@ class Spool:
     def refused(self) -> int:
         """How many breadcrumbs the server has refused so far, for a person to read."""
         return self._refusals.times
+
+    @property
+    def unanswered(self) -> int:
+        """How many breadcrumbs count as delivered though no answer came, for a person to read."""
+        return self._silences.times
 
     def waiting(self) -> Iterator[Entry]:
         """List every entry that is not delivered yet, for a person to read; nothing is changed."""

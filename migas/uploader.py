@@ -111,7 +111,7 @@ class Uploader:
     def _waiting(self, limit: int) -> Iterator[Parcel]:
         for entry in self._spool.claim(limit) if limit > 0 else ():
             if entry.attempts >= policy.MAX_ATTEMPTS:
-                entry.discard()
+                self._spool.give_up(entry)
                 continue
             try:
                 crumb = breadcrumb.decode(entry.read())
@@ -210,8 +210,11 @@ class Uploader:
             # INFO, since the person whose process this is can do nothing about it.
             log.say(log.INFO, "%s is refused: %s", parcel.breadcrumb.project, verdict.reason)
             self._spool.refuse(parcel.entry)
-        elif parcel.entry is not None and policy.waits(verdict.outcome, parcel.attempts):
-            parcel.entry.release(parcel.attempts)
+        elif policy.waits(verdict.outcome, parcel.attempts):
+            if parcel.entry is not None:
+                parcel.entry.release(parcel.attempts)
+        elif verdict.outcome is Outcome.UNKNOWN:
+            self._spool.give_up(parcel.entry)
         elif parcel.entry is not None:
             parcel.entry.discard()
         parcel.settle(verdict)

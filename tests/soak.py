@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import signal
+import re
 import subprocess
 import sys
 import tempfile
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from migas.backoff import Backoff
 from migas.settings import Settings
 from migas.spool import open_spool
-from migas.testing import Fault, Server
+from migas.testing import Fault, Request, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -56,8 +56,15 @@ FAULTS = {
     "late": (0.05, Fault.late(0.2)),
 }
 
-#: Notes breadcrumbs, lets a while pass, and ends in one of the ways in which processes do. What it
-#: has said to be noted lies on disk, or has been sent.
+#: To these the server says nothing, and stores nothing. Three of them, an end of the process in the
+#: middle of a request counted in, make a breadcrumb count as delivered.
+SWALLOWING = (FAULTS["hang"][1], FAULTS["reset"][1])
+
+#: By these it says that it will never take what is alone in a request.
+REFUSING = (FAULTS["413"][1], FAULTS["schema"][1])
+
+#: Notes breadcrumbs, lets a while pass, and ends in one of the ways in which processes do. Before a
+#: violent one it waits for its writer: a busy machine may take longer than any pause.
 HOST = """
 import json, logging, os, signal, sys, tempfile, time, typing, uuid
 import migas
@@ -65,10 +72,14 @@ name, count, pause, end = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), sys
 for number in range(count):
     migas.add_project("owner/repo", f"{name}.{number}")
 time.sleep(pause)
+calm, agent = 0, migas.api._agent
+while calm < 3:
+    calm = 0 if agent._inbox or agent._write_worker._items or agent._at_disk else calm + 1
+    time.sleep(0.01)
 if end == "flush":
     migas.flush(3)
-if end == "kill":
-    os.kill(os.getpid(), signal.SIGKILL)
+if end in ("SIGKILL", "SIGTERM"):
+    os.kill(os.getpid(), getattr(signal, end))
 if end == "_exit":
     os._exit(0)
 """
@@ -84,6 +95,11 @@ class LoggedServer(Server):
         self.faults: Counter[str] = Counter()
         #: Versions that were stored, with the moment, and whether a good answer was given.
         self.log: list[tuple[str, float, bool]] = []
+        #: By version: the requests that got no answer and were not stored, and those in which it
+        #: was alone and refused.
+        self.swallowed: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+        self.received = self  # type: ignore[assignment]
         self.is_well = False
 
     def next_fault(self) -> Fault | None:
@@ -98,6 +114,15 @@ class LoggedServer(Server):
                 break
             thrown -= share
         return self._current.fault  # type: ignore[no-any-return]
+
+    def append(self, request: Request) -> None:
+        """Note what a request carries that fails."""
+        fault: Fault | None = self._current.fault
+        versions = set(re.findall(r'"(\d+\.\d+)"', request.body.decode()))
+        if fault in SWALLOWING:
+            self.swallowed.update(versions)
+        if fault in REFUSING and len(versions) == 1:
+            self.refused.update(versions)
 
     def answer(self, *args: Any, **kwargs: Any) -> Answer:
         """Note what the request brings."""
@@ -115,7 +140,7 @@ def plan(dice: random.Random) -> Iterator[tuple[int, float, str]]:
     """Say of each host how many breadcrumbs it notes, how long it lives, and how it ends."""
     while True:
         count = dice.choice([1, 1, 1, 2, 5, 20])
-        end = dice.choice(["exit", "exit", "exit", "kill", "_exit", "flush", "TERM"])
+        end = dice.choice(["exit", "exit", "exit", "SIGKILL", "_exit", "flush", "SIGTERM"])
         yield count, dice.choice([0.4, 0.6, 1.5, 4.0]), end
 
 
@@ -164,19 +189,14 @@ class Soak:
     def _start(self, count: int, pause: float, end: str) -> None:
         name = f"{self.processes}"
         self.processes += 1
-        command = [sys.executable, "-c", HOST, name, str(count), str(pause + 0.1 * (end == "TERM"))]
         process = subprocess.Popen(
-            [*command, end],
+            [sys.executable, "-c", HOST, name, str(count), str(pause), end],
             env=self._environ(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         )
         self._running[process] = end
         self.noted += [f"{name}.{number}" for number in range(count)]
-        if end == "TERM":
-            timer = threading.Timer(pause + 1.0, process.send_signal, [signal.SIGTERM])
-            timer.daemon = True
-            timer.start()
 
     def _reap(self) -> None:
         for process in [process for process in self._running if process.poll() is not None]:
@@ -202,7 +222,13 @@ class Soak:
 
     def _report(self, left: int) -> bool:
         stored = Counter(str(crumb["version"]) for crumb in self.server.crumbs)
-        lost = sorted(set(self.noted) - set(stored))
+        missing = sorted(set(self.noted) - set(stored))
+        spool = open_spool(Settings.from_env(self._environ()))
+        refused = [v for v in missing if self.server.refused[v]]
+        silent = [v for v in missing if not self.server.refused[v] and self.server.swallowed[v]]
+        lost = sorted(set(missing) - set(refused) - set(silent))
+        if len(refused) > spool.refused or len(silent) > spool.unanswered:
+            lost = missing
         twice = {version: count for version, count in stored.items() if count > 1}
         unheard = {version for version, _, heard in self.server.log if not heard}
         cut_off = {
@@ -212,9 +238,15 @@ class Soak:
         }
         unexplained = sorted(set(twice) - unheard - cut_off)
         storms = [version for version, count in stored.items() if count > 3]
-        print(f"processes {self.processes}, breadcrumbs {len(self.noted)}")
+        print(
+            f"processes {self.processes}, breadcrumbs {len(self.noted)}, on stderr {self.spoke} B"
+        )
         print(f"requests {self.server.requests}, of which failed: {dict(self.server.faults)}")
-        print(f"lost {len(lost)} {lost[:9]}, left on disk {left}, bytes on stderr {self.spoke}")
+        print(
+            f"lost {len(lost)} {lost[:9]}, left on disk {left}; not stored since refused"
+            f" {len(refused)} of {spool.refused}, since unanswered three times {len(silent)} of"
+            f" {spool.unanswered}"
+        )
         print(
             f"twice {len(twice)}, of which the answer was not given {len(set(twice) & unheard)},"
             f" the process ended {len(set(twice) - unheard)}, unexplained {len(unexplained)};"

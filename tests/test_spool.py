@@ -53,7 +53,7 @@ def test_nothing_is_made_before_it_is_needed(spool: Spool) -> None:
     spool.recover(5)
     assert list(spool.waiting()) == []
     assert (spool.count(), spool.has_waiting()) == (0, False)
-    assert (spool.dropped, spool.refused) == (0, 0)
+    assert (spool.dropped, spool.refused, spool.unanswered) == (0, 0, 0)
     assert not os.path.exists(spool.directory)
 
 
@@ -368,12 +368,14 @@ def test_foreign_files_are_put_aside(spool: Spool) -> None:
     assert len(names(spool, "aside")) == 4
 
 
-def test_what_was_refused_is_counted(spool: Spool) -> None:
+def test_what_was_refused_and_what_was_given_up_is_counted(spool: Spool) -> None:
     """Wherever it was."""
-    entry = spool.put(b"x")
-    spool.refuse(entry)
+    spool.refuse(spool.put(b"x"))
     spool.refuse(None)
-    assert (spool.count(), spool.refused) == (0, 2)
+    assert (spool.count(), spool.refused, spool.unanswered) == (0, 2, 0)
+    spool.give_up(spool.put(b"x"))
+    spool.give_up(None)
+    assert (spool.count(), spool.refused, spool.unanswered) == (0, 2, 2)
 
 
 def test_what_lies_aside_for_long_is_removed(spool: Spool, clock: Clock) -> None:

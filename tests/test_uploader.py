@@ -204,6 +204,7 @@ def test_unknown_is_sent_three_times_at_most(bench: Bench) -> None:
         attempts.append(bench.waiting)
     assert attempts == [[1], [2], [], [], []]
     assert len(bench.requests) == MAX_ATTEMPTS
+    assert bench.spool.unanswered == 1
 
 
 class Killed(BaseException):
@@ -239,6 +240,7 @@ def test_an_attempt_is_counted_when_the_request_leaves_and_not_before(
     bench.send, bench.before = send, lambda: None  # type: ignore[method-assign]
     bench.new_uploader().upload([])
     assert bench.stored == ([] if sent else ["1"])
+    assert bench.spool.unanswered == sent
     assert bench.waiting == []
 
 
