@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 
 LINE = "import migas; migas.add_project('owner/repo', '1.2.3')\n"
 
+#: A host whose exit waits for whatever answer comes.
+WAITS_LONG = LINE, {"MIGAS_EXIT_TIMEOUT": "30"}
+
+#: One that gives up soon; what it takes to send is loaded, so that its request is out by then.
+GIVES_UP = f"import json, logging, platformdirs, requests\n{LINE}", {"MIGAS_EXIT_TIMEOUT": "2"}
+
 WAITS, GONE = "waits", "gone"
 
 
@@ -53,13 +59,13 @@ class Row:
     silence: float = 0.0
     #: Breadcrumbs that the server has refused.
     refused: int = 0
-    #: Seconds that the host's exit may take; some rows are about a server that never answers.
-    exit_timeout: str = "30"
+    #: No answer ever comes, and the exit gives the request up.
+    gives_up: bool = False
 
 
 def never(fault: Fault) -> Row:
-    """The exit gives a request up that no answer comes to."""
-    return Row(fault, WAITS, attempts=1, exit_timeout="1")
+    """No answer comes."""
+    return Row(fault, WAITS, attempts=1, gives_up=True)
 
 
 ROWS = {
@@ -128,7 +134,7 @@ def test_an_outcome(host: Host, server: Server, spool: Callable[..., Spool], row
     Twice where it had stored it and did not say so.
     """
     server.inject(row.fault if isinstance(row.fault, Fault) else list(row.fault))
-    ended = host.run(LINE, {"MIGAS_EXIT_TIMEOUT": row.exit_timeout})
+    ended = host.run(*(GIVES_UP if row.gives_up else WAITS_LONG))
     assert (ended.calmly, ended.out) == (True, ""), ended
     assert server.requests == row.requests
     assert len(server.crumbs) == row.stored
@@ -164,7 +170,7 @@ def test_a_server_that_is_not_reached(
     """Nothing was sent, so no attempt is counted, and the next process waits."""
     for name, value in environ.items():
         monkeypatch.setenv(name, value.format(port=server.port))
-    ended = host.run(LINE, {"MIGAS_EXIT_TIMEOUT": "30"})
+    ended = host.run(*WAITS_LONG)
     assert (ended.calmly, ended.out) == (True, ""), ended
     assert not server.received
     assert [entry.attempts for entry in spool().waiting()] == [0]
@@ -186,7 +192,7 @@ def test_413_with_several(host: Host, server: Server, spool: Callable[..., Spool
         crumb = breadcrumb.make("owner/repo", number, {}, {}).breadcrumb
         spool().put(breadcrumb.encode(crumb))
     server.inject([Fault.status(413)])
-    assert host.run(LINE, {"MIGAS_EXIT_TIMEOUT": "30"}).calmly
+    assert host.run(*WAITS_LONG).calmly
     assert sorted(str(crumb["version"]) for crumb in server.crumbs) == ["0", "1", "1.2.3", "2"]
     assert server.requests == 3
 
@@ -196,7 +202,7 @@ def test_a_server_that_always_stores_and_never_answers_sees_it_three_times(
 ) -> None:
     """Processes come and go, and their attempts are counted in the file's name."""
     server.inject(Fault.hang(stores=True))
-    host.run(LINE, {"MIGAS_EXIT_TIMEOUT": "1"})
+    host.run(*GIVES_UP)
     for _ in range(4):
         end_all_waits(spool())
         assert host.run("import migas; migas.flush(30)", {"MIGAS_TIMEOUT": "0.3"}).calmly
@@ -209,7 +215,7 @@ def test_the_exit_after_one_that_gave_up_does_not_wait(
 ) -> None:
     """A silent server costs one process its budget, and not each of a loop's."""
     server.inject(Fault.hang())
-    assert host.run(LINE, {"MIGAS_EXIT_TIMEOUT": "1"}).calmly
+    assert host.run(*GIVES_UP).calmly
     # The first back-off may be over already; what matters is that there is one.
     Backoff(spool().directory, jitter=lambda _low, high: high + PATIENCE).fail()
     assert host.run(LINE, {"MIGAS_EXIT_TIMEOUT": "3600"}).calmly
@@ -221,7 +227,7 @@ def test_twenty_processes_after_a_429_make_no_request(
 ) -> None:
     """Neither those that end nor one that is asked to flush: knocking keeps the door shut."""
     server.inject([Fault.status(429)])
-    assert host.run(LINE, {"MIGAS_EXIT_TIMEOUT": "30"}).calmly
+    assert host.run(*WAITS_LONG).calmly
     started = [host.start(LINE, {"MIGAS_EXIT_TIMEOUT": "30"}, measured=False) for _ in range(19)]
     started.append(host.start("import migas; assert migas.flush(30) >= 1"))
     for process in started:
