@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -73,28 +74,32 @@ def _serve(options: argparse.Namespace) -> int:
         return 1
     try:
         server.start()
+        # Before anybody can know that it runs, and tell it to end.
+        signal.signal(signal.SIGTERM, _stop)
         print(f"migas server at {server.endpoint}; Ctrl-C stops it", flush=True)
         _await_signal()
     except OSError as error:
         print(f"migas: port {options.port}: {error.strerror}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 0
     finally:
         server.close()
     return 0
 
 
+def _stop(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def _await_signal() -> None:
-    """Wait for Ctrl-C, or for the polite kill that a service manager sends."""
+    """Wait for Ctrl-C, or for the polite kill that a service manager sends, or for the input's end.
 
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)
-    try:
+    The first two raise `KeyboardInterrupt`.
+    """
+    with contextlib.suppress(EOFError):
         while True:
             signal.pause() if hasattr(signal, "pause") else input()
-    except (KeyboardInterrupt, EOFError):
-        return
 
 
 def _demo(_options: argparse.Namespace) -> int:

@@ -28,8 +28,8 @@ class Loader:
     """Imports modules exclusively, piece by piece, until it is closed."""
 
     def __init__(self) -> None:
-        # Held while a piece is imported. Taken after the import lock, so that no fork, which takes
-        # that lock too, ever copies it held.
+        # Held from before the first of the interpreter's locks is taken until after the last is
+        # given back. A fork may copy it held: the child has an agent, and so a loader, of its own.
         self._gate = threading.Lock()
         self._closed = False
 
@@ -43,15 +43,16 @@ class Loader:
         Raises whatever the import raises.
         """
         for name in names:
-            if not is_loaded(name) and not self._import_alone(name, loads_logging):
-                return False
+            with self._gate:
+                if self._closed or not (is_loaded(name) or self._import_alone(name, loads_logging)):
+                    return False
         return True
 
     def close(self) -> None:
-        """Begin no further import, and return when none is under way.
+        """Take none of the interpreter's locks any more, and return when none is held.
 
-        A daemon thread that the interpreter stops inside an import keeps the import lock for ever,
-        and the finalizers that import something would wait for it.
+        A daemon thread that the interpreter stops keeps its locks for ever, and so does the host's
+        end, which imports, or lets go of a logging handler, and wants one of them.
         """
         self._closed = True
         with self._gate:
@@ -80,11 +81,8 @@ class Loader:
             # Another thread may have begun an import before the lock was ours.
             if _another_thread_imports() or ("logging" in sys.modules) is not logging_loaded:
                 return False
-            with self._gate:
-                if self._closed:
-                    return False
-                __import__(name)
-                return True
+            __import__(name)
+            return True
         finally:
             _imp.release_lock()
 

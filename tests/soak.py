@@ -182,7 +182,7 @@ class Soak:
             "XDG_CONFIG_HOME": self.directory,
             "MIGAS_CACHE_DIR": self.directory,
             "MIGAS_ENDPOINT": self.server.endpoint,
-            "MIGAS_TIMEOUT": "1",
+            "MIGAS_TIMEOUT": "2",
             "MIGAS_EXIT_TIMEOUT": "0.5",
         }
 
@@ -208,14 +208,15 @@ class Soak:
 
     def _send_the_rest(self) -> int:
         """Flush as often as it takes, when every claim and every back-off is over."""
-        spool = open_spool(Settings.from_env(self._environ()))
-        for _ in range(10):
+        environ = {**self._environ(), "MIGAS_TIMEOUT": "30"}
+        spool = open_spool(Settings.from_env(environ))
+        for _ in range(50):
             Backoff(spool.directory).succeed()
             for entry in spool.waiting():
                 if entry.box == "cur":
                     os.utime(entry.path, (0, 0))
             code = "import migas; migas.flush(60)"
-            subprocess.run([sys.executable, "-c", code], env=self._environ(), check=False)
+            subprocess.run([sys.executable, "-c", code], env=environ, check=False)
             if not spool.count():
                 break
         return spool.count()

@@ -9,7 +9,9 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from conftest import PATIENCE
 
+from migas import loading
 from migas.loading import Loader, is_loaded
 
 if TYPE_CHECKING:
@@ -220,6 +222,42 @@ def test_closing_waits_for_the_import_that_is_under_way(
     closing.join(30)
     assert is_loaded("busy_c")
     loading.join()
+
+
+@pytest.mark.parametrize("call", [1, 2], ids=["before the locks", "with both locks"])
+def test_closing_waits_for_every_lock_that_is_held(
+    monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    """A thread that dies with logging's lock in its hands would hang the host's end.
+
+    Seen in 5 of 150 exits on a busy machine: letting go of a logging handler takes that lock.
+    """
+    calls: list[int] = []
+    looking, go = threading.Event(), threading.Event()
+
+    def look() -> bool:
+        calls.append(1)
+        if len(calls) < call:
+            return False
+        looking.set()
+        go.wait(PATIENCE)
+        return True
+
+    monkeypatch.setattr(loading, "_another_thread_imports", look)
+    loader = Loader()
+    importing = threading.Thread(target=loader.attempt, args=[["no_such_module"]], daemon=True)
+    importing.start()
+    assert looking.wait(PATIENCE)
+    closing = threading.Thread(target=loader.close, daemon=True)
+    closing.start()
+    closing.join(0.2)
+    assert closing.is_alive()
+    go.set()
+    closing.join(PATIENCE)
+    assert not closing.is_alive()
+    importing.join(PATIENCE)
+    assert loader.attempt(["no_such_module"]) is False
+    assert len(calls) == call
 
 
 def test_an_import_that_fails_is_the_callers_to_handle(
