@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import uuid
 from collections import Counter
@@ -477,6 +478,18 @@ def test_whatever_the_weather_nothing_is_lost_and_little_is_sent_twice(
         if unanswered < MAX_ATTEMPTS:
             assert len(bench.stored) == len(weather)
         assert bench.waiting == []
+
+
+def test_what_cannot_be_opened_is_set_aside(bench: Bench) -> None:
+    """Whatever lies there under an entry's name, the others go."""
+    entry = bench.parcel("bad").entry
+    assert entry is not None
+    entry.discard()
+    os.mkdir(entry.path)
+    bench.parcel("good")
+    assert bench.drain() == Upload(0)
+    assert (bench.stored, bench.waiting) == (["good"], [])
+    assert len(os.listdir(os.path.join(bench.spool.directory, "aside"))) == 1
 
 
 CRUMBS = st.builds(
