@@ -58,6 +58,8 @@ class Uploader:
         self._old_server = Stamp(spool.directory, "old-server", "all")
         self._server_is_old = False
         self._demand: float | None = None
+        # What nothing but memory holds and has to be sent again.
+        self._held: list[Parcel] = []
         #: Whether a request is on its way, for other threads to read.
         self.is_sending = False
 
@@ -71,15 +73,9 @@ class Uploader:
         batch = self._collect(own)
         if not batch:
             return Upload(0)
-        verdicts = self._deliver(batch)
-        for parcel, verdict in zip(batch, verdicts, strict=True):
-            self._settle(parcel, verdict)
-        own[:0] = [
-            parcel
-            for parcel, verdict in zip(batch, verdicts, strict=True)
-            if parcel.entry is None and policy.waits(verdict.outcome, parcel.attempts)
-        ]
-        failure = policy.find_failure(verdicts)
+        self._held = []
+        failure = self._deliver(batch)
+        own[:0] = self._held
         if failure is None:
             self._backoff.succeed()
         else:
@@ -121,8 +117,12 @@ class Uploader:
                 continue
             yield Parcel(crumb, entry)
 
-    def _deliver(self, batch: Sequence[Parcel]) -> list[Verdict]:
-        """Send one request for ``batch``, or several where it cannot go in one."""
+    def _deliver(self, batch: Sequence[Parcel]) -> Verdict | None:
+        """Send one request for ``batch``, or several where it cannot go in one.
+
+        Each breadcrumb is settled as soon as its own answer is there, since the process may die
+        before the next. Returns the first failure, which ends it.
+        """
         reply, operations = self._exchange(batch)
         counts = reply.outcome is Outcome.UNKNOWN
         if reply.stale and all(policy.waits(reply.outcome, p.attempts + counts) for p in batch):
@@ -138,28 +138,28 @@ class Uploader:
             self._old_server.set(self._clock())
             return self._deliver_parts([batch])
         verdicts = graphql.read_breadcrumbs(reply, operations)
-        again = [n for n, verdict in enumerate(verdicts) if verdict.outcome is Outcome.RESEND]
-        for index in again:
-            batch[index].asks = False
+        again: list[list[Parcel]] = []
+        for parcel, verdict in zip(batch, verdicts, strict=True):
+            if verdict.outcome is Outcome.RESEND:
+                parcel.asks = False
+                again.append([parcel])
+            else:
+                self._settle(parcel, verdict)
         # One that is alone, and that does not ask, is never to be resent: this goes no deeper.
-        parts = self._deliver_parts([[batch[index]] for index in again])
-        for index, verdict in zip(again, parts, strict=True):
-            verdicts[index] = verdict
-        return verdicts
+        return self._deliver_parts(again) or policy.find_failure(verdicts)
 
-    def _deliver_parts(self, parts: Sequence[Sequence[Parcel]]) -> list[Verdict]:
+    def _deliver_parts(self, parts: Sequence[Sequence[Parcel]]) -> Verdict | None:
         """Send one request after the other, until one fails or no more may begin."""
-        verdicts: list[Verdict] = []
         failure = None
         for part in parts:
             if failure is None and not self._may_start():
                 failure = Verdict(Outcome.UNSENT, "the process ends")
-            if failure is not None:
-                verdicts += [Verdict(Outcome.UNSENT, failure.reason)] * len(part)
+            if failure is None:
+                failure = self._deliver(part)
                 continue
-            verdicts += self._deliver(part)
-            failure = policy.find_failure(verdicts)
-        return verdicts
+            for parcel in part:
+                self._settle(parcel, Verdict(Outcome.UNSENT, failure.reason))
+        return failure
 
     def _exchange(self, batch: Sequence[Parcel]) -> tuple[Reply, list[graphql.Operation]]:
         operations = self._operations(batch)
@@ -211,7 +211,9 @@ class Uploader:
             log.say(log.INFO, "%s is refused: %s", parcel.breadcrumb.project, verdict.reason)
             self._spool.refuse(parcel.entry)
         elif policy.waits(verdict.outcome, parcel.attempts):
-            if parcel.entry is not None:
+            if parcel.entry is None:
+                self._held.append(parcel)
+            else:
                 parcel.entry.release(parcel.attempts)
         elif verdict.outcome is Outcome.UNKNOWN:
             self._spool.give_up(parcel.entry)

@@ -245,6 +245,26 @@ def test_an_attempt_is_counted_when_the_request_leaves_and_not_before(
     assert bench.waiting == []
 
 
+def test_what_was_answered_is_settled_before_the_next_part_goes(bench: Bench) -> None:
+    """A process that dies between two parts of a request leaves nothing that comes twice."""
+    sent: list[int] = []
+
+    def die_at_the_third() -> None:
+        sent.append(1)
+        if len(sent) == 3:
+            raise Killed
+
+    for n in range(4):
+        bench.parcel(str(n))
+    bench.weather = [Reply(Outcome.REFUSED, "too large", too_large=True)]
+    bench.before = die_at_the_third
+    with pytest.raises(Killed):
+        bench.upload()
+    bench.now += LEASE + 1
+    bench.new_uploader().upload([])
+    assert bench.stored == ["0", "1", "2", "3"]
+
+
 def test_a_request_is_stopped_whose_claim_another_process_has_taken_over(bench: Bench) -> None:
     """A laptop sleeps while a name is looked up, and no breadcrumb is in two live requests."""
     other = bench.new_uploader()
