@@ -7,11 +7,10 @@ disk at once. Everything heavier than `threading` is imported on these threads, 
 
 from __future__ import annotations
 
-import os
 import time
 
 from . import log
-from .loading import Loader
+from .loading import Loader, load
 from .receipt import Flush, Receipt
 from .worker import NEVER, Worker
 
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     Use: TypeAlias = tuple[object, object, Mapping[str, object], Receipt]
 
 #: What each thread needs, in pieces: the host's imports and forks wait for one piece at most.
-WRITER_MODULES = ("json", "uuid", "platformdirs", "migas.writer")
+WRITER_MODULES = ("json", "platformdirs", "migas.writer")
 SENDER_MODULES = ("migas.sender",)
 
 #: Seconds from one attempt to import to the next, at first and at most.
@@ -47,7 +46,6 @@ class Agent:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
-        self.pid = os.getpid()
         self._user_agent = user_agent
         self._clock = clock
         self._loader = Loader()
@@ -67,11 +65,15 @@ class Agent:
     def add(self, project: object, version: object, fields: Mapping[str, object]) -> Receipt:
         """Queue a breadcrumb and return at once."""
         receipt = Receipt(self.settings.timeout, self._hurry)
+        if len(self._inbox) + self._write_worker.count() >= self.settings.spool_count:
+            receipt.settle(_TOO_MANY)  # for the disk, too, which the writer is slower to reach
+            return receipt
         use = (project, version, fields, receipt)
         # By the caller, and now: from Python 3.12 on no thread starts during the exit. And before
         # the writer has anything to do, which would keep the interpreter busy while this waits.
         self._send_worker.start()
         if not self._write_worker.submit(use):
+            # At the exit, or at a limit of the system's: here and now, since the process may die.
             self._inbox.append(use)
             self._write_inbox()
         return receipt
@@ -117,7 +119,7 @@ class Agent:
             from . import sender, writer
 
             for name in (writer.__name__, *sender.TRANSPORT_MODULES):
-                __import__(name)
+                load(name)
         except Exception as error:  # whatever a broken installation raises; the receipt tells
             log.say(log.DEBUG, "cannot send: %r", error)
         self._hurried = True
@@ -229,7 +231,8 @@ def count_waiting(settings: Settings) -> int:
         return 0
 
 
-_THE_END = {"success": False, "message": "the process ends"}
+_TOO_MANY = {"success": False, "message": "it is dropped: too many wait already"}
+_THE_END = {"success": False, "message": "nothing is sent: no thread is left that could"}
 
 
 def _answer(verdict: Verdict) -> dict[str, object]:

@@ -1,35 +1,30 @@
-"""The public functions, and the one agent of the process, built on first use."""
+"""The public functions."""
 
 from __future__ import annotations
 
-import atexit
 import os
-import sys
-import threading
 import time
 
-from . import log
-from .agent import Agent, count_waiting
+from . import identifier, log
+from .agent import count_waiting
+from .loading import load
+from .process import USER_AGENT, here
 from .receipt import Receipt
-from .settings import Settings, find_optout, parse_endpoint
-from .version import __version__
+from .settings import find_optout, parse_endpoint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import datetime
     from collections.abc import Callable, Mapping
 
-_USER_AGENT = f"migas-py/{__version__}"
+_PARSERS: Mapping[str, Callable[[str], str]] = {
+    "endpoint": parse_endpoint,
+    "user_id": identifier.parse,
+    "session_id": identifier.parse,
+}
 
-# Guards what follows; held while the agent is built, never while anything waits.
-_lock = threading.RLock()
-_setup: dict[str, object] = {}
-_settings: Settings | None = None
-_agent: Agent | None = None
-#: Agents of settings that `setup()` has replaced since; the exit looks after them, too.
-_former: list[Agent] = []
-#: The exit hook has run: what hooks of the host's add after it is written by their own thread.
-_exiting = False
+#: What a worker of `multiprocessing` gets to hear.
+_TOLD = {"success": False, "message": "nothing is sent: the parent process has told the same"}
 
 
 def add_project(project: str, project_version: str, **fields: object) -> Receipt:
@@ -55,9 +50,12 @@ def add_project(project: str, project_version: str, **fields: object) -> Receipt
         >>> receipt.done() in (True, False)
         True
     """
-    agent = _use_agent()
+    process = here()
+    agent = process.use_agent()
     if agent is None:
         return Receipt.settled(_refusal())
+    if not process.tell(project, project_version, fields.get("status")):
+        return Receipt.settled(_TOLD)
     return agent.add(project, project_version, fields)
 
 
@@ -145,20 +143,11 @@ def setup(
         from . import config
 
         values = {**config.read(filename), **values}
-    if "endpoint" in values:
-        try:
-            values["endpoint"] = parse_endpoint(values["endpoint"])
-        except ValueError as error:
-            log.say(log.WARNING, "endpoint is ignored: %s", error)
-            del values["endpoint"]
+    sound = {name: _parse(name, value) for name, value in values.items()}
+    values = {name: value for name, value in sound.items() if value is not None}
     if filename is not None and save_config and not find_optout(os.environ):
         config.write(filename, values)
-    global _agent, _settings
-    with _lock:
-        _setup.update(values)
-        if _agent is not None:
-            _former.append(_agent)
-        _agent = _settings = None
+    here().setup(values)
 
 
 def flush(timeout: float | None = None) -> int:
@@ -179,8 +168,8 @@ def flush(timeout: float | None = None) -> int:
         >>> flush(timeout=10) >= 0
         True
     """
-    agent = _use_agent()
-    return count_waiting(_use_settings()) if agent is None else agent.flush(timeout)
+    agent = here().use_agent()
+    return count_waiting(here().use_settings()) if agent is None else agent.flush(timeout)
 
 
 def print_config() -> None:
@@ -192,38 +181,19 @@ def print_config() -> None:
     """
     from .writer import Writer
 
-    settings = _use_settings()
+    settings = here().use_settings()
     print(f"endpoint: {settings.endpoint}")
     print(f"switched off by: {find_optout(os.environ) or 'nothing'}")
     for name, value in Writer(settings, keeps=False).describe().items():
         print(f"{name}: {value}")
 
 
-def _use_agent() -> Agent | None:
-    """Return the process's agent, or None: its user has opted out."""
-    global _agent
-    if find_optout(os.environ):
+def _parse(name: str, value: str) -> str | None:
+    try:
+        return _PARSERS[name](value)
+    except ValueError as error:
+        log.say(log.WARNING, "%s is ignored: %s", name, error)
         return None
-    # A fork whose hooks do not run (uWSGI, or a fork from C) leaves the parent's agent here.
-    if _agent is not None and _agent.pid != os.getpid():
-        _forget()
-    with _lock:
-        if _agent is None:
-            _agent = Agent(_use_settings(), _USER_AGENT)
-            if _exiting:
-                _agent.close(0.0)
-        return _agent
-
-
-def _use_settings() -> Settings:
-    global _settings
-    with _lock:
-        if _settings is None:
-            _settings = Settings.from_env(os.environ, _setup)
-            log.configure(_settings.log_level)
-            for problem in _settings.problems:
-                log.say(log.WARNING, "%s", problem)
-        return _settings
 
 
 def _refusal() -> dict[str, object]:
@@ -234,50 +204,15 @@ def _ask(body: bytes, field: str, failure: Mapping[str, object]) -> dict[str, ob
     """Return the server's answer, or ``failure`` with the reason, unless nothing is to be sent."""
     if find_optout(os.environ):
         return {**failure, **_refusal()}
-    settings = _use_settings()
+    settings = here().use_settings()
     if settings.timeout == 0 or settings.dry_run:
         variable = "MIGAS_DRY_RUN is set" if settings.dry_run else "MIGAS_TIMEOUT is 0"
         return {"success": False, **failure, "message": f"nothing is sent: {variable}"}
     deadline = time.monotonic() + settings.timeout
     try:
+        load("migas.question")
         from . import question
 
-        return question.ask(settings, _USER_AGENT, deadline, body, field, failure)
+        return question.ask(settings, USER_AGENT, deadline, body, field, failure)
     except Exception as error:  # requests cannot be imported, say
         return {"success": False, **failure, "message": f"nothing is sent: {error}"}
-
-
-@atexit.register
-def _close() -> None:
-    """Finish what is in flight, within the budget that all agents share."""
-    global _exiting
-    _exiting = True
-    agents = [agent for agent in (*_former, _agent) if agent and agent.pid == os.getpid()]
-    if find_optout(os.environ):
-        for agent in agents:
-            agent.stop()
-        return
-    # Whoever pressed Ctrl-C wants out. Besides, CPython forgets that a Ctrl-C was to end it, and
-    # returns the status 1, when anything calls eval() from here on, as many imports do.
-    interrupted = getattr(sys, "last_type", None) is KeyboardInterrupt
-    start = time.monotonic()
-    for agent in agents:
-        budget = 0.0 if interrupted else agent.settings.exit_timeout
-        agent.close(max(0.0, budget - (time.monotonic() - start)))
-
-
-def _forget() -> None:
-    """Begin anew in a forked child: what the parent queued stays the parent's."""
-    global _lock, _agent, _exiting
-    _lock = threading.RLock()
-    _agent = None
-    _exiting = False
-    _former.clear()
-
-
-def _register_fork_hook(register: Callable[..., None] | None) -> None:
-    if register is not None:  # Windows has no fork
-        register(after_in_child=_forget)
-
-
-_register_fork_hook(getattr(os, "register_at_fork", None))

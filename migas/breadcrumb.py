@@ -10,8 +10,9 @@ passes is made right here, before it goes anywhere.
 from __future__ import annotations
 
 import json
-import uuid
 from typing import TYPE_CHECKING, NamedTuple
+
+from . import identifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -73,7 +74,7 @@ class Breadcrumb(NamedTuple):
     user_type: str
     #: The anonymous user: a UUID.
     user_id: str | None
-    #: The run, where the host named it: a UUID.
+    #: The run, with all its workers: a UUID.
     session_id: str | None
 
 
@@ -190,12 +191,8 @@ def _flag(value: object) -> bool:
     return bool(value)
 
 
-def parse_uuid(value: object) -> str:
-    """Write a UUID in its canonical form. Raises `ValueError` for anything else."""
-    try:
-        return str(value if isinstance(value, uuid.UUID) else uuid.UUID(_clean(value).strip()))
-    except ValueError:
-        raise ValueError("no UUID") from None
+def _uuid(value: object) -> str:
+    return identifier.parse(_clean(value))
 
 
 _REQUIRED = ("project", "project_version")
@@ -214,8 +211,8 @@ _REPAIRS: Mapping[str, Callable[[object], object]] = {
     "error_type": _sized_text(MAX_ERROR_TYPE),
     "error_desc": _sized_text(MAX_ERROR_DESC),
     "user_type": _member(USER_TYPES),
-    "user_id": parse_uuid,
-    "session_id": parse_uuid,
+    "user_id": _uuid,
+    "session_id": _uuid,
 }
 
 #: What stands where neither the caller nor the environment says anything: the server's defaults.

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import uuid
 
-from . import userdirs
-from .breadcrumb import parse_uuid
+from . import identifier, userdirs
 
 _FILE = "user_id"
 
@@ -20,7 +18,7 @@ def read(directory: str) -> str | None:
     """Return the id that ``directory`` keeps, or None; nothing is created."""
     try:
         with open(os.path.join(directory, _FILE), encoding="utf-8") as file:
-            return parse_uuid(file.read(64))
+            return identifier.parse(file.read(64))
     except (OSError, ValueError):
         return None
 
@@ -35,14 +33,14 @@ def obtain(directory: str) -> str:
     if kept is not None:
         return kept
     with contextlib.suppress(OSError):
-        _keep(directory, str(uuid.uuid4()))
+        _keep(directory, identifier.make())
     return read(directory) or _derive()
 
 
 def _keep(directory: str, user_id: str) -> None:
     userdirs.create(directory)
     path = os.path.join(directory, _FILE)
-    draft = f"{path}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+    draft = f"{path}.{os.getpid()}.{os.urandom(4).hex()}"
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with open(descriptor, "w", encoding="utf-8") as file:
@@ -70,7 +68,7 @@ def _derive() -> str:
     import hashlib
 
     seed = f"migas:{_machine()}:{os.getuid() if hasattr(os, 'getuid') else ''}"
-    return str(uuid.UUID(bytes=hashlib.sha256(seed.encode()).digest()[:16], version=4))
+    return identifier.derive(hashlib.sha256(seed.encode()).digest())
 
 
 def _machine() -> str:

@@ -24,6 +24,10 @@ _IMPORTING = "<frozen importlib._bootstrap>"
 _LOGGING_LOCK_TIMEOUT = 1.0
 
 
+#: Packages of which this module has imported something.
+_packages: set[str] = set()
+
+
 class Loader:
     """Imports modules exclusively, piece by piece, until it is closed."""
 
@@ -81,10 +85,29 @@ class Loader:
             # Another thread may have begun an import before the lock was ours.
             if _another_thread_imports() or ("logging" in sys.modules) is not logging_loaded:
                 return False
-            __import__(name)
+            load(name)
             return True
         finally:
             _imp.release_lock()
+
+
+def load(name: str) -> None:
+    """Import a module, and take back what that does to the host's warning filters.
+
+    `requests` and `urllib3` add filters of their own categories, which a host that has not imported
+    them does not expect. Raises whatever the import raises.
+    """
+    modules, filters = set(sys.modules), list(_warning_filters())
+    __import__(name)
+    _packages.update(module.partition(".")[0] for module in set(sys.modules) - modules)
+    for item in list(_warning_filters()):
+        # Other threads may add filters meanwhile: theirs are not for a category that is loaded now.
+        if item not in filters and item[2].__module__.partition(".")[0] in _packages:
+            _warning_filters().remove(item)
+
+
+def _warning_filters() -> list[tuple[object, object, type[Warning], object, int]]:
+    return getattr(sys.modules.get("warnings"), "filters", [])
 
 
 def is_loaded(name: str) -> bool:

@@ -10,6 +10,13 @@ import sys
 
 from .loading import is_loaded
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import logging
+
+#: What the names of the agent's threads begin with.
+THREADS = "migas-"
+
 DEBUG, INFO, WARNING = 10, 20, 30
 
 
@@ -23,8 +30,25 @@ def configure(level: int | None) -> None:
     logger.setLevel(level)
     if not logger.handlers:
         handler = logging.StreamHandler()
+        # Of a stream that the host has closed, `logging` would complain on stderr.
+        handler.handleError = lambda _: None  # type: ignore[assignment,method-assign]
         handler.setFormatter(logging.Formatter("migas: %(levelname)s: %(message)s"))
         logger.addHandler(handler)
+
+
+def keep_ours_out(name: str) -> None:
+    """Have a logger of a library's drop what it is told on a thread of the agent's."""
+    import logging
+
+    logger = logging.getLogger(name)
+    logger.addFilter(_is_the_hosts)
+    # Its first use takes logging's lock. A thread that the interpreter's end stops just then keeps
+    # it for ever, and the end wants it; so that is done here, while the loader keeps the end away.
+    logger.isEnabledFor(logging.DEBUG)
+
+
+def _is_the_hosts(record: logging.LogRecord) -> bool:
+    return not (record.threadName or "").startswith(THREADS)
 
 
 def say(level: int, message: str, *args: object) -> None:

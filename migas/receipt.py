@@ -84,12 +84,15 @@ class Receipt(Mapping[str, object]):
     def add_done_callback(self, fn: Callable[[Receipt], object]) -> None:
         """Call ``fn`` with this receipt when the answer is there, on whichever thread brings it.
 
+        In a child that was forked meanwhile that is this one, and now: there no answer will come.
         What it raises is dropped.
         """
-        with self._guard:
-            if self._answer is None:
-                self._callbacks.append(fn)
-                return
+        # Nor may a child touch the guard, which a thread may have held when it was copied.
+        if self._answer is None and not self._is_of_parent():
+            with self._guard:
+                if self._answer is None:
+                    self._callbacks.append(fn)
+                    return
         self._call(fn)
 
     def __getitem__(self, key: str) -> object:
@@ -118,13 +121,16 @@ class Receipt(Mapping[str, object]):
         return answer
 
     def _wait(self, timeout: float | None) -> dict[str, object] | None:
-        if self._answer is None and os.getpid() != self._pid:
+        if self._answer is None and self._is_of_parent():
             return _OTHER_PROCESS
         if self._answer is None:
             self._hurry()
             if self._latch.acquire(timeout=_lock_timeout(timeout)):
                 self._latch.release()
         return self._answer
+
+    def _is_of_parent(self) -> bool:
+        return os.getpid() != self._pid
 
     def _call(self, callback: Callable[[Receipt], object]) -> None:
         try:

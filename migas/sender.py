@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .outcome import Reply
     from .parcel import Parcel
     from .settings import Settings
+    from .transport import Transport
     from .uploader import Upload, Uploader
 
 #: What it takes to send, in pieces: the host's imports and forks wait for one piece at most.
@@ -47,7 +48,7 @@ LEISURE = 15.0
 LONGEST_STEP = LEASE / 4
 
 #: Seconds from one attempt to import to the next, at first and at most.
-FIRST_POLL, LAST_POLL = 0.005, 0.5
+FIRST_POLL, LAST_POLL = 0.005, 10.0
 
 
 class Sender:
@@ -77,6 +78,7 @@ class Sender:
         self._backoff = Backoff(self._spool.directory)
         self._pace = Pace(self._spool.directory)
         self._rate = Rate(clock=clock)
+        self._transport: Transport | None = None
         self._uploader: Uploader | None = None
         self._parcels: list[Parcel] = []
         self._flushes: list[Flush] = []
@@ -157,6 +159,12 @@ class Sender:
 
     def _upload(self, *, closing: bool) -> float:
         """Send one request, and say when the next one is due."""
+        pause = self._send_next(closing=closing)
+        if pause and self._transport is not None:
+            self._transport.close()
+        return pause
+
+    def _send_next(self, *, closing: bool) -> float:
         self._due, self._poll = None, FIRST_POLL
         upload = self._send_one()
         if upload.failure is not None:
@@ -194,7 +202,7 @@ class Sender:
     def _connect(self) -> Callable[[bytes, Callable[[], None]], Reply]:
         from .transport import Transport
 
-        transport = Transport(self._settings.endpoint, self._user_agent)
+        transport = self._transport = Transport(self._settings.endpoint, self._user_agent)
         timeout = min(self._settings.timeout, LONGEST_STEP)
 
         def send(body: bytes, on_write: Callable[[], None]) -> Reply:

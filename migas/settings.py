@@ -5,6 +5,10 @@ This module is loaded by `import migas`, so it stays with what the interpreter h
 
 from __future__ import annotations
 
+import os
+
+from . import identifier
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -76,10 +80,10 @@ class Settings:
     spool_days: float
     #: Print instead of sending.
     dry_run: bool
-    #: The host's own id for its user, not yet checked.
+    #: The host's own id for its user, if it has one: a UUID.
     user_id: str | None
-    #: The host's own id for this run, not yet checked.
-    session_id: str | None
+    #: This run's id: a UUID, the host's own, its parent's or a random one.
+    session_id: str
     #: What was ignored, and why, for the log.
     problems: tuple[str, ...]
 
@@ -96,10 +100,10 @@ class Settings:
         spool_days: float = DEFAULT_SPOOL_DAYS,
         dry_run: bool = False,
         user_id: str | None = None,
-        session_id: str | None = None,
+        session_id: str = "",
         problems: tuple[str, ...] = (),
     ) -> None:
-        given = locals()
+        given = {**locals(), "session_id": session_id or identifier.make()}
         for name in self.__slots__:
             object.__setattr__(self, name, given[name])
 
@@ -131,8 +135,10 @@ class Settings:
             "spool_count": read("MIGAS_SPOOL_COUNT", _parse_least(LEAST_SPOOL_COUNT)),
             "spool_bytes": read("MIGAS_SPOOL_BYTES", _parse_least(LEAST_SPOOL_BYTES)),
             "spool_days": read("MIGAS_SPOOL_DAYS", _parse_days),
+            "user_id": read("MIGAS_USER_ID", identifier.parse),
+            "session_id": read("MIGAS_SESSION_ID", identifier.parse),
             "log_level": read("MIGAS_LOG_LEVEL", _parse_level),
-            "cache_dir": environ.get("MIGAS_CACHE_DIR") or None,
+            "cache_dir": read("MIGAS_CACHE_DIR", _find_path),
             "dry_run": bool(environ.get("MIGAS_DRY_RUN")),
             **{name: value for name, value in setup.items() if value is not None},
             "problems": tuple(problems),
@@ -170,6 +176,14 @@ def parse_endpoint(text: str) -> str:
         raise ValueError(f"{text!r} holds a space or a control character")
     address = address.rstrip("/")
     return address if address.endswith("/graphql") else f"{address}/graphql"
+
+
+def _find_path(text: str) -> str:
+    # Now, since the host may change its directory: a daemon does.
+    try:
+        return os.path.abspath(text)
+    except OSError as error:
+        raise ValueError(f"there is no current directory: {error}") from None
 
 
 def _parse_seconds(text: str) -> float:

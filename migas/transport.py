@@ -15,7 +15,7 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
-from . import policy
+from . import log, policy
 from .deadline import DeadlineAdapter
 from .policy import Exchange
 
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     from .outcome import Reply
 
-#: Seconds after which a connection is not used again; the server closes idle ones after 5.
-_IDLE = 3.0
+# A host that listens to all that goes on in it has not asked for our connections.
+for _module in ("connection", "connectionpool", "poolmanager", "util.retry"):
+    log.keep_ours_out(f"urllib3.{_module}")
 
 #: Bytes of an answer that are read; the server's are below 3 kB, a captive portal's are not.
 _MAX_ANSWER = 64 * 1024
@@ -53,12 +54,8 @@ class _Body(io.BytesIO):
 class Transport:
     """Sends requests to one server. Not for several threads at a time."""
 
-    def __init__(
-        self, endpoint: str, user_agent: str, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, endpoint: str, user_agent: str) -> None:
         self._endpoint = endpoint
-        self._clock = clock
-        self._last_used = clock()
         # The last request left its connection open.
         self._kept = False
         self._session = requests.Session()
@@ -82,14 +79,14 @@ class Transport:
                 the answer. The name look-up knows no limit: it takes what the resolver takes.
             on_write: called when the first byte is about to leave; what it raises stops that.
         """
-        if self._clock() - self._last_used > _IDLE:
-            self.close()
         exchange = self._exchange(self._endpoint, _Body(body, on_write), timeout)
-        self._last_used = self._clock()
         return policy.judge(exchange, time.time())
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Let go of the connection, unless another request follows at once.
+
+        Its descriptor is the host's, who may close it, and open something else under its number.
+        """
         self._session.close()
         self._kept = False
 

@@ -31,11 +31,23 @@ def create(path: str) -> None:
     home = os.path.expanduser("~")
     if path.startswith(os.path.join(home, "")) and not os.path.isdir(home):
         raise FileNotFoundError(f"there is no home directory {home}")
-    os.makedirs(path, mode=0o700, exist_ok=True)
+    _make(path)
     if os.name == "posix":
         status = os.stat(path)
         if status.st_uid != os.geteuid() or status.st_mode & 0o022:
             raise PermissionError(f"{path} is not this user's alone")
+
+
+def _make(path: str) -> None:
+    # One by one, since os.makedirs() makes what lies on the way as the umask says: a daemon's is 0.
+    parent = os.path.dirname(path)
+    if parent not in ("", path) and not os.path.isdir(parent):
+        _make(parent)
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
 
 
 def file_name(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 # What `signal` is made of: that module itself would cost an import of `enum`.
 import _signal  # type: ignore[import-not-found]  # typeshed leaves it out
+import _thread
 import threading
 import time
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 NEVER = float("inf")
 
 #: Seconds after which a thread ends that has no more to do; the next item starts another.
-IDLE = 30.0
+IDLE = 5.0
 
 
 class Worker:
@@ -41,13 +42,19 @@ class Worker:
         self._closing = False
 
     def submit(self, item: object) -> bool:
-        """Queue ``item`` and return at once; False says that no thread will ever take it."""
+        """Queue ``item`` and return at once; False says that no thread will take it."""
         with self._changed:
-            if self._closing:
+            self.start()
+            if self._thread is None or self._closing:
                 return False
             self._items.append(item)
-            self.wake()
+            self._woken = True
+            self._changed.notify_all()
             return True
+
+    def count(self) -> int:
+        """Count what is queued, and not yet handed on."""
+        return len(self._items)
 
     def start(self) -> None:
         """Have the thread ready. At the interpreter's exit it is too late to start one."""
@@ -83,7 +90,7 @@ class Worker:
             # Before the start, since the thread itself forgets it when it ends.
             self._thread = thread
             _start(thread)
-        except RuntimeError:  # a limit, the interpreter's shutdown, a subinterpreter
+        except RuntimeError:
             self._thread = None
 
     def _run(self) -> None:
@@ -117,12 +124,17 @@ class Worker:
 
 
 def _start(thread: threading.Thread) -> None:
-    """Start a thread that no signal interrupts. Raises `RuntimeError`, as at the exit.
+    """Start a thread that no signal interrupts.
+
+    Raises `RuntimeError` where none can be: at a limit of the system's, while the interpreter ends,
+    and in a subinterpreter, whose end would abort the process if one were left.
 
     The kernel gives a signal to any thread that does not block it, and Python's main thread, the
     only one to run handlers, may then sleep on: a Ctrl-C was lost so. A thread inherits the mask of
     its starter. What a fault raises is not blocked: it befalls the thread that it belongs to.
     """
+    if not getattr(_thread, "_is_main_interpreter", lambda: True)():  # from Python 3.12 on
+        raise RuntimeError("no daemon threads in a subinterpreter")
     if not hasattr(_signal, "pthread_sigmask"):  # Windows
         thread.start()
         return
@@ -155,10 +167,10 @@ def run_within(timeout: float, call: Callable[[], T]) -> T | None:
         except BaseException as error:
             errors.append(error)
 
-    thread = threading.Thread(target=run, name="migas-call", daemon=True)
     try:
+        thread = threading.Thread(target=run, name="migas-call", daemon=True)
         _start(thread)
-    except RuntimeError:  # no thread can be started any more: the caller's own has to do
+    except RuntimeError:  # the caller's own has to do
         run()
     else:
         thread.join(timeout)

@@ -39,9 +39,8 @@ class Writer:
         self._environment = Environment.detect(environ)
         self._defaults = {
             **self._environment._asdict(),
-            "user_id": _read_id(settings.user_id, "user_id")
-            or _find_user(keeps and not settings.dry_run),
-            "session_id": _read_id(settings.session_id, "session_id"),
+            "user_id": settings.user_id or _find_user(keeps and not settings.dry_run),
+            "session_id": settings.session_id,
         }
 
     def describe(self) -> dict[str, object]:
@@ -79,16 +78,6 @@ class Writer:
             log.say(log.DEBUG, "the spool cannot be written: %s", error)
             entry = None
         return Parcel(crumb, entry, asks=True, settle=settle)
-
-
-def _read_id(value: str | None, name: str) -> str | None:
-    if value is None:
-        return None
-    try:
-        return breadcrumb.parse_uuid(value)
-    except ValueError:
-        log.say(log.WARNING, "%s is ignored: it is no UUID", name)
-        return None
 
 
 def _find_user(keeps: bool) -> str | None:

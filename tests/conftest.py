@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 
-from migas import api
+from migas import lineage, process
 from migas.environment import CI_VARIABLES
 from migas.settings import OPTOUT_VARIABLES, Settings
 from migas.spool import Bounds, open_spool
@@ -80,16 +80,18 @@ def fresh_api() -> Iterator[None]:
     """Let each test meet the public functions as a new process does."""
     _forget_all()
     yield
-    for agent in (*api._former, api._agent):
+    here = process.here()
+    for agent in (*here._former, here._agent):
         if agent is not None:
             agent.close(PATIENCE)
     _forget_all()
 
 
 def _forget_all() -> None:
-    api._forget()
-    api._setup.clear()
-    api._settings = None
+    process._processes.clear()
+    process._setup.clear()
+    for name in (lineage.TOLD, "MIGAS_SESSION_ID", "MIGAS_USER_ID"):
+        os.environ.pop(name, None)
 
 
 @pytest.fixture
@@ -134,9 +136,9 @@ class Host:
 
     def stop(self) -> None:
         """End what the test left running."""
-        for process in self._started:
-            process.kill()
-            process.communicate()
+        for started in self._started:
+            started.kill()
+            started.communicate()
 
 
 class Ended:

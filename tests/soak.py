@@ -72,7 +72,7 @@ name, count, pause, end = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), sys
 for number in range(count):
     migas.add_project("owner/repo", f"{name}.{number}")
 time.sleep(pause)
-calm, agent = 0, migas.api._agent
+calm, agent = 0, migas.process.here()._agent
 while calm < 3:
     calm = 0 if agent._inbox or agent._write_worker._items or agent._at_disk else calm + 1
     time.sleep(0.01)

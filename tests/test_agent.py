@@ -162,7 +162,7 @@ def test_after_closing_the_caller_writes(
     agent.close(PATIENCE)
     receipt = agent.add("owner/repo", "1", {})
     assert len(list(spool(NOWHERE).waiting())) == 1
-    assert receipt["message"] == "the process ends"
+    assert receipt["message"] == "nothing is sent: no thread is left that could"
     assert agent.flush(PATIENCE) == 1
 
 

@@ -13,7 +13,7 @@ import pytest
 from conftest import NOWHERE, PATIENCE
 
 import migas
-from migas import api
+from migas import process
 from migas.settings import DEFAULT_ENDPOINT
 from migas.testing import Fault
 
@@ -96,7 +96,7 @@ def test_setup_says_who_and_which_run_it_is(server: Server) -> None:
     server.await_crumbs(2, PATIENCE)
     found = {crumb["version"]: (crumb["session_id"], crumb["user_id"]) for crumb in server.crumbs}
     assert found["2"] == (UUID, UUID)
-    assert found["1"][0] is None
+    assert found["1"][0] not in (UUID, None)
 
 
 def test_setup_keeps_and_reads_a_file(tmp_path: Path) -> None:
@@ -109,9 +109,9 @@ def test_setup_keeps_and_reads_a_file(tmp_path: Path) -> None:
         "session_id": UUID,
     }
     assert sorted(os.listdir(tmp_path)) == ["home", "migas.json"]
-    api._setup.clear()
+    process._setup.clear()
     migas.setup(filename=file, endpoint="http://b")
-    assert api._setup == {"endpoint": "http://b/graphql", "session_id": UUID}
+    assert process._setup == {"endpoint": "http://b/graphql", "session_id": UUID}
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"endpoint": 5}', "\udcff"])
@@ -122,7 +122,7 @@ def test_a_file_that_makes_no_sense_is_ignored(
     file = tmp_path / "migas.json"
     file.write_bytes(content.encode("utf-8", "surrogateescape"))
     migas.setup(filename=file)
-    assert api._use_settings().endpoint == NOWHERE
+    assert process.here().use_settings().endpoint == NOWHERE
     assert len(caplog.records) == (not content.startswith('{"'))
 
 
@@ -138,7 +138,7 @@ def test_nonsense_is_warned_of_once(
     assert [message.split()[0] for message in messages if "endpoint" in message] == ["endpoint"]
     assert len([message for message in messages if "MIGAS_TIMEOUT" in message]) == 1
     assert len([message for message in messages if str(tmp_path) in message]) == 2
-    assert api._use_settings().endpoint != DEFAULT_ENDPOINT
+    assert process.here().use_settings().endpoint != DEFAULT_ENDPOINT
 
 
 @pytest.mark.parametrize("date", ["yesterday", "2026-1-1", 2026, None])
@@ -262,10 +262,14 @@ def test_a_process_whose_fork_hooks_did_not_run_begins_anew(
 ) -> None:
     """As under uWSGI: the pid tells (pain 13)."""
     migas.add_project("owner/repo", "1").result(PATIENCE)
-    agent = api._agent
-    assert agent is not None
-    monkeypatch.setattr(agent, "pid", -1)
-    migas.add_project("owner/repo", "2").result(PATIENCE)
-    assert api._agent is not agent
+    parent = process.here()
+    parents_agent = parent.use_agent()
+    with monkeypatch.context() as child:
+        child.setattr(os, "getpid", lambda: -1)
+        migas.add_project("owner/repo", "2").result(PATIENCE)
+        agent = process.here().use_agent()
+        assert agent is not None
+        agent.close(PATIENCE)
+    assert agent is not parents_agent
+    assert process.here() is parent
     assert len(server.crumbs) == 2
-    agent.close(PATIENCE)

@@ -115,11 +115,11 @@ def test_what_cannot_be_loaded_now_is_tried_again(bench: Bench) -> None:
     """Less and less often; only the exit may load `logging`."""
     bench.loads = False
     sender = bench.sender()
-    pauses = [sender.handle([bench.parcel()], hurried=True, closing=False) for _ in range(10)]
+    pauses = [sender.handle([bench.parcel()], hurried=True, closing=False) for _ in range(15)]
     assert pauses == sorted(pauses)
-    assert pauses[0] < pauses[-1] == 0.5
+    assert pauses[0] < pauses[-1] == 10.0
     sender.handle([], hurried=False, closing=True)
-    assert bench.loads_logging == [True] * 10 + [False]
+    assert bench.loads_logging == [True] * 15 + [False]
     assert bench.server.requests == 0
 
 

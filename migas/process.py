@@ -1,0 +1,158 @@
+"""The process: its settings, its one agent, built on first use, and its end.
+
+A child that is forked has an agent of its own: what the parent queued stays the parent's.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+import time
+
+from . import lineage, log
+from .agent import Agent
+from .settings import Settings, find_optout
+from .version import __version__
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+USER_AGENT = f"migas-py/{__version__}"
+
+#: Lower than any that a host is likely to give its own finalizers, which may still add.
+_LAST = -1000
+
+#: What `setup()` was given, here or in the process that this one was forked from.
+_setup: dict[str, object] = {}
+
+
+class Process:
+    """What belongs to one process."""
+
+    def __init__(self) -> None:
+        # Guards what follows; held while the agent is built, never while anything waits. Reentrant
+        # for signal handlers and finalizers that add while their own thread adds.
+        self._lock = threading.RLock()
+        self._settings: Settings | None = None
+        self._agent: Agent | None = None
+        # Agents of settings that `setup()` has replaced since; the exit looks after them, too.
+        self._former: list[Agent] = []
+        # Uses that the parent of this worker has told, and those that children know from here.
+        self._told_by_parent: frozenset[str] | None = None
+        self._told: set[str] = set()
+        # The exit hook has run: what hooks of the host's add after it, their own thread writes.
+        self._ends = False
+
+    def use_settings(self) -> Settings:
+        """Return the settings, read on first use."""
+        with self._lock:
+            if self._settings is None:
+                self._settings = Settings.from_env(os.environ, _setup)
+                log.configure(self._settings.log_level)
+                for problem in self._settings.problems:
+                    log.say(log.WARNING, "%s", problem)
+            return self._settings
+
+    def use_agent(self) -> Agent | None:
+        """Return the agent, built on first use, or None: its user has opted out."""
+        if find_optout(os.environ):
+            return None
+        with self._lock:
+            if self._agent is None:
+                settings = self.use_settings()
+                if self._told_by_parent is None:
+                    self._told_by_parent = lineage.told_by_parent(os.environ)
+                lineage.hand_down(settings, os.environ)
+                self._agent = Agent(settings, USER_AGENT)
+                _close_with_worker()
+                if self._ends:
+                    self._agent.close(0.0)
+            return self._agent
+
+    def tell(self, project: object, version: object, status: object) -> bool:
+        """Say whether a use is to be told: not if this is a worker whose parent has told it."""
+        use = lineage.name_use(project, version, status)
+        if use in (self._told_by_parent or ()):
+            return False
+        if use not in self._told:
+            self._told.add(use)
+            lineage.tell(use, os.environ)
+        return True
+
+    def setup(self, values: Mapping[str, object]) -> None:
+        """Have everything from now on done by other settings."""
+        with self._lock:
+            _setup.update(values)
+            if self._agent is not None:
+                self._former.append(self._agent)
+            self._agent = self._settings = None
+
+    def close(self) -> None:
+        """Finish what is in flight, within the budget that all agents share."""
+        self._ends = True
+        agents = [agent for agent in (*self._former, self._agent) if agent]
+        # Whoever pressed Ctrl-C wants out. Besides, CPython forgets that a Ctrl-C was to end it,
+        # and returns the status 1, when anything calls eval() from here on, as many imports do.
+        interrupted = getattr(sys, "last_type", None) is KeyboardInterrupt
+        start = time.monotonic()
+        try:
+            for agent in agents:
+                if find_optout(os.environ):
+                    agent.stop()
+                    continue
+                budget = 0.0 if interrupted else agent.settings.exit_timeout
+                agent.close(max(0.0, budget - (time.monotonic() - start)))
+        except KeyboardInterrupt:  # the interpreter would only print it, with a traceback of ours
+            for agent in agents:
+                agent.stop()
+
+
+# By its process's id, since fork hooks need not run (uWSGI, or a fork from C). `setdefault` is one
+# step: however many threads of a child come first, they get the same one.
+_processes: dict[int, Process] = {}
+
+
+def here() -> Process:
+    """Return what belongs to this process, and not to the one it was forked from."""
+    pid = os.getpid()
+    return _processes.get(pid) or _processes.setdefault(pid, Process())
+
+
+@atexit.register
+def _close() -> None:
+    here().close()
+
+
+def _close_with_worker() -> None:
+    """See to the end of a worker of `multiprocessing`'s, which need not come to `atexit`."""
+    util = sys.modules.get("multiprocessing.util")
+    if util is None or not lineage.is_worker():
+        return
+    # A forked worker has forgotten its parent's hooks from Python 3.13 on, and runs none before.
+    atexit.unregister(_close)
+    atexit.register(_close)
+
+    def finalize(_: object) -> None:
+        util.Finalize(None, _close, exitpriority=_LAST)
+
+    finalize(None)
+    # A worker forgets its finalizers once it has imported its parent's main module.
+    util.register_after_fork(_close, finalize)
+
+
+def _forget() -> None:
+    """Let go of what belongs to the parent of a forked child."""
+    # A host's hook that ran earlier may have used what is the child's already.
+    for pid in set(_processes) - {os.getpid()}:
+        del _processes[pid]
+
+
+def _register_fork_hook(register: Callable[..., None] | None) -> None:
+    if register is not None:  # Windows has no fork
+        register(after_in_child=_forget)
+
+
+_register_fork_hook(getattr(os, "register_at_fork", None))
