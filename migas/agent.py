@@ -99,6 +99,8 @@ class Agent:
             # a dead disk would have this thread hang, too.
             self._write_inbox()
         self._send_worker.close(max(0.0, self._exit_deadline - self._clock()))
+        # A writer that has much to do gets what is left of the time.
+        self._write_worker.close(max(0.0, self._exit_deadline - self._clock()))
         # One that was given no time at all says nothing of the server.
         if self._made_sender is not None and budget > 0:
             self._made_sender.abandon()

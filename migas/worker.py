@@ -5,6 +5,7 @@ from __future__ import annotations
 # What `signal` is made of: that module itself would cost an import of `enum`.
 import _signal  # type: ignore[import-not-found]  # typeshed leaves it out
 import _thread
+import sys
 import threading
 import time
 
@@ -127,7 +128,8 @@ def _start(thread: threading.Thread) -> None:
     """Start a thread that no signal interrupts.
 
     Raises `RuntimeError` where none can be: at a limit of the system's, while the interpreter ends,
-    and in a subinterpreter, whose end would abort the process if one were left.
+    in a subinterpreter, whose end would abort the process if one were left, and where uWSGI loads
+    what it will fork.
 
     The kernel gives a signal to any thread that does not block it, and Python's main thread, the
     only one to run handlers, may then sleep on: a Ctrl-C was lost so. A thread inherits the mask of
@@ -135,6 +137,8 @@ def _start(thread: threading.Thread) -> None:
     """
     if not getattr(_thread, "_is_main_interpreter", lambda: True)():  # from Python 3.12 on
         raise RuntimeError("no daemon threads in a subinterpreter")
+    if _is_about_to_fork():
+        raise RuntimeError("no threads before uWSGI's workers")
     if not hasattr(_signal, "pthread_sigmask"):  # Windows
         thread.start()
         return
@@ -143,6 +147,16 @@ def _start(thread: threading.Thread) -> None:
         thread.start()
     finally:
         _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+
+
+def _is_about_to_fork() -> bool:
+    """Say whether this is uWSGI's master, or what becomes it.
+
+    It forks without Python's knowledge: a thread that runs at that moment keeps the interpreter's
+    own lock in each worker for ever, and that hangs (seen with uWSGI 2.0, whoever's thread it is).
+    """
+    uwsgi = sys.modules.get("uwsgi")
+    return uwsgi is not None and getattr(uwsgi, "worker_id", lambda: 1)() == 0
 
 
 _FAULTS = {

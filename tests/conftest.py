@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import hypothesis
 import pytest
 
 from migas import lineage, process
+from migas.entry import CUR
 from migas.environment import CI_VARIABLES
 from migas.settings import OPTOUT_VARIABLES, Settings
 from migas.spool import Bounds, open_spool
@@ -102,6 +104,14 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         yield server
 
 
+def await_condition(condition: Callable[[], bool]) -> None:
+    """Poll until ``condition`` holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.002)
+
+
 class Host:
     """Starts hosts: real processes of this interpreter."""
 
@@ -164,6 +174,20 @@ def host(tmp_path: Path) -> Iterator[Host]:
     host = Host(tmp_path)
     yield host
     host.stop()
+
+
+@pytest.fixture
+def deliver(host: Host, spool: Callable[..., Spool]) -> Callable[[], None]:
+    """Have a later process deliver what waits, once the claims of those that died are over."""
+
+    def run() -> None:
+        for entry in spool().waiting():
+            if entry.box == CUR:
+                os.utime(entry.path, (0, 0))
+        ended = host.run("import migas; print(migas.flush(60))", measured=False)
+        assert (ended.out, ended.calmly) == ("0\n", True), ended
+
+    return run
 
 
 @pytest.fixture

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import NOWHERE, PATIENCE
+from conftest import NOWHERE, PATIENCE, await_condition
 
 from migas.agent import Agent
 from migas.settings import Settings
@@ -35,14 +34,6 @@ def start() -> Iterator[Callable[..., Agent]]:
     yield make
     for agent in started:
         agent.close(PATIENCE)
-
-
-def await_condition(condition: Callable[[], bool]) -> None:
-    """Poll until ``condition`` holds."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.002)
 
 
 def test_a_breadcrumb_is_on_disk_while_another_request_hangs(
