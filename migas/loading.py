@@ -122,9 +122,11 @@ def _logging_lock() -> threading.RLock | None:
 
 
 def _another_thread_imports() -> bool:
-    own = threading.get_ident()
     frames = sys._current_frames()  # noqa: SLF001 (documented, though its name has an underscore)
-    return any(_imports(frame) for thread, frame in frames.items() if thread != own)
+    # This frame and what it holds would be a circle: every local variable of the host's would then
+    # live on until the garbage collector comes, which chokes on some of them.
+    del frames[threading.get_ident()]
+    return any(map(_imports, frames.values()))
 
 
 def _imports(frame: FrameType | None) -> bool:

@@ -197,7 +197,7 @@ for number in range(12):
 def test_a_hosts_own_fork_hook_may_add_before_ours_has_run(host: Host, server: Server) -> None:
     """Hooks run in the order in which they were registered; none of ours undoes what it did."""
     code = """
-import os
+import os, threading
 os.register_at_fork(after_in_child=lambda: add('hook'))
 """
     ended = host.run(
@@ -275,7 +275,12 @@ def test_a_pre_fork_server(
         )
         try:
             answers: list[bytes] = []
-            await_condition(lambda: answers.append(ask(port)) or answers[-1] != b"")
+
+            def is_up() -> bool:
+                answers.append(ask(port))
+                return answers[-1] != b""
+
+            await_condition(is_up)
             answers += [ask(port) for _ in range(3)]
             process.send_signal(signal.SIGTERM)
             process.wait(PATIENCE)

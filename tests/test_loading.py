@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import textwrap
 import threading
+import weakref
 from typing import TYPE_CHECKING
 
 import pytest
@@ -169,6 +171,33 @@ def test_nothing_is_loaded_while_another_thread_imports(
         thread.join()
     assert Loader().attempt(["wanted_a", "busy_a"])
     assert is_loaded("wanted_a")
+
+
+def test_a_look_at_the_hosts_threads_keeps_nothing_of_them() -> None:
+    """Seen as a BufferError in one of four pools: what had been sent lived on as garbage."""
+
+    class Precious:
+        pass
+
+    looked, there, kept = threading.Event(), threading.Event(), []
+
+    def work() -> None:
+        precious = Precious()
+        kept.append(weakref.ref(precious))
+        there.set()
+        looked.wait(PATIENCE)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    there.wait(PATIENCE)
+    gc.disable()
+    try:
+        assert not loading._another_thread_imports()
+        looked.set()
+        thread.join()
+        assert kept[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_the_transport_is_not_loaded_before_the_host_has_loaded_logging(host: Host) -> None:
