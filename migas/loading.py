@@ -63,8 +63,8 @@ class Loader:
             pass
 
     def _import_alone(self, name: str, loads_logging: bool) -> bool:
-        if not hasattr(sys, "_current_frames") or _another_thread_imports():
-            return False  # without the frames nobody can tell who imports
+        if _are_frames_hidden() or _another_thread_imports():
+            return False
         # os.fork() takes these two locks in this order: `logging` by its fork hook, the import
         # lock by itself. Whoever starts an import takes the second.
         logging_lock = _logging_lock()
@@ -119,6 +119,16 @@ def is_loaded(name: str) -> bool:
 
 def _logging_lock() -> threading.RLock | None:
     return getattr(sys.modules.get("logging"), "_lock", None)
+
+
+def _are_frames_hidden() -> bool:
+    """Say that nobody can tell who imports: there are no frames to look at, or it is unsafe to look.
+
+    The frames are those of all interpreters in the process, and one that runs beside this one, under
+    a lock of its own, may be using them: the process may abort (seen on Python 3.12).
+    """
+    modules = filter(None, map(sys.modules.get, ("_interpreters", "_xxsubinterpreters")))
+    return not hasattr(sys, "_current_frames") or any(len(m.list_all()) > 1 for m in modules)
 
 
 def _another_thread_imports() -> bool:

@@ -27,6 +27,16 @@ NEVER = float("inf")
 IDLE = 5.0
 
 
+class _Thread(threading.Thread):
+    def _delete(self) -> None:
+        # Where gevent has patched `threading` since the start, a thread no longer finds itself, and
+        # its end would be commented on stderr.
+        try:
+            super()._delete()  # type: ignore[misc]  # typeshed leaves it out
+        except KeyError:
+            return
+
+
 class Worker:
     """Runs ``handle`` on a thread of its own, which begins with the first item."""
 
@@ -87,7 +97,7 @@ class Worker:
 
     def _start(self) -> None:
         try:
-            thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            thread = _Thread(target=self._run, name=self._name, daemon=True)
             # Before the start, since the thread itself forgets it when it ends.
             self._thread = thread
             _start(thread)
@@ -182,7 +192,7 @@ def run_within(timeout: float, call: Callable[[], T]) -> T | None:
             errors.append(error)
 
     try:
-        thread = threading.Thread(target=run, name="migas-call", daemon=True)
+        thread = _Thread(target=run, name="migas-call", daemon=True)
         _start(thread)
     except RuntimeError:  # the caller's own has to do
         run()
