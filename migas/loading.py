@@ -122,10 +122,10 @@ def _logging_lock() -> threading.RLock | None:
 
 
 def _are_frames_hidden() -> bool:
-    """Say that nobody can tell who imports: there are no frames to look at, or it is unsafe to look.
+    """Say that nobody can tell who imports: there are no frames, or it is unsafe to look at them.
 
-    The frames are those of all interpreters in the process, and one that runs beside this one, under
-    a lock of its own, may be using them: the process may abort (seen on Python 3.12).
+    They are those of all interpreters in the process. One that runs beside this one, with a lock of
+    its own, may be using its own just now: the process may abort (seen on Python 3.12 and 3.13).
     """
     modules = filter(None, map(sys.modules.get, ("_interpreters", "_xxsubinterpreters")))
     return not hasattr(sys, "_current_frames") or any(len(m.list_all()) > 1 for m in modules)

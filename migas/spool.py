@@ -220,8 +220,13 @@ class Spool:
 
     def _tidy(self) -> None:
         """Drop what is too old, and rotate when `new/` holds its share of the bounds."""
-        now, count, size = self._clock(), 0, 0
-        share = self._bounds.number // _SHARES
+        now = self._clock()
+        # Not while it is being read: Windows renames no directory that is open.
+        if self._is_share_full(now):
+            self._rotate(now)
+
+    def _is_share_full(self, now: float) -> bool:
+        count, size, share = 0, 0, self._bounds.number // _SHARES
         for entry in self._look(NEW):
             if self._is_too_old(entry.birth, now):
                 self._drop([entry], now)
@@ -230,8 +235,8 @@ class Spool:
                 size += os.stat(entry.path).st_size
             count += 1
             if count >= share or size >= self._bounds.size // _SHARES:
-                self._rotate(now)
-                return
+                return True
+        return False
 
     def _rotate(self, now: float) -> None:
         make_box(self.directory, _OLD)

@@ -32,7 +32,7 @@ def create(path: str) -> None:
     if path.startswith(os.path.join(home, "")) and not os.path.isdir(home):
         raise FileNotFoundError(f"there is no home directory {home}")
     _make(path)
-    if os.name == "posix":
+    if hasattr(os, "geteuid"):
         status = os.stat(path)
         if status.st_uid != os.geteuid() or status.st_mode & 0o022:
             raise PermissionError(f"{path} is not this user's alone")
