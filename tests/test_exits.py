@@ -237,11 +237,11 @@ def test_an_import_that_takes_long_and_fails(
     assert len(server.crumbs) == 1
 
 
-@pytest.mark.parametrize("pause", [0.0, 0.01, 0.02, 0.05, 0.1])
+@pytest.mark.parametrize("pause", [0.0, 0.01, 0.02, 0.05, 0.1, 0.51, 0.55, 0.6, 0.7])
 def test_a_host_that_ends_within_moments(
     host: Host, server: Server, deliver: Callable[[], None], pause: float
 ) -> None:
-    """However far the agent has come by then."""
+    """However far the agent has come by then, in the middle of what it loads as well."""
     ended = host.run(HEAD + LINE + f"time.sleep({pause})", SLOW, measured=False)
     assert ended.calmly, ended
     deliver()
@@ -325,6 +325,19 @@ def test_a_daemons_first_breadcrumb_makes_no_directory_that_others_may_write(
     assert len(server.crumbs) == 1
     made = [*(home / "cache").rglob("*"), *(home / "config").rglob("*"), home / "cache"]
     assert all(path.stat().st_mode & 0o022 == 0 for path in made)
+
+
+def test_a_relative_cache_directory_stays_where_it_was(
+    host: Host, server: Server, tmp_path: Path
+) -> None:
+    """A daemon goes elsewhere; what waits does not."""
+    server.stop()
+    code = "import migas, os, migas.writer\nos.mkdir('elsewhere')\n"
+    code += "migas.add_project('owner/repo', '1')\nos.chdir('elsewhere')\n"
+    ended = host.run(code, {"MIGAS_CACHE_DIR": "spool", **SLOW}, measured=False)
+    assert ended.calmly, ended
+    assert len(list(tmp_path.glob("spool/*/new/*.json"))) == 1
+    assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 @posix
