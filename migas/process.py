@@ -131,9 +131,6 @@ def _close_with_worker() -> None:
     util = sys.modules.get("multiprocessing.util")
     if util is None or not lineage.is_worker():
         return
-    # A forked worker has forgotten its parent's hooks from Python 3.13 on, and runs none before.
-    atexit.unregister(_close)
-    atexit.register(_close)
 
     def finalize(_: object) -> None:
         util.Finalize(None, _close, exitpriority=_LAST)

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import PATIENCE, await_condition
+from conftest import NOWHERE, PATIENCE, await_condition
 
 from migas.settings import LEAST_SPOOL_COUNT
 from migas.testing import Fault
@@ -367,7 +367,7 @@ except BlockingIOError: print('nothing')
 
 @pytest.mark.parametrize("closes", ["sys.stderr.close()", "sys.stderr = None", "os.close(2)"])
 def test_a_log_that_its_user_asked_for_is_no_reason_to_speak_of_a_closed_stream(
-    host: Host, closes: str
+    host: Host, spool: Callable[..., Spool], closes: str
 ) -> None:
     """The last moments of a process are no time for a log's own troubles (pain 27)."""
     code = HEAD + LINE + closes + "\nmigas.add_project('owner/repo', '1', nonsense=1)"
@@ -375,3 +375,4 @@ def test_a_log_that_its_user_asked_for_is_no_reason_to_speak_of_a_closed_stream(
     assert ended.status == 0
     assert "Traceback" not in ended.err
     assert "closed file" not in ended.err
+    assert spool(NOWHERE).count() == 2

@@ -136,7 +136,7 @@ LOCKS = {
     "the writer's": "agent._write_worker._changed",
     "the sender's": "agent._send_worker._changed",
     "the loader's": "agent._loader._gate",
-    "a receipt's guard": "receipt._guard",
+    "a receipt's guard": "pending._guard",
 }
 
 
@@ -149,6 +149,7 @@ def test_a_fork_while_another_thread_holds_a_lock(
     code = f"""
 receipt = add('parent')
 assert receipt.result(30)['success']
+pending = migas.Receipt(1.0, lambda: None)
 agent = migas.process.here().use_agent()
 held, go = threading.Event(), threading.Event()
 def hold():
@@ -161,7 +162,7 @@ held.wait(30)
 if {hooks == "no fork hooks"}:
     migas.process._forget.__code__ = (lambda: None).__code__
 def child():
-    receipt.add_done_callback(print)
+    pending.add_done_callback(print)
     assert add('child').result(30)['success']
     assert migas.flush(30) == 0
 print(fork(child))
