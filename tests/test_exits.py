@@ -154,7 +154,7 @@ def test_a_ctrl_c_is_neither_kept_from_the_host_nor_commented(
 ) -> None:
     """At work it is the host's; at the exit, while we wait, it gets its user out without a word."""
     server.inject(Fault.hang())
-    work = "print('ready', flush=True)\ntry: time.sleep(60)\nexcept KeyboardInterrupt: pass"
+    work = "try: print('ready', flush=True); time.sleep(60)\nexcept KeyboardInterrupt: pass"
     environ = {"MIGAS_TIMEOUT": "3600", "MIGAS_EXIT_TIMEOUT": "3600"}
     code = HEAD + LINE + (work if where == "at work" else "")
     if where == "at work":

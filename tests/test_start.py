@@ -68,12 +68,16 @@ assert len(children) > 5
 
 CONFIGURES = """
 import logging.config
-handlers = ['logging.handlers.MemoryHandler', 'logging.handlers.QueueHandler']
+sys.path.insert(0, '.')
+with open('host_handlers.py', 'w') as file:
+    file.write('import logging\\nHandler = logging.NullHandler\\n')
 while time.monotonic() < end:
+    # Imported by logging itself, which holds its lock meanwhile.
+    sys.modules.pop('host_handlers', None)
     logging.config.dictConfig({{
         'version': 1,
         'disable_existing_loggers': False,
-        'handlers': {{'one': {{'class': handlers[0], 'capacity': 10}}}},
+        'handlers': {{'one': {{'class': 'host_handlers.Handler'}}}},
         'loggers': {{'host': {{'handlers': ['one'], 'level': 'DEBUG'}}}},
     }})
     for _ in range(20):
