@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import socket
 import subprocess
@@ -34,6 +35,12 @@ PATIENCE = 60.0
 
 #: Nobody listens there: https://www.rfc-editor.org/rfc/rfc863 has long been switched off.
 NOWHERE = "http://127.0.0.1:9/graphql"
+
+#: A host's exit may take this long in tests: machines are slow, and it is no test of speed.
+SLOW = {"MIGAS_EXIT_TIMEOUT": "30"}
+
+#: Python 3.12 and later warn of a fork beside threads, whosever they are.
+FORKS = {"PYTHONWARNINGS": "ignore::DeprecationWarning", **SLOW}
 
 #: So much that no test comes near it, unless that is its point.
 ROOMY = Bounds(10_000, 20_000_000, 30 * 86400.0)
@@ -102,6 +109,17 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     with Server() as server:
         monkeypatch.setenv("MIGAS_ENDPOINT", server.endpoint)
         yield server
+
+
+def need(module: str) -> None:
+    """Skip the test where a host's own library is not installed."""
+    if importlib.util.find_spec(module) is None:
+        pytest.skip(f"{module} is not installed")
+
+
+def versions(server: Server) -> list[str]:
+    """Sort the versions that ``server`` has stored."""
+    return sorted(str(crumb["version"]) for crumb in server.crumbs)
 
 
 def await_condition(condition: Callable[[], bool]) -> None:

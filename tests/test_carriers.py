@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import PATIENCE
+from conftest import PATIENCE, SLOW, need, versions
 
 import migas
 
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from conftest import Host
 
     from migas.testing import Server
-
-SLOW = {"MIGAS_EXIT_TIMEOUT": "30"}
 
 PACKAGE = Path(migas.__file__).parent
 
@@ -140,8 +137,7 @@ def test_from_a_read_only_installation(
 
 def test_under_pyinstaller(package: Path, server: Server, deliver: Callable[[], None]) -> None:
     """A frozen program finds every module that the agent loads by name."""
-    if importlib.util.find_spec("PyInstaller") is None:
-        pytest.skip("PyInstaller is not installed")
+    need("PyInstaller")
     directory = package.parent
     (directory / "program.py").write_text(
         "import package, sys; assert sys.frozen\n"
@@ -159,4 +155,4 @@ def test_under_pyinstaller(package: Path, server: Server, deliver: Callable[[], 
     done = run([str(directory / "dist" / "program" / "program")], directory)
     assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
     deliver()
-    assert sorted(str(crumb["version"]) for crumb in server.crumbs) == ["1", "2"]
+    assert versions(server) == ["1", "2"]

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import NOWHERE, PATIENCE, await_condition
+from conftest import FORKS, NOWHERE, PATIENCE, SLOW, await_condition, versions
 
 from migas.settings import LEAST_SPOOL_COUNT
 from migas.testing import Fault
@@ -23,11 +23,6 @@ if TYPE_CHECKING:
     from migas.testing import Server
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX processes")
-
-#: Python 3.12 and later warn of a fork beside threads, whosever they are.
-FORKS = {"PYTHONWARNINGS": "ignore::DeprecationWarning"}
-
-SLOW = {"MIGAS_EXIT_TIMEOUT": "30"}
 
 #: The modules that the hosts need, so that a host with the line and one without import the same.
 HEAD = "import atexit, faulthandler, glob, logging, os, signal, sys, threading, time\n"
@@ -261,7 +256,7 @@ migas.add_project('owner/repo', 'early')
     ended = host.run(HEAD + code, SLOW, measured=False)
     assert ended.calmly, ended
     deliver()
-    assert sorted(str(c["version"]) for c in server.crumbs) == ["early", "first", "last"]
+    assert versions(server) == ["early", "first", "last"]
 
 
 @posix
@@ -307,11 +302,11 @@ def test_a_host_that_makes_itself_a_daemon(
 ) -> None:
     """Two forks, every descriptor closed, another directory, no umask."""
     code = HEAD + DAEMON.format(line=LINE, live=LIVE)
-    ended = host.run(code, {**FORKS, **SLOW}, measured=False)
+    ended = host.run(code, FORKS, measured=False)
     assert ended.calmly, ended
     server.await_crumbs(2, PATIENCE)
     deliver()
-    assert sorted(str(crumb["version"]) for crumb in server.crumbs) == ["1", "daemon"]
+    assert versions(server) == ["1", "daemon"]
     assert all(path.stat().st_mode & 0o077 == 0 for path in (home / "cache").rglob("*"))
 
 

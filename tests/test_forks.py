@@ -13,7 +13,7 @@ import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import PATIENCE, await_condition
+from conftest import FORKS, PATIENCE, await_condition, versions
 
 from migas.testing import Fault
 
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from migas.testing import Server
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-
-#: Python 3.12 and later warn of a fork beside threads, whosever they are.
-ENVIRON = {"PYTHONWARNINGS": "ignore::DeprecationWarning", "MIGAS_EXIT_TIMEOUT": "30"}
 
 #: A child's end is awaited for as long as a test waits; one that hangs is ended by its own alarm.
 FORK = """
@@ -48,10 +45,6 @@ def add(version):
     return migas.add_project('owner/repo', version)
 
 """
-
-
-def versions(server: Server) -> list[str]:
-    return sorted(str(crumb["version"]) for crumb in server.crumbs)
 
 
 ENDS = {
@@ -82,7 +75,7 @@ def test_however_a_child_ends_each_tells_its_own_once(
         add('child')
     print(fork(child, lambda: {end}))
     """
-    ended = host.run(FORK + textwrap.dedent(code), ENVIRON, measured=False)
+    ended = host.run(FORK + textwrap.dedent(code), FORKS, measured=False)
     assert (ended.out, ended.calmly) == (f"{status}\n", True), ended
     deliver()
     assert versions(server) == ["child", "parent"]
@@ -100,7 +93,7 @@ thread = threading.Thread(target=family, args=(0,))
 thread.start()
 thread.join()
 """
-    ended = host.run(FORK + code, ENVIRON, measured=False)
+    ended = host.run(FORK + code, FORKS, measured=False)
     assert ended.calmly, ended
     assert versions(server) == ["0", "1", "2", "3", "4"]
 
@@ -125,7 +118,7 @@ def child():
 assert fork(child) == 0
 assert receipt.result(30)['success']
 """
-    ended = host.run(FORK + code, ENVIRON, measured=False)
+    ended = host.run(FORK + code, FORKS, measured=False)
     assert ended.calmly, ended
     assert versions(server) == ["child", "parent"]
 
@@ -168,7 +161,7 @@ def child():
 print(fork(child))
 go.set()
 """
-    ended = host.run(FORK + code, ENVIRON, measured=False)
+    ended = host.run(FORK + code, FORKS, measured=False)
     assert ended.out.endswith("\n0\n"), ended
     assert ended.calmly, ended
     assert versions(server) == ["child", "parent"]
@@ -188,7 +181,7 @@ for number in range(12):
     time.sleep(0.003 * number)
     assert fork(lambda: add(f'{{number}}.child') and sys.exit()) == 0
 """
-    ended = host.run(FORK + code, ENVIRON, measured=False)
+    ended = host.run(FORK + code, FORKS, measured=False)
     assert ended.calmly, ended
     deliver()
     parents = [f"{number}.{part}" for number in range(12) for part in "123"]
@@ -203,7 +196,7 @@ os.register_at_fork(after_in_child=lambda: add('hook'))
 """
     ended = host.run(
         code + FORK + "add('parent')\nassert fork(lambda: add('child')) == 0\n",
-        ENVIRON,
+        FORKS,
         measured=False,
     )
     assert ended.calmly, ended
@@ -269,7 +262,7 @@ def test_a_pre_fork_server(
         process = subprocess.Popen(
             [find_command(name), *rest],
             cwd=tmp_path,
-            env={**environ, "PYTHONPATH": str(tmp_path), **ENVIRON, "MIGAS_TIMEOUT": "30"},
+            env={**environ, "PYTHONPATH": str(tmp_path), **FORKS, "MIGAS_TIMEOUT": "30"},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import NOWHERE, PATIENCE
+from conftest import NOWHERE, PATIENCE, SLOW
 
 from migas.backoff import Backoff
 from migas.breadcrumb import decode
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from migas.testing import Server
 
 LINE = "import migas; migas.add_project('owner/repo', '1.2.3')\n"
-
-#: A host's exit may take this long in tests: machines are slow, and it is no test of speed.
-SLOW = {"MIGAS_EXIT_TIMEOUT": "30"}
 
 #: Ends the process as the kernel does: no handler, no hook, no flush.
 KILL = "os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import PATIENCE, await_condition
+from conftest import PATIENCE, SLOW, await_condition, need, versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,17 +17,6 @@ if TYPE_CHECKING:
     from conftest import Host
 
     from migas.testing import Server
-
-SLOW = {"MIGAS_EXIT_TIMEOUT": "30"}
-
-
-def told(server: Server) -> list[str]:
-    return sorted(str(crumb["version"]) for crumb in server.crumbs)
-
-
-def need(module: str) -> None:
-    if importlib.util.find_spec(module) is None:
-        pytest.skip(f"{module} is not installed")
 
 
 THREADS = """
@@ -53,7 +41,7 @@ def test_200_threads_that_import_and_call_at_once(
     ended = host.run(THREADS, SLOW, measured=False)
     assert ended.calmly, ended
     deliver()
-    assert told(server) == sorted(["0", *(f"1.{number}" for number in range(200))])
+    assert versions(server) == sorted(["0", *(f"1.{number}" for number in range(200))])
 
 
 def test_200_threads_that_call_while_the_interpreter_ends(host: Host, server: Server) -> None:
@@ -73,8 +61,8 @@ for _ in range(200):
     environ = {"MIGAS_SPOOL_COUNT": "500", "MIGAS_EXIT_TIMEOUT": "0.2"}
     ended = host.run(code, environ, measured=False)
     assert ended.calmly, ended
-    versions = told(server)
-    assert len(versions) == len(set(versions))
+    stored = versions(server)
+    assert len(stored) == len(set(stored))
 
 
 ASYNCIO = """
@@ -140,7 +128,7 @@ def test_programs_that_wait_in_a_loop(
     assert (ended.out, ended.status) == ("True\n", 0), ended
     assert "migas" not in ended.err, ended
     deliver()
-    assert told(server) == ["1", "2", *["3"] * ("use" in name)]
+    assert versions(server) == ["1", "2", *["3"] * ("use" in name)]
 
 
 def test_a_kernel_that_is_restarted(
@@ -180,7 +168,7 @@ manager.shutdown_kernel()
     )
     assert done.stdout == "['True\\n']\n" * 2, done
     deliver()
-    assert told(server) == ["0", "1"]
+    assert versions(server) == ["0", "1"]
     assert len({crumb["session_id"] for crumb in server.crumbs}) == 2
 
 
@@ -195,7 +183,7 @@ def test_a_line_of_ipython(
     ended = host.run(code, {**SLOW, "IPYTHONDIR": "ipython"}, measured=False)
     assert ended.calmly, ended
     deliver()
-    assert told(server) == ["1"]
+    assert versions(server) == ["1"]
 
 
 SUBINTERPRETERS = """
@@ -239,7 +227,7 @@ def test_an_interpreter_within_the_interpreter(
     ended = host.run(code, SLOW, measured=False)
     assert ended.calmly, ended
     deliver()
-    assert told(server) == ["inner", *["outer"] * outer]
+    assert versions(server) == ["inner", *["outer"] * outer]
 
 
 STATE = """

@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from conftest import FORKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 #: Rounds of each; more with MIGAS_TEST_ROUNDS.
 ROUNDS = int(os.environ.get("MIGAS_TEST_ROUNDS", "3"))
-
-ENVIRON = {"PYTHONWARNINGS": "ignore::DeprecationWarning", "MIGAS_EXIT_TIMEOUT": "30"}
 
 #: The agent loads what writes at once, and what sends half a second later; a host that hangs is
 #: ended, and seen, by its own alarm.
@@ -52,7 +51,7 @@ HTTPAdapter(max_retries=Retry(3))
 #: Half of the rounds begin beside the writer's imports, half beside the sender's.
 MOMENT = "time.sleep(dice.uniform(0, 0.08) + 0.5 * ({seed} % 2))"
 
-FORKS = """
+FORKING = """
 children = []
 while time.monotonic() < end:
     time.sleep(0.02)
@@ -137,7 +136,7 @@ assert number > 5
 
 ACTIVITIES = {
     "imports": IMPORTS.replace("{moment}", MOMENT),
-    "forks": FORKS,
+    "forks": FORKING,
     "configures logging": CONFIGURES,
     "imports on threads": THREADS,
     "has a finder with a lock": FINDER,
@@ -153,7 +152,7 @@ def test_a_host_that_is_busy_while_the_agent_starts(
     if activity == "forks" and not hasattr(os, "fork"):
         pytest.skip("this system has no fork")
     code = (HEAD + ACTIVITIES[activity]).format(seed=seed)
-    ended = host.run(code, ENVIRON, measured=False)
+    ended = host.run(code, FORKS, measured=False)
     assert ended.calmly, ended
     deliver()
     assert len(server.crumbs) == 1
@@ -185,6 +184,6 @@ receipt = migas.add_project('owner/repo', '1')
 thread.join()
 print(receipt.result(40)['success'])
 """
-    ended = host.run(code, ENVIRON, measured=False)
+    ended = host.run(code, FORKS, measured=False)
     assert (ended.out, ended.calmly) == ("True\n", True), ended
     assert len(server.crumbs) == 1

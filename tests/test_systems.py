@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import PATIENCE
+from conftest import PATIENCE, SLOW
 
 from migas.entry import LEASE
 from migas.pace import BURST
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from migas.spool import Spool
     from migas.testing import Server
-
-SLOW = {"MIGAS_EXIT_TIMEOUT": "30"}
 
 #: What `os` and other modules lack on Windows.
 LACKING = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 import tempfile
@@ -10,6 +9,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
+from conftest import FORKS, need, versions
 
 from migas import identifier, lineage
 from migas.settings import Settings
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from migas.testing import Server
 
 METHODS = ["fork", "spawn", "forkserver"] if hasattr(os, "fork") else ["spawn"]
-
-ENVIRON = {"PYTHONWARNINGS": "ignore::DeprecationWarning", "MIGAS_EXIT_TIMEOUT": "30"}
 
 UUID = "3f0c6e2a-5d39-4f0e-9a37-0f6b3c5d7e11"
 
@@ -78,14 +76,10 @@ def program(tmp_path: Path, host: Host) -> Callable[..., object]:
         main = "\nif __name__ == '__main__':\n" + textwrap.indent(textwrap.dedent(code), "    ")
         (tmp_path / "program.py").write_text(HEAD + main)
         start = f"import os; os.execv({sys.executable!r}, [{sys.executable!r}, 'program.py'])"
-        ended = host.run(start, {**ENVIRON, **(environ or {})}, measured=False)
+        ended = host.run(start, {**FORKS, **(environ or {})}, measured=False)
         assert ended.calmly, ended
 
     return run
-
-
-def told(server: Server) -> list[str]:
-    return sorted(str(crumb["version"]) for crumb in server.crumbs)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -100,14 +94,9 @@ def test_workers_tell_what_they_add_and_not_what_their_parent_has_told(
     """Though they import the package anew, and though some skip every exit hook (pain 11)."""
     program(kind.format(method=method))
     deliver()
-    assert told(server) == ["1", "2", "3"]
+    assert versions(server) == ["1", "2", "3"]
     [session] = {crumb["session_id"] for crumb in server.crumbs}
     assert session is not None
-
-
-def need(module: str) -> None:
-    if importlib.util.find_spec(module) is None:
-        pytest.skip(f"{module} is not installed")
 
 
 def test_the_workers_of_joblib(
@@ -123,7 +112,7 @@ def test_the_workers_of_joblib(
     get_reusable_executor().shutdown(wait=True)
     """)
     deliver()
-    assert told(server) == ["1", "2", "3"]
+    assert versions(server) == ["1", "2", "3"]
     assert len({crumb["session_id"] for crumb in server.crumbs}) == 1
 
 
@@ -144,7 +133,7 @@ def test_the_workers_of_dask(
         {"DASK_TEMPORARY_DIRECTORY": str(tmp_path / "dask"), "DASK_LOGGING__DISTRIBUTED": "error"},
     )
     deliver()
-    assert told(server) == ["1", "2", "3"]
+    assert versions(server) == ["1", "2", "3"]
     assert len({crumb["session_id"] for crumb in server.crumbs}) == 1
 
 
@@ -164,7 +153,7 @@ def test_a_worker_that_ends_at_once_loses_nothing(
     """)
     deliver()
     expected = [10 * method + number + 2 for method in range(len(METHODS)) for number in range(5)]
-    assert told(server) == sorted(map(str, [1, *expected]))
+    assert versions(server) == sorted(map(str, [1, *expected]))
 
 
 def test_workers_of_workers_know_what_all_their_parents_have_told(
@@ -181,7 +170,7 @@ def test_workers_of_workers_know_what_all_their_parents_have_told(
     nest(1)
     """)
     deliver()
-    assert told(server) == ["1", "2"]
+    assert versions(server) == ["1", "2"]
 
 
 CHILDREN = {
@@ -201,7 +190,7 @@ def test_any_child_inherits_server_user_and_run_and_tells_its_own_use(
     """By the environment, whatever starts it. A program of its own is a use of its own."""
     child = "import logging, migas; migas.add_project('owner/repo', '1').result(40)"
     given = f"endpoint={server.endpoint!r}, user_id={UUID!r}, session_id={UUID!r}"
-    environ = dict(ENVIRON)
+    environ = dict(FORKS)
     line = "migas.add_project('owner/repo', '1').result(40)\n"
     if said == "setup()":
         line = f"migas.setup({given})\n" + line
@@ -222,7 +211,7 @@ def test_two_programs_are_two_runs(host: Host, server: Server) -> None:
     """What one has drawn at random is kept nowhere."""
     code = "import logging, migas; migas.add_project('owner/repo', '1').result(40)"
     for _ in range(2):
-        assert host.run(code, ENVIRON).calmly
+        assert host.run(code, FORKS).calmly
     first, second = server.crumbs
     assert first["session_id"] != second["session_id"]
     assert first["user_id"] == second["user_id"]
