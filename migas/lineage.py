@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 #: What the process and its parents have told, for the workers of `multiprocessing`.
 TOLD = "MIGAS_TOLD"
 
-#: Uses that it names at most, and characters of each.
-_MAX_USES, _MAX_USE = 50, 120
+#: Uses that it names at most, and characters of each. The C library never frees what was once in
+#: the environment, so a host that tells of ever new ones must not go on and on.
+MAX_USES, _MAX_USE = 50, 120
 
 
 def hand_down(settings: Settings, environ: MutableMapping[str, str]) -> None:
@@ -36,10 +37,10 @@ def hand_down(settings: Settings, environ: MutableMapping[str, str]) -> None:
 
 
 def tell(use: str, environ: MutableMapping[str, str]) -> None:
-    """Let workers know of a use."""
+    """Let workers know of a use: of the first ones, which are those of the host's own import."""
     told = _uses(environ)
-    if use and use not in told:
-        environ[TOLD] = ";".join([*told, use][-_MAX_USES:])
+    if use and use not in told and len(told) < MAX_USES:
+        environ[TOLD] = ";".join([*told, use])
 
 
 def name_use(project: object, version: object, status: object) -> str:
@@ -53,7 +54,7 @@ def name_use(project: object, version: object, status: object) -> str:
     if type(project) is not str or type(version) is not str:
         return ""
     state = status if type(status) is str else "R"
-    return ascii(f"{project} {version} {state}")[1:-1][:_MAX_USE]
+    return ascii(f"{project} {version} {state}")[1:-1].replace(";", ",")[:_MAX_USE]
 
 
 def told_by_parent(environ: Mapping[str, str]) -> frozenset[str]:

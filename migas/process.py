@@ -77,7 +77,7 @@ class Process:
         use = lineage.name_use(project, version, status)
         if use in (self._told_by_parent or ()):
             return False
-        if use not in self._told:
+        if use not in self._told and len(self._told) < lineage.MAX_USES:
             self._told.add(use)
             lineage.tell(use, os.environ)
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -266,6 +267,7 @@ def test_a_pre_fork_server(
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            start_new_session=True,
         )
         try:
             answers: list[bytes] = []
@@ -279,7 +281,9 @@ def test_a_pre_fork_server(
             process.send_signal(signal.SIGTERM)
             process.wait(PATIENCE)
         finally:
-            process.kill()
+            # A worker that hangs would outlive its master.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
     said = (tmp_path / "log").read_text()
     assert "Traceback" not in said

@@ -261,7 +261,9 @@ def test_what_has_been_told_is_bounded_and_fit_for_an_environment() -> None:
     assert len(environ[lineage.TOLD]) < 10_000
     assert environ[lineage.TOLD].isprintable()
     assert environ[lineage.TOLD].isascii()
-    assert "owner/repo 199 C" in environ[lineage.TOLD].split(";")
+    told = environ[lineage.TOLD].split(";")
+    assert len(told) == lineage.MAX_USES
+    assert told[1:] == [f"owner/repo {number} C" for number in range(lineage.MAX_USES - 1)]
 
 
 @pytest.mark.parametrize("use", [(None, "1", None), ("a/b", 1, None), (object(), b"", 7)])
