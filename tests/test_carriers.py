@@ -87,7 +87,7 @@ def test_python_that_times_its_imports(
     package: Path, server: Server, deliver: Callable[[], None]
 ) -> None:
     """`-X importtime` shows what the package costs, without what a delivery takes."""
-    code = "import package, sys; sys.stderr.write('---')"
+    code = "import package, sys; print('---', file=sys.stderr, flush=True)"
     done = run([sys.executable, "-X", "importtime", "-c", code], package.parent)
     assert done.returncode == 0
     before = done.stderr.partition("---")[0]
