@@ -101,12 +101,15 @@ def load(name: str) -> None:
     __import__(name)
     _packages.update(module.partition(".")[0] for module in set(sys.modules) - modules)
     for item in list(_warning_filters()):
-        # Other threads may add filters meanwhile: theirs are not for a category that is loaded now.
-        if item not in filters and item[2].__module__.partition(".")[0] in _packages:
+        # Other threads may add filters meanwhile: theirs are not for what is loaded now.
+        subjects = (item[2].__module__, getattr(item[3], "pattern", ""))
+        packages = {subject.partition(".")[0] for subject in subjects}
+        if item not in filters and packages & _packages:
             _warning_filters().remove(item)
 
 
 def _warning_filters() -> list[tuple[object, object, type[Warning], object, int]]:
+    # Action, message, category, module and line, as warnings.filterwarnings() makes them.
     return getattr(sys.modules.get("warnings"), "filters", [])
 
 

@@ -247,7 +247,9 @@ def state():
         'speaking': {n for n, l in loggers.items() if set(handlers(l)) - {'NullHandler'}},
         'classes': (logging.getLoggerClass(), logging.getLogRecordFactory()),
         'environ': {k: v for k, v in os.environ.items() if not k.startswith('MIGAS_')},
-        'import': (sys.meta_path[:], sys.path_hooks[:], sys.path[:]),
+        # urllib3 1 brings a finder for its own copy of six.
+        'finders': [f for f in sys.meta_path if 'urllib3' not in type(f).__module__],
+        'import': (sys.path_hooks[:], sys.path[:]),
         'sockets': socket.getdefaulttimeout(),
         'gc': (gc.isenabled(), gc.get_threshold(), gc.callbacks[:]),
         'interpreter': (sys.getswitchinterval(), sys.getrecursionlimit(), threading.stack_size()),

@@ -84,9 +84,16 @@ while time.monotonic() < end:
 """
 
 THREADS = """
-# One package a thread: Python fails host threads that import pieces of the same, without us, too.
-names = ['requests.adapters', 'logging.handlers', 'json.decoder', 'xml.dom.minidom', 'sqlite3',
-         'wsgiref.handlers', 'curses.ascii', 'asyncio.base_events', 'unittest.mock']
+# A package a thread, which shares nothing with the others: of several threads that import what they
+# share Python 3.10 itself fails some and hangs others, without us, too.
+sys.path.insert(0, '.')
+names = ['requests.adapters']
+for number in range(8):
+    names.append(f'host_{{number}}.first')
+    os.mkdir(f'host_{{number}}')
+    for module, line in (('__init__', 'from . import second'), ('first', ''), ('second', '')):
+        with open(f'host_{{number}}/{{module}}.py', 'w') as file:
+            file.write(f'{{line}}\\nimport time; time.sleep(0.005)\\n')
 errors = []
 def load(name, delay):
     try:
