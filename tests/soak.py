@@ -93,8 +93,9 @@ class LoggedServer(Server):
         self._dice = dice
         self._current = threading.local()
         self.faults: Counter[str] = Counter()
-        #: Versions that were stored, with the moment, and whether a good answer was given.
-        self.log: list[tuple[str, float, bool]] = []
+        #: Versions that were stored, when their request came, when they were stored, and whether a
+        #: good answer was given.
+        self.log: list[tuple[str, float, float, bool]] = []
         #: By version: the requests that got no answer and were not stored, and those in which it
         #: was alone and refused.
         self.swallowed: Counter[str] = Counter()
@@ -107,6 +108,7 @@ class LoggedServer(Server):
         super().next_fault()
         thrown = 1.0 if self.is_well else self._dice.random()
         self._current.fault = None
+        self._current.came = time.monotonic()
         for name, (share, fault) in FAULTS.items():
             if thrown < share:
                 self.faults[name] += 1
@@ -132,7 +134,8 @@ class LoggedServer(Server):
         heard = fault is None or fault.end == "keep"
         # Several requests may be stored at a time: then each version is noted by more than one.
         for crumb in self.crumbs[count:]:
-            self.log.append((str(crumb["version"]), time.monotonic(), heard))
+            moments = (self._current.came, time.monotonic())
+            self.log.append((str(crumb["version"]), *moments, heard))
         return answer
 
 
@@ -231,10 +234,10 @@ class Soak:
         if len(refused) > spool.refused or len(silent) > spool.unanswered:
             lost = missing
         twice = {version: count for version, count in stored.items() if count > 1}
-        unheard = {version for version, _, heard in self.server.log if not heard}
+        unheard = {version for version, _, _, heard in self.server.log if not heard}
         cut_off = {
             version
-            for version, moment, _ in self.server.log
+            for version, _, moment, _ in self.server.log
             if any(-BLUR < end - moment < 1.0 + BLUR for end in self.ends)
         }
         unexplained = sorted(set(twice) - unheard - cut_off)

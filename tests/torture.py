@@ -23,14 +23,16 @@ from typing import NamedTuple
 
 from soak import Soak
 
-#: Hosts that run at a time: as many as these machines have cores, so that 100 ms mean something.
-CROWD = 2
+#: Hosts that run at a time, each of several processes: with more of them than a machine has cores
+#: for, 100 ms say nothing of the agent.
+CROWD = 1
 
 #: Seconds between a breadcrumb's being queued and the kill, from which on it must not be lost.
 GRACE = 0.1
 
-#: Seconds after a request's storing within which a kill may have kept its sender from hearing so.
-DEAF = 0.05
+#: Seconds before a request's coming and after its storing within which a kill may have kept its
+#: sender from hearing so.
+DEAF = 0.02
 
 #: Adds breadcrumbs from several threads, and forks children that do the same, until it is killed.
 #: Each is written down, with its process and the moment, when it is queued.
@@ -165,8 +167,8 @@ class Torture(Soak):
         kills = sorted(self._killed.values())
         cut_off = {
             label
-            for label, moment, _ in self.server.log
-            if any(-0.01 < kill - moment < DEAF for kill in kills)
+            for label, came, stored_at, _ in self.server.log
+            if any(came - DEAF < kill < stored_at + DEAF for kill in kills)
         }
         unexplained = sorted(twice - cut_off)
         print(f"processes killed {len(self._killed)}, on stderr {self.spoke} B")
