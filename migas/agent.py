@@ -49,8 +49,8 @@ class Agent:
         self._user_agent = user_agent
         self._clock = clock
         self._loader = Loader()
-        self._write_worker = Worker(self._write, "migas-writer")
-        self._send_worker = Worker(self._send, "migas-sender")
+        self._write_worker = Worker(self._write, "writer")
+        self._send_worker = Worker(self._send, "sender")
         # Taken from the left by whoever writes: the writer's thread, or at exit the caller's.
         self._inbox: list[Use | Flush] = []
         self._outbox: list[Parcel | Flush] = []

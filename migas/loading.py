@@ -17,6 +17,9 @@ TYPE_CHECKING = False  # the usual constant lives in `typing`, whose import cost
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import FrameType
+    from typing import TypeVar
+
+    T = TypeVar("T")
 
 _IMPORTING = "<frozen importlib._bootstrap>"
 
@@ -97,20 +100,28 @@ def load(name: str) -> None:
     `requests` and `urllib3` add filters of their own categories, which a host that has not imported
     them does not expect. Raises whatever the import raises.
     """
-    modules, filters = set(sys.modules), list(_warning_filters())
+    modules, filters = set(sys.modules), _warning_filters()[:]
     __import__(name)
     _packages.update(module.partition(".")[0] for module in set(sys.modules) - modules)
-    for item in list(_warning_filters()):
+    current = _warning_filters()
+    for item in current[:]:
         # Other threads may add filters meanwhile: theirs are not for what is loaded now.
         subjects = (item[2].__module__, getattr(item[3], "pattern", ""))
         packages = {subject.partition(".")[0] for subject in subjects}
         if item not in filters and packages & _packages:
-            _warning_filters().remove(item)
+            _discard(current, item)
 
 
 def _warning_filters() -> list[tuple[object, object, type[Warning], object, int]]:
     # Action, message, category, module and line, as warnings.filterwarnings() makes them.
     return getattr(sys.modules.get("warnings"), "filters", [])
+
+
+def _discard(items: list[T], item: T) -> None:
+    try:
+        items.remove(item)
+    except ValueError:  # another thread was faster: warnings.resetwarnings() empties the list
+        return
 
 
 def is_loaded(name: str) -> bool:

@@ -7,15 +7,14 @@ host has loaded it has no listener and is dropped.
 from __future__ import annotations
 
 import sys
+import threading
 
 from .loading import is_loaded
+from .worker import Thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
-
-#: What the names of the agent's threads begin with.
-THREADS = "migas-"
 
 DEBUG, INFO, WARNING = 10, 20, 30
 
@@ -47,8 +46,8 @@ def keep_ours_out(name: str) -> None:
     logger.isEnabledFor(logging.DEBUG)
 
 
-def _is_the_hosts(record: logging.LogRecord) -> bool:
-    return not (record.threadName or "").startswith(THREADS)
+def _is_the_hosts(_record: logging.LogRecord) -> bool:
+    return not isinstance(threading.current_thread(), Thread)
 
 
 def say(level: int, message: str, *args: object) -> None:

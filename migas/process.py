@@ -18,7 +18,7 @@ from .version import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 USER_AGENT = f"migas-py/{__version__}"
 
@@ -141,15 +141,11 @@ def _close_with_worker() -> None:
 
 
 def _forget() -> None:
-    """Let go of what belongs to the parent of a forked child."""
+    """Let go of what belongs to the parents of a forked child: their ids may come again."""
     # A host's hook that ran earlier may have used what is the child's already.
     for pid in set(_processes) - {os.getpid()}:
         del _processes[pid]
 
 
-def _register_fork_hook(register: Callable[..., None] | None) -> None:
-    if register is not None:  # Windows has no fork
-        register(after_in_child=_forget)
-
-
-_register_fork_hook(getattr(os, "register_at_fork", None))
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_forget)

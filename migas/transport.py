@@ -83,9 +83,9 @@ class Transport:
         return policy.judge(exchange, time.time())
 
     def close(self) -> None:
-        """Let go of the connection, unless another request follows at once.
+        """Let go of the connection, as has to be done where no other request follows at once.
 
-        Its descriptor is the host's, who may close it, and open something else under its number.
+        A host may close every descriptor, and open something of its own under the same number.
         """
         self._session.close()
         self._kept = False

@@ -27,7 +27,37 @@ NEVER = float("inf")
 IDLE = 5.0
 
 
-class _Thread(threading.Thread):
+class Thread(threading.Thread):
+    """A daemon thread of the agent's, which no signal interrupts."""
+
+    def __init__(self, target: Callable[[], object], name: str) -> None:
+        super().__init__(target=target, name=f"migas-{name}", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread.
+
+        Raises `RuntimeError` where none can be, or had better not be: at a limit of the system's,
+        while the interpreter ends, in a subinterpreter, whose end would abort the process if one
+        were left, and where uWSGI loads what it will fork.
+
+        The kernel gives a signal to any thread that does not block it, and Python's main thread,
+        the only one to run handlers, may then sleep on: a Ctrl-C was lost so. A thread inherits the
+        mask of its starter. What a fault raises is not blocked: it befalls the thread that it
+        belongs to.
+        """
+        if not getattr(_thread, "_is_main_interpreter", lambda: True)():  # from Python 3.12 on
+            raise RuntimeError("no daemon threads in a subinterpreter")
+        if _is_about_to_fork():
+            raise RuntimeError("no threads before uWSGI's workers")
+        if not hasattr(_signal, "pthread_sigmask"):  # Windows
+            super().start()
+            return
+        before = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals() - _FAULTS)
+        try:
+            super().start()
+        finally:
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+
     def _delete(self) -> None:
         # Where gevent has patched `threading` since the start, a thread no longer finds itself, and
         # its end would be commented on stderr.
@@ -48,7 +78,7 @@ class Worker:
         # finalizer that submits while its own thread submits does not wait for itself.
         self._changed = threading.Condition(threading.RLock())
         self._items: list[Any] = []
-        self._thread: threading.Thread | None = None
+        self._thread: Thread | None = None
         self._woken = False
         self._closing = False
 
@@ -97,10 +127,9 @@ class Worker:
 
     def _start(self) -> None:
         try:
-            thread = _Thread(target=self._run, name=self._name, daemon=True)
             # Before the start, since the thread itself forgets it when it ends.
-            self._thread = thread
-            _start(thread)
+            self._thread = Thread(self._run, self._name)
+            self._thread.start()
         except RuntimeError:
             self._thread = None
 
@@ -132,31 +161,6 @@ class Worker:
                 return pause != NEVER
             self._changed.wait(min(remaining, threading.TIMEOUT_MAX))
         return True
-
-
-def _start(thread: threading.Thread) -> None:
-    """Start a thread that no signal interrupts.
-
-    Raises `RuntimeError` where none can be: at a limit of the system's, while the interpreter ends,
-    in a subinterpreter, whose end would abort the process if one were left, and where uWSGI loads
-    what it will fork.
-
-    The kernel gives a signal to any thread that does not block it, and Python's main thread, the
-    only one to run handlers, may then sleep on: a Ctrl-C was lost so. A thread inherits the mask of
-    its starter. What a fault raises is not blocked: it befalls the thread that it belongs to.
-    """
-    if not getattr(_thread, "_is_main_interpreter", lambda: True)():  # from Python 3.12 on
-        raise RuntimeError("no daemon threads in a subinterpreter")
-    if _is_about_to_fork():
-        raise RuntimeError("no threads before uWSGI's workers")
-    if not hasattr(_signal, "pthread_sigmask"):  # Windows
-        thread.start()
-        return
-    before = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals() - _FAULTS)
-    try:
-        thread.start()
-    finally:
-        _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
 
 
 def _is_about_to_fork() -> bool:
@@ -192,8 +196,8 @@ def run_within(timeout: float, call: Callable[[], T]) -> T | None:
             errors.append(error)
 
     try:
-        thread = _Thread(target=run, name="migas-call", daemon=True)
-        _start(thread)
+        thread = Thread(run, "call")
+        thread.start()
     except RuntimeError:  # the caller's own has to do
         run()
     else:

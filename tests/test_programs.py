@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import PATIENCE, SLOW, await_condition, need, versions
+from conftest import PATIENCE, SLOW, need, versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -299,15 +299,16 @@ requests.get({server.endpoint!r})
     assert "urllib3.connectionpool" in hosts
 
 
-def test_a_bare_host_that_lives_long_is_asked_less_and_less(host: Host, server: Server) -> None:
-    """Where nothing may be loaded the thread sleeps, and the exit still delivers."""
+def test_a_bare_host_that_lives_is_served_at_its_exit(host: Host, server: Server) -> None:
+    """Without `logging` nothing of the transport may be loaded, until nobody forks any more."""
     code = """
-import sys, threading, time, migas
-migas.add_project('owner/repo', '1')
-assert 'logging' not in sys.modules
-time.sleep(1.0)
-assert 'logging' not in sys.modules
+import glob, os, sys, time, migas
+receipt = migas.add_project('owner/repo', '1')
+agent = migas.process.here().use_agent()
+while not (agent._made_sender and agent._made_sender._due): time.sleep(0.01)
+while time.monotonic() < agent._made_sender._due + 0.1: time.sleep(0.01)
+assert 'logging' not in sys.modules and not receipt.done()
 """
     ended = host.run(code, SLOW, measured=False)
     assert ended.calmly, ended
-    await_condition(lambda: len(server.crumbs) == 1)
+    assert len(server.crumbs) == 1

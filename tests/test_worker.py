@@ -46,7 +46,7 @@ def test_items_are_handled_in_order_on_one_daemon_thread() -> None:
     assert handle.items == list(range(100))
     [thread] = set(handle.threads)
     assert thread.daemon
-    assert thread.name == "test"
+    assert thread.name == "migas-test"
 
 
 def test_no_thread_is_started_before_it_is_needed() -> None:

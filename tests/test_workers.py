@@ -32,6 +32,14 @@ import logging
 import migas
 migas.add_project('owner/repo', '1')
 
+def nest(depth):
+    if depth:
+        from concurrent.futures import ProcessPoolExecutor
+        from multiprocessing import get_context
+        with ProcessPoolExecutor(1, mp_context=get_context('spawn')) as pool:
+            pool.submit(nest, depth - 1).result()
+    migas.add_project('owner/repo', f'{10 + depth}')
+
 def work(number):
     migas.add_project('owner/repo', f'{number}')
     return number
@@ -160,17 +168,9 @@ def test_workers_of_workers_know_what_all_their_parents_have_told(
     program: Callable[..., None], server: Server, deliver: Callable[[], None]
 ) -> None:
     """However deep."""
-    program("""
-    def nest(depth):
-        if depth:
-            pool = concurrent.futures.ProcessPoolExecutor
-            with pool(1, mp_context=multiprocessing.get_context('spawn')) as workers:
-                workers.submit(package.work, depth + 1).result()
-                workers.submit(os.system, sys.executable + ' -c ""').result()
-    nest(1)
-    """)
+    program("package.nest(2)")
     deliver()
-    assert versions(server) == ["1", "2"]
+    assert versions(server) == ["1", "10", "11", "12"]
 
 
 CHILDREN = {
