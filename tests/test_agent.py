@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from conftest import NOWHERE, PATIENCE, await_condition
@@ -155,6 +156,36 @@ def test_after_closing_the_caller_writes(
     assert len(list(spool(NOWHERE).waiting())) == 1
     assert receipt["message"] == "nothing is sent: no thread is left that could"
     assert agent.flush(PATIENCE) == 1
+
+
+def test_a_writer_that_is_behind_has_the_whole_of_the_exit(
+    start: Callable[..., Agent],
+    spool: Callable[..., Spool],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the sender leaves of the budget is the writer's: a burst gets to the disk."""
+    agent = start(NOWHERE)
+    at_disk, go = threading.Event(), threading.Event()
+    pass_on, close = agent._pass_on, agent._send_worker.close
+
+    def pass_on_late(item: Any) -> None:
+        at_disk.set()
+        go.wait(PATIENCE)
+        pass_on(item)
+
+    def close_and_go(timeout: float) -> list[Any]:
+        go.set()
+        return close(timeout)
+
+    monkeypatch.setattr(agent, "_pass_on", pass_on_late)
+    monkeypatch.setattr(agent._send_worker, "close", close_and_go)
+    agent.add("owner/repo", "0", {})
+    assert at_disk.wait(PATIENCE)
+    for number in range(1, 500):
+        agent.add("owner/repo", str(number), {})
+    # Half of it passes while the writer is held up, and no request is in flight.
+    agent.close(PATIENCE / 10)
+    assert spool(NOWHERE).count() == 500
 
 
 def test_a_breadcrumb_that_cannot_be_made_is_told_to_its_receipt_alone(

@@ -193,13 +193,20 @@ def test_a_hosts_own_fork_hook_may_add_before_ours_has_run(host: Host, server: S
     """Hooks run in the order in which they were registered; none of ours undoes what it did."""
     code = """
 import os, threading
-os.register_at_fork(after_in_child=lambda: add('hook'))
+kept = []
+def hook():
+    add('hook')
+    kept.append(migas.process.here())
+os.register_at_fork(after_in_child=hook)
 """
-    ended = host.run(
-        code + FORK + "add('parent')\nassert fork(lambda: add('child')) == 0\n",
-        FORKS,
-        measured=False,
-    )
+    use = """
+add('parent')
+def child():
+    assert list(migas.process._processes.values()) == kept
+    add('child')
+assert fork(child) == 0
+"""
+    ended = host.run(code + FORK + use, FORKS, measured=False)
     assert ended.calmly, ended
     assert versions(server) == ["child", "hook", "parent"]
 
