@@ -12,12 +12,12 @@ import time
 from . import log
 from .loading import Loader, load
 from .receipt import Flush, Receipt
+from .use import Use
 from .worker import NEVER, Worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import TypeAlias
 
     from .outcome import Verdict
     from .parcel import Parcel
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from .settings import Settings
     from .writer import Writer
 
-    #: Project, version and fields as the caller passed them, and what the caller got.
-    Use: TypeAlias = tuple[object, object, Mapping[str, object], Receipt]
 
 #: What each thread needs, in pieces: the host's imports and forks wait for one piece at most.
 WRITER_MODULES = ("json", "platformdirs", "migas.writer")
@@ -34,6 +32,9 @@ SENDER_MODULES = ("migas.sender",)
 
 #: Seconds from one attempt to import to the next, at first and at most.
 FIRST_POLL, LAST_POLL = 0.005, 0.05
+
+#: Seconds for which a process that may be about to die waits for what the writer has in hand.
+LAST_WAIT = 0.1
 
 
 class Agent:
@@ -62,13 +63,30 @@ class Agent:
         self._hurried = False
         self._exit_deadline = NEVER
 
-    def add(self, project: object, version: object, fields: Mapping[str, object]) -> Receipt:
-        """Queue a breadcrumb and return at once."""
+    def add(
+        self,
+        project: object,
+        version: object,
+        fields: Mapping[str, object],
+        *,
+        asks: bool = False,
+        hold: float = 0.0,
+        now: bool = False,
+    ) -> Receipt:
+        """Queue a breadcrumb and return at once.
+
+        ``hold``: for so many seconds it may be taken back, by settling its receipt. ``now``: return
+        when it is on disk, and whatever was queued before, since the process may be about to die.
+        """
         receipt = Receipt(self.settings.timeout, self._hurry)
+        due = self._clock() + hold if hold else 0.0
+        use = Use(project, version, fields, receipt, asks=asks, due=due)
+        if now:
+            self._write_now(use)
+            return receipt
         if len(self._inbox) + self._write_worker.count() >= self.settings.spool_count:
             receipt.settle(_TOO_MANY)  # for the disk, too, which the writer is slower to reach
             return receipt
-        use = (project, version, fields, receipt)
         # By the caller, and now: from Python 3.12 on no thread starts during the exit. And before
         # the writer has anything to do, which would keep the interpreter busy while this waits.
         self._send_worker.start()
@@ -77,6 +95,11 @@ class Agent:
             self._inbox.append(use)
             self._write_inbox()
         return receipt
+
+    def stay(self) -> None:
+        """Keep the threads from here on, since the exit can start none."""
+        self._write_worker.stay()
+        self._send_worker.stay()
 
     def flush(self, timeout: float | None) -> int:
         """Send everything that waits, and return how many breadcrumbs are left."""
@@ -89,10 +112,10 @@ class Agent:
             pass
         return count_waiting(self.settings)
 
-    def close(self, budget: float) -> None:
+    def close(self, budget: float, *, sends: bool = True) -> None:
         """Finish within ``budget`` seconds; what is not sent by then stays on disk."""
-        start = self._clock()
-        self._exit_deadline = start + budget
+        deadline = self._clock() + budget
+        self._exit_deadline = deadline if sends else 0.0
         self._inbox.extend(self._write_worker.close(budget / 2))
         if not self._at_disk:
             # The thread never started, or other threads import for ever. A writer that hangs at
@@ -100,9 +123,9 @@ class Agent:
             self._write_inbox()
         self._send_worker.close(max(0.0, self._exit_deadline - self._clock()))
         # A writer that has much to do gets what is left of the time.
-        self._write_worker.close(max(0.0, self._exit_deadline - self._clock()))
+        self._write_worker.close(max(0.0, deadline - self._clock()))
         # One that was given no time at all says nothing of the server.
-        if self._made_sender is not None and budget > 0:
+        if self._made_sender is not None and sends and budget > 0:
             self._made_sender.abandon()
         self._loader.close()
 
@@ -139,14 +162,36 @@ class Agent:
         self._poll = min(self._poll * 2, LAST_POLL)
         return self._poll
 
-    def _write(self, items: list[Use | Flush], _closing: bool) -> float:
+    def _write(self, items: list[Use | Flush], closing: bool) -> float:
         """Handle the writer's items: on its thread."""
         self._inbox.extend(items)
         pause = self._load(WRITER_MODULES) if self._inbox else None
+        if pause is None and not closing:
+            pause = self._hold()
         if pause is not None:
             return pause
         self._write_inbox()
         return NEVER
+
+    def _hold(self) -> float | None:
+        """Say for how long the first item may still be taken back; None: no more."""
+        for item in self._inbox[:1]:
+            if isinstance(item, Use) and item.due > (now := self._clock()):
+                return item.due - now
+        return None
+
+    def _write_now(self, use: Use) -> None:
+        """Write a use, and what was queued before it, on the caller's own thread.
+
+        The writer's thread may have a use in hand. It is waited for where that shows: not in the
+        moment between its taking it from the queue and its putting it into the inbox.
+        """
+        deadline = self._clock() + LAST_WAIT
+        while self._at_disk and self._clock() < deadline:
+            time.sleep(0.001)
+        self._inbox.extend(self._write_worker.take())
+        self._inbox.append(use)
+        self._write_inbox()
 
     def _write_inbox(self) -> None:
         self._at_disk = True
@@ -162,10 +207,16 @@ class Agent:
             if not self._send_worker.submit(item):
                 item.settle({"left": count_waiting(self.settings), **_THE_END})
             return
-        project, version, fields, receipt = item
+        receipt = item.receipt
+        if receipt.done():  # it was taken back
+            return
         try:
             parcel = self._writer().write(
-                project, version, fields, lambda verdict: receipt.settle(_answer(verdict))
+                item.project,
+                item.version,
+                item.fields,
+                lambda verdict: receipt.settle(_answer(verdict)),
+                asks=item.asks,
             )
         except Exception as error:
             log.say(log.DEBUG, "a breadcrumb is lost: %r", error)

@@ -1,27 +1,27 @@
-"""The public functions."""
+"""The public functions that tell and ask."""
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # typeshed leaves it out
 import os
 import time
 
-from . import identifier, log
+from . import lineage
 from .agent import count_waiting
 from .loading import load
+from .optout import find_optout
 from .process import USER_AGENT, here
 from .receipt import Receipt
-from .settings import find_optout, parse_endpoint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Callable, Mapping
+    from collections.abc import Iterable, Mapping
 
-_PARSERS: Mapping[str, Callable[[str], str]] = {
-    "endpoint": parse_endpoint,
-    "user_id": identifier.parse,
-    "session_id": identifier.parse,
-}
+    from .error import Handlers
+    from .tracker import Track
+
+_SIGNALS = (_signal.SIGINT, _signal.SIGTERM)
 
 #: What a worker of `multiprocessing` gets to hear.
 _TOLD = {"success": False, "message": "nothing is sent: the parent process has told the same"}
@@ -50,13 +50,97 @@ def add_project(project: str, project_version: str, **fields: object) -> Receipt
         >>> receipt.done() in (True, False)
         True
     """
-    process = here()
-    agent = process.use_agent()
-    if agent is None:
-        return Receipt.settled(_refusal())
-    if not process.tell(project, project_version, fields.get("status")):
-        return Receipt.settled(_TOLD)
-    return agent.add(project, project_version, fields)
+    return _add(project, project_version, fields, asks=True)
+
+
+def add_breadcrumb(
+    project: str, version: str | None = None, wait: bool = False, **fields: object
+) -> Receipt:
+    """Note a step of a run, as `add_project` does; the server is not asked for news.
+
+    Parameters:
+        project: `owner/repo` at GitHub, registered with the server.
+        version: the version in use; `project_version` is another name for it.
+        wait: return when there is an answer, after `MIGAS_TIMEOUT` seconds at most.
+        fields: as those of `add_project`.
+
+    Returns:
+        A `Receipt`, which says `success` and `message`.
+
+    Raises:
+        TypeError: there is no version.
+
+    Example:
+        >>> add_breadcrumb("owner/repo", "1.2.3", status="R", status_desc="reading").done()
+        False
+    """
+    version = fields.pop("project_version", version)  # type: ignore[assignment]  # whatever it is
+    if version is None:
+        raise TypeError("add_breadcrumb() misses the argument 'version'")
+    receipt = _add(project, version, fields, asks=False)
+    if wait:
+        receipt.get("success")
+    return receipt
+
+
+def track(
+    project: str,
+    version: str,
+    error_handlers: Handlers = None,
+    signals: Iterable[int] = _SIGNALS,
+    init_ping: bool = True,
+    **fields: object,
+) -> Track:
+    """Tell a run's life: that it started, and how it ended.
+
+    As a plain call it begins at once and ends with the program, at the interpreter's exit; the
+    block of a `with` statement and each call of a decorated function, coroutine function or
+    generator is a run of its own. The last word is `C`ompleted; `F`ailed, for an exception that
+    nobody handled and an exit with another status than 0, with the exception's type and its text;
+    or `S`uspended, for a Ctrl-C and a signal. `status_desc` says how long it took. Where nobody can
+    know how the program ended there is no last word: it was killed, it called `os._exit`, or, for a
+    plain call, it said `raise SystemExit(…)` and not `sys.exit(…)`, which is watched.
+
+    A run inside of another of the same project is a part of it, and so is one of a worker of
+    `multiprocessing`; a process that is forked has no word in its parent's.
+
+    Parameters:
+        project: `owner/repo` at GitHub, registered with the server.
+        version: the version in use.
+        error_handlers: functions by an exception's class or its name, each of which is called with
+            type, text and traceback and returns fields of the last word; or `"nipype"`, a preset.
+        signals: those that suspend the run. What the host has in place for them happens as well,
+            and after that the process ends as it would have. Only the main thread can set this up.
+        init_ping: tell that it started.
+        fields: of all its breadcrumbs, as those of `add_project`.
+
+    Returns:
+        A context manager and decorator, which may be ignored.
+
+    Example:
+        >>> with track("owner/repo", "1.2.3"):
+        ...     pass
+    """
+    from .tracker import Plan, Track
+
+    return Track(Plan(project, version, error_handlers, signals, fields, init_ping=init_ping))
+
+
+def track_exit(project: str, version: str, error_funcs: Handlers = None, **fields: object) -> None:
+    """Tell how the program ended; deprecated: `track` with ``init_ping=False`` does the same.
+
+    Parameters:
+        project: `owner/repo` at GitHub, registered with the server.
+        version: the version in use.
+        error_funcs: what `track` calls ``error_handlers``.
+        fields: of the last word, as those of `add_project`.
+
+    Example:
+        >>> track_exit("owner/other", "1.2.3")
+    """
+    from .tracker import Plan, Track
+
+    Track(Plan(project, version, error_funcs, _SIGNALS, fields, init_ping=False))
 
 
 def get_usage(
@@ -92,12 +176,13 @@ def get_usage(
     return _ask(body, "get_usage", {"hits": 0, "unique": bool(unique)})
 
 
-def check_project(project: str, project_version: str) -> dict[str, object]:
+def check_project(project: str, project_version: str, **_fields: object) -> dict[str, object]:
     """Ask the server what its developers say of a version, and wait for the answer.
 
     Parameters:
         project: `owner/repo`.
         project_version: the version to check.
+        _fields: what earlier clients took here, and no server ever did; they are left out.
 
     Returns:
         `{"success": …, "flagged": …, "latest": …, "message": …}`: `flagged` where the developers
@@ -111,43 +196,6 @@ def check_project(project: str, project_version: str) -> dict[str, object]:
 
     body = graphql.encode_check(str(project), str(project_version))
     return _ask(body, "check_project", {"flagged": False, "latest": ""})
-
-
-def setup(
-    *,
-    endpoint: str | None = None,
-    user_id: str | None = None,
-    session_id: str | None = None,
-    filename: str | os.PathLike[str] | None = None,
-    save_config: bool = False,
-) -> None:
-    """Say what the environment and the defaults are not to decide; optional.
-
-    What is given goes before the environment, but nothing goes before an opt-out.
-
-    Parameters:
-        endpoint: the server's http or https address, with or without `/graphql`.
-        user_id: a UUID in place of the anonymous id of this user.
-        session_id: a UUID for this run.
-        filename: a JSON file that holds any of the three; what is passed here goes before it.
-        save_config: write the three to ``filename``.
-
-    A value that makes no sense is ignored, with one warning in the log.
-
-    Example:
-        >>> setup(session_id="3f0c6e2a-5d39-4f0e-9a37-0f6b3c5d7e11")
-    """
-    given = {"endpoint": endpoint, "user_id": user_id, "session_id": session_id}
-    values = {name: str(value) for name, value in given.items() if value is not None}
-    if filename is not None:
-        from . import config
-
-        values = {**config.read(filename), **values}
-    sound = {name: _parse(name, value) for name, value in values.items()}
-    values = {name: value for name, value in sound.items() if value is not None}
-    if filename is not None and save_config and not find_optout(os.environ):
-        config.write(filename, values)
-    here().setup(values)
 
 
 def flush(timeout: float | None = None) -> int:
@@ -172,28 +220,15 @@ def flush(timeout: float | None = None) -> int:
     return count_waiting(here().use_settings()) if agent is None else agent.flush(timeout)
 
 
-def print_config() -> None:
-    """Print what breadcrumbs of this process say, and to whom; makes and sends nothing.
-
-    Example:
-        >>> print_config()  # doctest: +ELLIPSIS
-        endpoint: ...
-    """
-    from .writer import Writer
-
-    settings = here().use_settings()
-    print(f"endpoint: {settings.endpoint}")
-    print(f"switched off by: {find_optout(os.environ) or 'nothing'}")
-    for name, value in Writer(settings, keeps=False).describe().items():
-        print(f"{name}: {value}")
-
-
-def _parse(name: str, value: str) -> str | None:
-    try:
-        return _PARSERS[name](value)
-    except ValueError as error:
-        log.say(log.WARNING, "%s is ignored: %s", name, error)
-        return None
+def _add(project: str, version: str, fields: Mapping[str, object], *, asks: bool) -> Receipt:
+    process = here()
+    agent = process.use_agent()
+    if agent is None:
+        return Receipt.settled(_refusal())
+    status, step = fields.get("status", "R"), fields.get("status_desc")
+    if not process.tell(lineage.name_use(project, version, status, step)):
+        return Receipt.settled(_TOLD)
+    return agent.add(project, version, fields, asks=asks)
 
 
 def _refusal() -> dict[str, object]:

@@ -91,10 +91,12 @@ def make(
     project_version: object,
     fields: Mapping[str, object],
     defaults: Mapping[str, object],
+    redact: Callable[[str], str] = str,
 ) -> Made:
     """Make a breadcrumb of whatever the caller passed; nothing is refused.
 
     A field that cannot be made right is left to ``defaults``, as though it had not been passed.
+    What is private in a text about the run is taken out by ``redact``, before anything is cut.
     """
     changes = [f"{name} left out: unknown field" for name in fields if name not in _REPAIRS]
     values: dict[str, object] = {**_BLANK, **defaults}
@@ -104,7 +106,8 @@ def make(
         if value is None and name not in _REQUIRED:
             continue
         try:
-            values[name] = repaired = _REPAIRS[name](value)
+            open_value = redact(_clean(value)) if name in _TEXTS else value
+            values[name] = repaired = _REPAIRS[name](open_value)
         except Exception as error:  # repr() and str() of a caller's object may raise anything
             changes.append(f"{name} left out: {_reason(error)}")
             continue
@@ -134,6 +137,19 @@ def decode(data: bytes) -> Breadcrumb:
     return made.breadcrumb
 
 
+def keep_ends(text: str, limit: int) -> str:
+    """Return both ends of a text that takes more than ``limit`` bytes of JSON.
+
+    They are where an error began, and, the longer one, what came of it.
+    """
+    shown, kept = text, limit - len(_GAP)
+    while (excess := _size(shown) - limit) > 0:
+        if shown is not text:
+            kept -= max(1, excess // 6)
+        shown = text[: kept // 3] + _GAP + text[kept // 3 - kept :]
+    return shown
+
+
 def _reason(error: Exception) -> str:
     return str(error) if isinstance(error, ValueError) else type(error).__name__
 
@@ -150,13 +166,17 @@ def _text(limit: int) -> Callable[[object], str]:
 def _sized_text(limit: int) -> Callable[[object], str]:
     def cut(value: object) -> str:
         text = _clean(value)[:limit]
-        while len(json.dumps(text, ensure_ascii=False).encode()) - 2 > limit:
-            # Every character takes at least a byte, so this ends in a few steps.
-            excess = len(json.dumps(text, ensure_ascii=False).encode()) - 2 - limit
+        # A character takes six bytes at most, so that this never cuts too much.
+        while (excess := _size(text) - limit) > 0:
             text = text[: -max(1, excess // 6)]
         return text
 
     return cut
+
+
+def _size(text: str) -> int:
+    """Count the bytes that a text takes in JSON."""
+    return len(json.dumps(text, ensure_ascii=False).encode()) - 2
 
 
 def _version(value: object) -> str:
@@ -197,6 +217,12 @@ def _uuid(value: object) -> str:
 
 _REQUIRED = ("project", "project_version")
 
+#: What a package says of its run in its own words.
+_TEXTS = ("status_desc", "error_type", "error_desc")
+
+#: Stands for what is left out between two ends.
+_GAP = " ... "
+
 #: How each field that a caller may pass is made right.
 _REPAIRS: Mapping[str, Callable[[object], object]] = {
     "project": _sized_text(MAX_PROJECT),
@@ -209,7 +235,7 @@ _REPAIRS: Mapping[str, Callable[[object], object]] = {
     "status": _member(STATUSES),
     "status_desc": _sized_text(MAX_STATUS_DESC),
     "error_type": _sized_text(MAX_ERROR_TYPE),
-    "error_desc": _sized_text(MAX_ERROR_DESC),
+    "error_desc": lambda value: keep_ends(_clean(value), MAX_ERROR_DESC),
     "user_type": _member(USER_TYPES),
     "user_id": _uuid,
     "session_id": _uuid,

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from .backoff import Backoff
 from .breadcrumb import decode
-from .settings import OPTOUT_VARIABLES, Settings
+from .optout import OPTOUT_VARIABLES
+from .settings import Settings
 from .spool import open_spool
 from .testing import Server
 

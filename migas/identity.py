@@ -23,6 +23,17 @@ def read(directory: str) -> str | None:
         return None
 
 
+def clear(directory: str) -> bool:
+    """Remove what ``directory`` keeps; False: that could not be."""
+    try:
+        os.unlink(os.path.join(directory, _FILE))
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return not os.path.exists(os.path.join(directory, _FILE))
+    return True
+
+
 def obtain(directory: str) -> str:
     """Return the user's id, made by whichever process is the first to ask.
 

@@ -43,18 +43,25 @@ def tell(use: str, environ: MutableMapping[str, str]) -> None:
         environ[TOLD] = ";".join([*told, use])
 
 
-def name_use(project: object, version: object, status: object) -> str:
+def take_back(use: str, environ: MutableMapping[str, str]) -> None:
+    """Let workers know no more of a use: of a run, once it is over."""
+    told = _uses(environ)
+    if use in told:
+        environ[TOLD] = ";".join(other for other in told if other != use)
+
+
+def name_use(project: object, version: object, *words: object) -> str:
     """Name what one breadcrumb says in short, or return `""`: it is nothing to compare.
 
     Example:
-        >>> name_use("owner/repo", "1.2.3", None)
+        >>> name_use("owner/repo", "1.2.3", "R", None)
         'owner/repo 1.2.3 R'
     """
     # A caller's own objects are left alone: their str() may do anything.
     if type(project) is not str or type(version) is not str:
         return ""
-    state = status if type(status) is str else "R"
-    return ascii(f"{project} {version} {state}")[1:-1].replace(";", ",")[:_MAX_USE]
+    said = " ".join((project, version, *(word for word in words if type(word) is str)))
+    return ascii(said)[1:-1].replace(";", ",")[:_MAX_USE]
 
 
 def told_by_parent(environ: Mapping[str, str]) -> frozenset[str]:

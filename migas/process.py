@@ -13,12 +13,25 @@ import time
 
 from . import lineage, log
 from .agent import Agent
-from .settings import Settings, find_optout
+from .optout import find_optout
+from .settings import Settings
 from .version import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Protocol
+
+    class Run(Protocol):
+        """What has a beginning, and an end that the process may come to first."""
+
+        project: str
+        #: By which workers know it, see `lineage`.
+        use: str
+
+        def finish(self) -> None:
+            """Say the last word at the interpreter's exit."""
+
 
 USER_AGENT = f"migas-py/{__version__}"
 
@@ -43,6 +56,10 @@ class Process:
         # Uses that the parent of this worker has told, and those that children know from here.
         self._told_by_parent: frozenset[str] | None = None
         self._told: set[str] = set()
+        # The runs that are under way, the innermost last.
+        self._runs: list[Run] = []
+        # The agents keep their threads, see `stay`.
+        self._stays = False
         # The exit hook has run: what hooks of the host's add after it, their own thread writes.
         self._ends = False
 
@@ -68,19 +85,40 @@ class Process:
                 lineage.hand_down(settings, os.environ)
                 self._agent = Agent(settings, USER_AGENT)
                 _close_with_worker()
+                if self._stays:
+                    self._agent.stay()
                 if self._ends:
                     self._agent.close(0.0)
             return self._agent
 
-    def tell(self, project: object, version: object, status: object) -> bool:
+    def tell(self, use: str) -> bool:
         """Say whether a use is to be told: not if this is a worker whose parent has told it."""
-        use = lineage.name_use(project, version, status)
         if use in (self._told_by_parent or ()):
             return False
         if use not in self._told and len(self._told) < lineage.MAX_USES:
             self._told.add(use)
             lineage.tell(use, os.environ)
         return True
+
+    def enter(self, run: Run) -> bool:
+        """Take up a run; False: it is a part of one here, or of one of this worker's parent."""
+        with self._lock:
+            if any(other.project == run.project for other in self._runs):
+                return False
+            if not self.tell(run.use):
+                return False
+            self._runs.append(run)
+            return True
+
+    def leave(self, run: Run) -> bool:
+        """Let go of a run; False: that has been done."""
+        with self._lock:
+            if run not in self._runs:
+                return False
+            self._runs.remove(run)
+            self._told.discard(run.use)
+            lineage.take_back(run.use, os.environ)
+            return True
 
     def setup(self, values: Mapping[str, object]) -> None:
         """Have everything from now on done by other settings."""
@@ -89,9 +127,20 @@ class Process:
             if self._agent is not None:
                 self._former.append(self._agent)
             self._agent = self._settings = None
+            if not find_optout(os.environ):
+                lineage.hand_down(self.use_settings(), os.environ)
+
+    def stay(self) -> None:
+        """Have the exit send what is added by itself: from Python 3.12 on it starts no thread."""
+        with self._lock:
+            self._stays = sys.version_info >= (3, 12)
+            if self._stays and self._agent is not None:
+                self._agent.stay()
 
     def close(self) -> None:
         """Finish what is in flight, within the budget that all agents share."""
+        for run in reversed(self._runs.copy()):
+            run.finish()
         self._ends = True
         agents = [agent for agent in (*self._former, self._agent) if agent]
         # Whoever pressed Ctrl-C wants out. Besides, CPython forgets that a Ctrl-C was to end it,
@@ -103,8 +152,8 @@ class Process:
                 if find_optout(os.environ):
                     agent.stop()
                     continue
-                budget = 0.0 if interrupted else agent.settings.exit_timeout
-                agent.close(max(0.0, budget - (time.monotonic() - start)))
+                left = max(0.0, agent.settings.exit_timeout - (time.monotonic() - start))
+                agent.close(left, sends=not interrupted)
         except KeyboardInterrupt:  # the interpreter would only print it, with a traceback of ours
             for agent in agents:
                 agent.stop()

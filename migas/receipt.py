@@ -107,9 +107,17 @@ class Receipt(Mapping[str, object]):
     def __bool__(self) -> bool:
         return True
 
-    # As a future, a receipt is itself and nothing else; comparing must not wait either.
-    __eq__ = object.__eq__
+    # As a future, a receipt is itself and nothing else. As a dict it looks inside to compare.
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Mapping) and not isinstance(other, Receipt):
+            return self._look() == other
+        return self is other
+
     __hash__ = object.__hash__
+
+    def copy(self) -> dict[str, object]:
+        """Return the answer as a dict of its own, as a dict's `copy()` does."""
+        return dict(self._look())
 
     def __repr__(self) -> str:
         return f"<Receipt {'pending' if self._answer is None else self._answer}>"

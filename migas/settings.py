@@ -12,6 +12,9 @@ from . import identifier
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import TypeAlias
+
+    BeforeSend: TypeAlias = Callable[[dict[str, object]], Mapping[str, object] | None]
 
 DEFAULT_ENDPOINT = "https://migas.nipreps.org/graphql"
 DEFAULT_TIMEOUT = 5.0
@@ -24,10 +27,6 @@ MAX_TIMEOUT = 3600.0
 DEFAULT_SPOOL_COUNT, LEAST_SPOOL_COUNT = 10_000, 100
 DEFAULT_SPOOL_BYTES, LEAST_SPOOL_BYTES = 20_000_000, 1_000_000
 DEFAULT_SPOOL_DAYS = 30.0
-
-#: The variables that say no. `DO_NOT_TRACK` is https://consoledonottrack.com's, which reads `0` as
-#: yes; `NO_ET` is etelemetry's, for which, as for our own, being set is enough.
-OPTOUT_VARIABLES = ("MIGAS_OPTOUT", "DO_NOT_TRACK", "NO_ET")
 
 _LEVELS = {
     "CRITICAL": 50,
@@ -50,6 +49,7 @@ class Settings:
     """
 
     __slots__ = (
+        "before_send",
         "cache_dir",
         "dry_run",
         "endpoint",
@@ -84,6 +84,8 @@ class Settings:
     user_id: str | None
     #: This run's id: a UUID, the host's own, its parent's or a random one.
     session_id: str
+    #: The host's own look at each breadcrumb: returns it as it is to be, or None to drop it.
+    before_send: BeforeSend | None
     #: What was ignored, and why, for the log.
     problems: tuple[str, ...]
 
@@ -101,6 +103,7 @@ class Settings:
         dry_run: bool = False,
         user_id: str | None = None,
         session_id: str = "",
+        before_send: BeforeSend | None = None,
         problems: tuple[str, ...] = (),
     ) -> None:
         given = {**locals(), "session_id": session_id or identifier.make()}
@@ -144,21 +147,6 @@ class Settings:
             "problems": tuple(problems),
         }
         return cls(**{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
-
-
-def find_optout(environ: Mapping[str, str]) -> str:
-    """Name the variable of ``environ`` that says no, or return `""`.
-
-    Asked anew each time, unlike all else: whoever opts out later is heard, too.
-
-    Example:
-        >>> find_optout({"DO_NOT_TRACK": "1"})
-        'DO_NOT_TRACK'
-    """
-    for name in OPTOUT_VARIABLES:
-        if name in environ and (name != "DO_NOT_TRACK" or environ[name].strip() not in ("", "0")):
-            return name
-    return ""
 
 
 def parse_endpoint(text: str) -> str:

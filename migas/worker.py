@@ -110,6 +110,20 @@ class Worker:
             self.start()
             self._changed.notify_all()
 
+    def stay(self) -> None:
+        """Have the thread ready, and keep it: it ends no more for lack of work."""
+        with self._changed:
+            self._idle = NEVER
+            self._woken = True
+            self.start()
+            self._changed.notify_all()
+
+    def take(self) -> list[Any]:
+        """Take what is queued from the thread."""
+        with self._changed:
+            left, self._items = self._items, []
+            return left
+
     def close(self, timeout: float) -> list[Any]:
         """Let ``handle`` finish, for at most ``timeout`` seconds.
 
@@ -121,9 +135,7 @@ class Worker:
             self._changed.notify_all()
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout)
-        with self._changed:
-            left, self._items = self._items, []
-            return left
+        return self.take()
 
     def _start(self) -> None:
         try:

@@ -13,33 +13,41 @@ from . import breadcrumb, identity, log, userdirs
 from .environment import Environment
 from .outcome import Outcome, Verdict
 from .parcel import Parcel
+from .redaction import Redactor
 from .spool import open_spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from .breadcrumb import Breadcrumb
     from .settings import Settings
 
 
 class Writer:
     """Writes this process's breadcrumbs; what they have in common is found out once.
 
-    ``keeps``: a user who has no id yet is given one, in a file.
+    ``keeps``: a user who has no id yet is given one, in a file. ``root`` is the file system's.
     """
 
     def __init__(
         self,
         settings: Settings,
         environ: Mapping[str, str] = os.environ,
+        root: str = "/",
         *,
         keeps: bool = True,
     ) -> None:
         self._spool = open_spool(settings)
         self._dry_run = settings.dry_run
-        self._environment = Environment.detect(environ)
+        self._before_send = settings.before_send
+        self._complained = False
+        self._environ = environ
+        self._redactor: Redactor | None = None
+        self._environment = Environment.detect(environ, root)
+        keeps = keeps and not settings.dry_run
         self._defaults = {
             **self._environment._asdict(),
-            "user_id": settings.user_id or _find_user(keeps and not settings.dry_run),
+            "user_id": settings.user_id or _find_user(self._environment, root, keeps=keeps),
             "session_id": settings.session_id,
         }
 
@@ -59,15 +67,19 @@ class Writer:
         version: object,
         fields: Mapping[str, object],
         settle: Callable[[Verdict], None],
+        *,
+        asks: bool,
     ) -> Parcel | None:
         """Put a breadcrumb on disk, or, where that cannot be, in memory only.
 
-        Returns None where there is nothing to send: a dry run prints it instead.
+        Returns None where there is nothing to send: the host dropped it, or a dry run prints it.
         """
-        crumb, changes = breadcrumb.make(project, version, fields, self._defaults)
-        if changes:
-            log.say(log.DEBUG, "%s: %s", crumb.project, "; ".join(changes))
-        data = breadcrumb.encode(crumb)
+        crumb = self._make(project, version, fields, self._defaults)
+        edited = self._edit(crumb) if self._before_send else crumb
+        if edited is None:
+            settle(Verdict(Outcome.REFUSED, "it is dropped by before_send"))
+            return None
+        crumb, data = edited, breadcrumb.encode(edited)
         if self._dry_run:
             sys.stderr.write(data.decode())
             settle(Verdict(Outcome.UNSENT, "MIGAS_DRY_RUN is set"))
@@ -77,10 +89,46 @@ class Writer:
         except OSError as error:
             log.say(log.DEBUG, "the spool cannot be written: %s", error)
             entry = None
-        return Parcel(crumb, entry, asks=True, settle=settle)
+        return Parcel(crumb, entry, asks=asks, settle=settle)
+
+    def _make(
+        self,
+        project: object,
+        version: object,
+        fields: Mapping[str, object],
+        defaults: Mapping[str, object],
+    ) -> Breadcrumb:
+        made = breadcrumb.make(project, version, fields, defaults, self._redact)
+        if made.changes:
+            log.say(log.DEBUG, "%s: %s", made.breadcrumb.project, "; ".join(made.changes))
+        return made.breadcrumb
+
+    def _redact(self, text: str) -> str:
+        if self._redactor is None:  # most breadcrumbs hold no text
+            self._redactor = Redactor.detect(self._environ)
+        return self._redactor.redact(text)
+
+    def _edit(self, crumb: Breadcrumb) -> Breadcrumb | None:
+        """Have the host look at a breadcrumb; None: it is to be dropped."""
+        assert self._before_send is not None
+        try:
+            edited = self._before_send(crumb._asdict())
+            if edited is None:
+                return None
+            fields = dict(edited)
+            return self._make(fields.pop("project"), fields.pop("project_version"), fields, {})
+        except Exception as error:  # the host's own code may raise anything
+            if not self._complained:
+                self._complained = True
+                message = "before_send failed with %s: what it fails for is dropped"
+                log.say(log.WARNING, message, type(error).__name__)
+            return None
 
 
-def _find_user(keeps: bool) -> str | None:
+def _find_user(environment: Environment, root: str, *, keeps: bool) -> str | None:
+    """Return the user's id, or None where nothing lasts: each run would invent a user."""
     directory = userdirs.config()
+    if not environment.outlives(directory, root):
+        return None
     known = identity.read(directory) or identity.read(userdirs.earlier_config())
     return known or (identity.obtain(directory) if keeps else None)

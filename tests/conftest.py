@@ -18,7 +18,8 @@ import pytest
 from migas import lineage, process
 from migas.entry import CUR
 from migas.environment import CI_VARIABLES
-from migas.settings import OPTOUT_VARIABLES, Settings
+from migas.optout import OPTOUT_VARIABLES
+from migas.settings import Settings
 from migas.spool import Bounds, open_spool
 from migas.testing import Server
 
@@ -96,6 +97,8 @@ def fresh_api() -> Iterator[None]:
     _forget_all()
     yield
     here = process.here()
+    for run in here._runs.copy():  # what an example has begun, and nothing ended
+        run.withdraw()  # type: ignore[attr-defined]
     for agent in (*here._former, here._agent):
         if agent is not None:
             agent.close(PATIENCE)
@@ -144,7 +147,12 @@ class Host:
         self._started: list[subprocess.Popen[str]] = []
 
     def start(
-        self, code: str, environ: Mapping[str, str] = {}, *, measured: bool = True
+        self,
+        code: str,
+        environ: Mapping[str, str] = {},
+        *,
+        measured: bool = True,
+        stdin: int = subprocess.DEVNULL,
     ) -> subprocess.Popen[str]:
         """Start a process that runs ``code``; not ``measured``: no coverage runs in it."""
         inherited: Mapping[str, str] = os.environ
@@ -154,7 +162,7 @@ class Host:
             [sys.executable, "-c", code],
             env={**inherited, **environ},
             cwd=self._directory,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

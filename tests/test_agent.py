@@ -63,7 +63,7 @@ def test_a_live_process_delivers_after_a_moment(
 
 def test_a_receipt_tells_the_version_news(start: Callable[..., Agent], server: Server) -> None:
     """As the blocking client's answer did."""
-    answer = start(server.endpoint).add("owner/repo", "1", {}).result(PATIENCE)
+    answer = start(server.endpoint).add("owner/repo", "1", {}, asks=True).result(PATIENCE)
     assert answer["success"] is True
     assert answer["latest_version"] == "unknown"
     assert answer["bad_versions"] == []

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 UUID = "3f0c6e2a-5d39-4f0e-9a37-0f6b3c5d7e11"
 
 
-def test_the_one_line_and_the_question(server: Server) -> None:
+def test_the_one_line_and_the_question(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a package says at import is what its developers find."""
+    monkeypatch.setenv("MIGAS_USER_ID", UUID)
     receipt = migas.add_project("owner/repo", "1.2.3")
     assert receipt.result(PATIENCE)["success"] is True
     assert migas.get_usage("owner/repo", "2026-01-01") == {
@@ -200,7 +201,7 @@ def test_the_name_look_up_is_within_the_timeout(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
-    ("variable", "value"), [("MIGAS_TIMEOUT", "0"), ("MIGAS_DRY_RUN", "1"), ("NO_ET", "1")]
+    ("variable", "value"), [("MIGAS_TIMEOUT", "0"), ("MIGAS_DRY_RUN", "1"), ("DO_NOT_TRACK", "1")]
 )
 def test_a_question_is_not_sent_where_nothing_is(
     server: Server, monkeypatch: pytest.MonkeyPatch, variable: str, value: str

@@ -160,7 +160,9 @@ def test_a_long_text_is_cut_by_its_bytes(text: str) -> None:
     crumb, changes = one(error_desc=text)
     size = len(json.dumps(crumb.error_desc, ensure_ascii=False).encode()) - 2
     assert breadcrumb.MAX_ERROR_DESC - 6 < size <= breadcrumb.MAX_ERROR_DESC
-    assert text.startswith(crumb.error_desc)
+    head, _, tail = str(crumb.error_desc).partition(" ... ")
+    assert 0 < len(head) < len(tail)
+    assert (text.startswith(head), text.endswith(tail)) == (True, True)
     assert changes == "error_desc changed"
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import migas
-from migas import breadcrumb, lineage, settings
+from migas import breadcrumb, lineage, optout, settings
 
 if TYPE_CHECKING:
     from migas.testing import Server
@@ -29,7 +29,10 @@ def test_the_readmes_examples_run() -> None:
     assert results.failed == 0
 
 
-MODULES = ["api", "identifier", "lineage", "receipt", "settings", "graphql", "testing.server"]
+MODULES = [
+    *("api", "config", "error", "error.nipype", "graphql", "identifier", "lineage", "optout"),
+    *("receipt", "redaction", "settings", "testing.server"),
+]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -44,7 +47,7 @@ def test_the_docstrings_examples_run(name: str, server: Server) -> None:
 def test_the_readme_names_every_variable() -> None:
     """And none that does not exist."""
     source = Path(settings.__file__).read_text() + Path(lineage.__file__).read_text()
-    read = set(re.findall(r"\bMIGAS_[A-Z_]+\b", source)) | set(settings.OPTOUT_VARIABLES)
+    read = set(re.findall(r"\bMIGAS_[A-Z_]+\b", source)) | set(optout.OPTOUT_VARIABLES)
     tables = set(re.findall(r"^\| `([A-Z_]+)` \|", README, re.MULTILINE))
     assert tables == read
     assert f"`{settings.DEFAULT_ENDPOINT}`" in README

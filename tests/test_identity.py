@@ -5,18 +5,22 @@ from __future__ import annotations
 import getpass
 import os
 import platform
+import subprocess
+import tempfile
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+import migas
 from migas import identity
 from migas.settings import Settings
 from migas.writer import Writer
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from conftest import Host
 
 
 @pytest.fixture
@@ -50,7 +54,7 @@ def test_an_id_is_found_where_earlier_clients_kept_it(home: Path) -> None:
     place.mkdir(parents=True)
     earlier = "1cf6db85-5d12-4d79-a502-611f353de27d"
     (place / "user_id").write_text(earlier)
-    assert Writer(Settings()).describe()["user_id"] == earlier
+    assert Writer(Settings(), {}, str(home)).describe()["user_id"] == earlier
     assert not (home / "config").exists()
 
 
@@ -87,11 +91,93 @@ def _refuse(*_args: object, **_kwargs: object) -> None:
     raise FileNotFoundError
 
 
-def test_processes_that_start_together_agree(directory: Path) -> None:
+def test_threads_that_start_together_agree(directory: Path) -> None:
     """The first to publish wins, and the others read."""
     with ThreadPoolExecutor(16) as threads:
         ids = set(threads.map(identity.obtain, [str(directory)] * 64))
     assert len(ids) == 1
+
+
+def test_processes_that_start_together_agree(host: Host, directory: Path) -> None:
+    """A job array's first start: 64 processes, let go at the same moment, and one user."""
+    code = "import sys; from migas import identity; print('ready', flush=True); sys.stdin.read()\n"
+    code += f"print(identity.obtain({str(directory)!r}))"
+    started = [host.start(code, measured=False, stdin=subprocess.PIPE) for _ in range(64)]
+    for process in started:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.close()
+        process.stdin = None
+    ids = {process.stdout.read() for process in started if process.stdout}
+    assert ids == {f"{identity.read(str(directory))}\n"}
+    assert [path.name for path in directory.iterdir()] == ["user_id"]
+
+
+def test_a_cleared_id_is_followed_by_another(directory: Path) -> None:
+    """A person may become somebody else, and clearing what is not there is no failure."""
+    first = identity.obtain(str(directory))
+    assert identity.clear(str(directory))
+    assert identity.read(str(directory)) is None
+    assert identity.clear(str(directory))
+    assert identity.obtain(str(directory)) != first
+
+
+def test_an_id_that_cannot_be_removed_is_told(directory: Path) -> None:
+    """Whoever wants to be forgotten is not told that it is done when it is not."""
+    (directory / "user_id" / "in the way").mkdir(parents=True)
+    assert not identity.clear(str(directory))
+
+
+def test_the_public_function_clears_every_file(home: Path, directory: Path) -> None:
+    """Also the one that an earlier client has left."""
+    earlier = home / ".config" / "migas"
+    for place in (directory, earlier):
+        place.mkdir(parents=True)
+        (place / "user_id").write_text("1cf6db85-5d12-4d79-a502-611f353de27d")
+    assert migas.clear_user_id()
+    assert [*directory.iterdir(), *earlier.iterdir()] == []
+
+
+@pytest.mark.parametrize(
+    ("marker", "environ", "is_told"),
+    [
+        pytest.param(None, {}, True, id="a machine"),
+        pytest.param(".dockerenv", {}, False, id="a container"),
+        pytest.param(None, {"CI": "true"}, False, id="CI"),
+    ],
+)
+def test_where_nothing_lasts_no_user_is_invented(
+    home: Path, marker: str | None, environ: dict[str, str], is_told: bool
+) -> None:
+    """A new id at each run would count one user a hundred times (pain 23)."""
+    if marker:
+        (home / marker).touch()
+    told = Writer(Settings(), environ, str(home)).describe()["user_id"]
+    assert (told is not None) is is_told
+    assert (home / "config" / "migas" / "user_id").exists() is is_told
+
+
+def test_a_container_with_a_home_that_lasts_has_a_user(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is mounted from outside, and so is another file system than the root."""
+    elsewhere = Path("/dev/shm")
+    if not elsewhere.is_dir() or elsewhere.stat().st_dev == home.stat().st_dev:
+        pytest.skip("there is no second file system")
+    (home / ".dockerenv").touch()
+    with tempfile.TemporaryDirectory(dir=elsewhere) as lasting:
+        monkeypatch.setenv("XDG_CONFIG_HOME", f"{lasting}/not/there/yet")
+        first, second = (Writer(Settings(), {}, str(home)).describe()["user_id"] for _ in range(2))
+    assert first == second is not None
+
+
+def test_a_host_may_name_its_user_anywhere(home: Path) -> None:
+    """Its own id is no invention."""
+    (home / ".dockerenv").touch()
+    named = Settings(user_id="1cf6db85-5d12-4d79-a502-611f353de27d")
+    assert Writer(named, {}, str(home)).describe()["user_id"] == named.user_id
 
 
 def test_a_file_system_without_hard_links_is_good_enough(

@@ -23,18 +23,20 @@ FLOORS = [
     {"cli"},
     {"demo"},
     {"__init__"},
-    {"api"},
-    {"process"},
-    {"agent", "config"},
+    {"operations"},
+    {"api", "config"},
+    {"tracker"},
+    {"ending", "process", "trap"},
+    {"agent", "configfile", "error"},
     {"question", "sender", "writer"},
     {"transport", "uploader"},
     {"backoff", "deadline", "pace", "rate"},
     {"graphql", "identity", "parcel", "policy", "spool"},
     {"entry", "stamp"},
-    {"breadcrumb", "environment", "outcome", "userdirs"},
-    {"lineage", "log", "receipt"},
-    {"settings", "worker"},
-    {"identifier", "loading", "version"},
+    {"breadcrumb", "environment", "outcome", "redaction", "userdirs"},
+    {"lineage", "log", "use"},
+    {"receipt", "settings", "worker"},
+    {"identifier", "loading", "optout", "version"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 
@@ -42,8 +44,8 @@ FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 LIGHT = {"migas"} | {
     f"migas.{name}"
     for name in (
-        *("agent", "api", "identifier", "lineage", "loading", "log", "process", "receipt"),
-        *("settings", "version", "worker"),
+        *("agent", "api", "config", "identifier", "lineage", "loading", "log", "optout", "process"),
+        *("receipt", "settings", "use", "version", "worker"),
     )
 }
 
@@ -77,6 +79,17 @@ def test_imports_run_downward(path: Path) -> None:
     assert all(FLOOR[name] > FLOOR[path.stem] for name in below), below
 
 
+@pytest.mark.parametrize("path", sorted((PACKAGE / "error").glob("*.py")), ids=lambda p: p.stem)
+def test_the_errors_know_only_what_stands_below_them(path: Path) -> None:
+    """A part of the house like any other, though it is a directory."""
+    above = {name for name in FLOOR if FLOOR[name] <= FLOOR["error"]}
+    named = set(
+        re.findall(r"^\s*from migas(?:\.(\w+))? import (\w+)", path.read_text(), re.MULTILINE)
+    )
+    assert named
+    assert not {module or name for module, name in named} & above
+
+
 @pytest.mark.parametrize(
     ("module", "stranger"),
     [
@@ -96,6 +109,11 @@ def test_imports_run_downward(path: Path) -> None:
         ("identifier", set(FLOOR) - {"identifier"}),
         ("lineage", set(FLOOR) - {"lineage", "settings"}),
         ("environment", set(FLOOR) - {"environment"}),
+        ("redaction", set(FLOOR) - {"redaction"}),
+        ("optout", set(FLOOR) - {"optout"}),
+        ("trap", set(FLOOR) - {"trap"}),
+        ("ending", set(FLOOR) - {"ending", "error"}),
+        ("tracker", {"spool", "transport", "graphql", "writer", "sender"}),
         ("loading", set(FLOOR) - {"loading"}),
     ],
 )

@@ -10,7 +10,6 @@ from migas.settings import (
     DEFAULT_TIMEOUT,
     MAX_TIMEOUT,
     Settings,
-    find_optout,
     parse_endpoint,
 )
 
@@ -51,26 +50,6 @@ def test_what_is_no_endpoint_is_refused(address: str) -> None:
     """A typing error is named, not sent to."""
     with pytest.raises(ValueError, match=r"address|space"):
         parse_endpoint(address)
-
-
-@pytest.mark.parametrize(
-    ("variable", "value", "off"),
-    [
-        ("MIGAS_OPTOUT", "1", True),
-        ("MIGAS_OPTOUT", "0", True),
-        ("MIGAS_OPTOUT", "", True),
-        ("NO_ET", "", True),
-        ("NO_ET", "1", True),
-        ("DO_NOT_TRACK", "1", True),
-        ("DO_NOT_TRACK", "true", True),
-        ("DO_NOT_TRACK", "0", False),
-        ("DO_NOT_TRACK", "", False),
-        ("do_not_track", "1", False),
-    ],
-)
-def test_each_variable_says_no_in_its_own_way(variable: str, value: str, off: bool) -> None:
-    """Any value of ours and of NO_ET; anything but empty or 0 of DO_NOT_TRACK."""
-    assert find_optout({variable: value}) == (variable if off else "")
 
 
 @pytest.mark.parametrize(
