@@ -55,6 +55,9 @@ class Agent:
         # Taken from the left by whoever writes: the writer's thread, or at exit the caller's.
         self._inbox: list[Use | Flush] = []
         self._outbox: list[Parcel | Flush] = []
+        # What a signal's handler has written, for the exit to send: a process that is killed
+        # meanwhile would have begun in vain.
+        self._kept: list[Parcel] = []
         self._made_writer: Writer | None = None
         self._made_sender: Sender | None = None
         self._poll = FIRST_POLL
@@ -116,6 +119,8 @@ class Agent:
         """Finish within ``budget`` seconds; what is not sent by then stays on disk."""
         deadline = self._clock() + budget
         self._exit_deadline = deadline if sends else 0.0
+        for parcel in self._kept:
+            self._send_worker.submit(parcel)
         self._inbox.extend(self._write_worker.close(budget / 2))
         if not self._at_disk:
             # The thread never started, or other threads import for ever. A writer that hangs at
@@ -190,8 +195,10 @@ class Agent:
         while self._at_disk and self._clock() < deadline:
             time.sleep(0.001)
         self._inbox.extend(self._write_worker.take())
-        self._inbox.append(use)
         self._write_inbox()
+        parcel = self._put(use)
+        if parcel is not None:
+            self._kept.append(parcel)
 
     def _write_inbox(self) -> None:
         self._at_disk = True
@@ -207,23 +214,27 @@ class Agent:
             if not self._send_worker.submit(item):
                 item.settle({"left": count_waiting(self.settings), **_THE_END})
             return
-        receipt = item.receipt
+        parcel = self._put(item)
+        if parcel is not None and not self._send_worker.submit(parcel):
+            item.receipt.settle(_THE_END)
+
+    def _put(self, use: Use) -> Parcel | None:
+        """Write a breadcrumb; None: there is nothing to send."""
+        receipt = use.receipt
         if receipt.done():  # it was taken back
-            return
+            return None
         try:
-            parcel = self._writer().write(
-                item.project,
-                item.version,
-                item.fields,
+            return self._writer().write(
+                use.project,
+                use.version,
+                use.fields,
                 lambda verdict: receipt.settle(_answer(verdict)),
-                asks=item.asks,
+                asks=use.asks,
             )
         except Exception as error:
             log.say(log.DEBUG, "a breadcrumb is lost: %r", error)
             receipt.settle({"success": False, "message": str(error)})
-            return
-        if parcel is not None and not self._send_worker.submit(parcel):
-            receipt.settle(_THE_END)
+            return None
 
     def _send(self, items: list[Parcel | Flush], closing: bool) -> float:
         """Handle the sender's items: on its thread."""

@@ -101,8 +101,9 @@ def track(
     know how the program ended there is no last word: it was killed, it called `os._exit`, or, for a
     plain call, it said `raise SystemExit(…)` and not `sys.exit(…)`, which is watched.
 
-    A run inside of another of the same project is a part of it, and so is one of a worker of
-    `multiprocessing`; a process that is forked has no word in its parent's.
+    A run inside of another of the same project is a part of it, and a worker of `multiprocessing`
+    has none of a project that its parent has tracked; a process that is forked has no word in its
+    parent's.
 
     Parameters:
         project: `owner/repo` at GitHub, registered with the server.

@@ -44,7 +44,7 @@ def tell(use: str, environ: MutableMapping[str, str]) -> None:
 
 
 def take_back(use: str, environ: MutableMapping[str, str]) -> None:
-    """Let workers know no more of a use: of a run, once it is over."""
+    """Let workers know no more of a use."""
     told = _uses(environ)
     if use in told:
         environ[TOLD] = ";".join(other for other in told if other != use)

@@ -116,6 +116,13 @@ class Process:
             if run not in self._runs:
                 return False
             self._runs.remove(run)
+            return True
+
+    def withdraw(self, run: Run) -> bool:
+        """Let go of a run as though it had not been; False: it is over already."""
+        with self._lock:
+            if not self.leave(run):
+                return False
             self._told.discard(run.use)
             lineage.take_back(run.use, os.environ)
             return True

@@ -21,6 +21,9 @@ PATH, USER, HOST, EMAIL, ADDRESS = "<path>", "<user>", "<host>", "<email>", "<ad
 #: Characters of a longer text that are looked at, at each of its ends. Many times what is sent.
 MAX_END = 4_096
 
+#: What is put in a word's place may show another word's end. Two rounds do for nearly every text.
+_MAX_ROUNDS = 6
+
 _USER_VARIABLES = ("USER", "LOGNAME", "LNAME", "USERNAME", "SUDO_USER")
 _HOST_VARIABLES = ("HOSTNAME", "COMPUTERNAME", "SLURMD_NODENAME")
 
@@ -61,7 +64,7 @@ _PRIVATE = rf"""(?x)
         (?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^{_STOP}/?\#\\]*)
         (?P<rest>(?:[^{_STOP}]|{PATH})*)
     )
-    | (?<![^{_BREAK}])(?P<email> [^{_BREAK}/\\@]+@[\w.@-]+ )(?![\w.@/\\-])
+    | (?<![^{_BREAK}])(?P<email> [^{_BREAK}/\\@]+@[^{_BREAK}/\\]+ )(?![^{_BREAK}])
     | (?<![^{_BREAK}])(?P<path> {_PATH}
         # An unquoted name with spaces goes on while a word with a slash is near, or up to a name
         # with an extension if there was none yet.
@@ -115,6 +118,13 @@ class Redactor:
         if len(text) > 2 * MAX_END:
             head, tail = text[:MAX_END].rsplit(None, 1)[0], text[-MAX_END:].split(None, 1)[-1]
             text = f"{head} ... {tail}"
+        for _ in range(_MAX_ROUNDS):
+            before, text = text, self._redact_once(text)
+            if text == before:
+                break
+        return text
+
+    def _redact_once(self, text: str) -> str:
         if self._homes:
             text = self._homes.sub("~", text)
         if re.search(_HINT, text):

@@ -90,7 +90,7 @@ class Run:
 
     def withdraw(self) -> None:
         """Take it all back, as though it had not begun."""
-        if self._process.leave(self):
+        if self._process.withdraw(self):
             self._release()
             if self._beginning is not None:
                 self._beginning.settle({"success": False, "message": "it is withdrawn"})

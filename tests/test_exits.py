@@ -222,7 +222,7 @@ def test_an_import_that_takes_long_and_fails(
     host: Host, tmp_path: Path, server: Server, deliver: Callable[[], None]
 ) -> None:
     """While the host imports, nothing of ours does; what was noted is told at the exit."""
-    work = "import time; time.sleep(1); import missing_module\n"
+    work = "import time; time.sleep(10); import missing_module\n"
     (tmp_path / "package.py").write_text(LINE + work)
     ended = host.run("import logging, package", SLOW, measured=False)
     assert ended.status == 1
