@@ -87,7 +87,7 @@ def track(
     project: str,
     version: str,
     error_handlers: Handlers = None,
-    signals: Iterable[int] = _SIGNALS,
+    signals: Iterable[int] | None = _SIGNALS,
     init_ping: bool = True,
     **fields: object,
 ) -> Track:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from . import error as errors
-from . import lineage
+from . import lineage, log
 from .ending import Ending
 from .process import here
 from .trap import Trap, name_signal
@@ -38,7 +38,7 @@ class Plan:
         project: str,
         version: str,
         handlers: Handlers,
-        signals: Iterable[int],
+        signals: Iterable[int] | None,
         fields: Mapping[str, object],
         *,
         init_ping: bool,
@@ -46,7 +46,7 @@ class Plan:
         self.project = project
         self.version = version
         self.handlers = handlers
-        self.signals = tuple(signals)
+        self.signals = tuple(signals or ())
         self.fields = dict(fields)
         self.init_ping = init_ping
 
@@ -102,6 +102,8 @@ class Run:
                 self.end(self._ending.find())
             except LookupError:
                 self._process.leave(self)
+            except Exception as failure:  # as below
+                log.say(log.DEBUG, "a last word is lost: %r", failure)
 
     def end(self, error: BaseException | None) -> None:
         """Say the last word, as ``error`` demands; only the first one counts."""
@@ -174,8 +176,11 @@ class Track:
         traceback: TracebackType | None,
     ) -> None:
         run = self._open.pop()
-        if run is not None:
-            run.end(error)
+        try:
+            if run is not None:
+                run.end(error)
+        except Exception as failure:  # a host's own exception, say, that cannot be looked at
+            log.say(log.DEBUG, "a last word is lost: %r", failure)
 
     def __call__(self, function: F) -> F:
         """Have each call of ``function`` be a run: of a coroutine or a generator, to its end."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 
+from . import log
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -48,7 +50,10 @@ class Trap:
                 signal.signal(number, previous)
 
     def _catch(self, number: int, frame: FrameType | None) -> None:
-        self._tell(number)
+        try:
+            self._tell(number)
+        except Exception as error:  # nothing of ours may reach the host, least of all here
+            log.say(log.DEBUG, "a last word is lost: %r", error)
         previous = self._previous[number]
         if callable(previous):
             previous(number, frame)

@@ -484,6 +484,25 @@ except ZeroDivisionError as error:
     assert words(server) == [("R", ""), ("C", COMPLETED)]
 
 
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ("migas.track('owner/repo', '1', [7], None); sys.last_value = sys.last_exc = 'text'", "C"),
+        ("migas.track('owner/repo', '1', 7); raise KeyError(1)", "F"),
+        (
+            """class Odd(KeyError): args = property(lambda self: 1 / 0)
+with migas.track('owner/repo', '1', {KeyError: None}): raise Odd""",
+            "F",
+        ),
+    ],
+)
+def test_nonsense_costs_no_last_word(host: Host, server: Server, body: str, status: str) -> None:
+    """Nor does it reach the host."""
+    ended = host.run(f"{HEAD}\n{body}", SLOW)
+    assert f"{os.sep}migas{os.sep}" not in ended.err
+    assert [word[0] for word in words(server)] == ["R", status]
+
+
 class Clock:
     """A clock that a test turns."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from migas import log
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -66,8 +68,8 @@ def strip_filenames(text: str) -> str:
 
 def find_last() -> BaseException | None:
     """Return the last exception that nobody handled, as the interpreter keeps it."""
-    last: BaseException | None = getattr(sys, "last_value", None)
-    return last or getattr(sys, "last_exc", None)  # from Python 3.12 on
+    last = getattr(sys, "last_value", None) or getattr(sys, "last_exc", None)  # Python 3.12's name
+    return last if isinstance(last, BaseException) else None
 
 
 def handle(error: BaseException | None, handlers: Handlers) -> dict[str, object] | None:
@@ -77,16 +79,15 @@ def handle(error: BaseException | None, handlers: Handlers) -> dict[str, object]
     """
     if error is None or not handlers:
         return None
-    known = _find_preset(handlers) if isinstance(handlers, str) else handlers
-    for kind in type(error).__mro__:
-        handler = known.get(kind) or known.get(kind.__name__)
-        if handler is None:
-            continue
-        try:
-            said = handler(type(error), tell_text(error), error.__traceback__)
-            return None if said is None else dict(said)
-        except Exception:  # the host's own code may raise anything, and the last word is due
-            return None
+    try:
+        known = _find_preset(handlers) if isinstance(handlers, str) else handlers
+        for kind in type(error).__mro__:
+            handler = known.get(kind) or known.get(kind.__name__)
+            if handler is not None:
+                said = handler(type(error), tell_text(error), error.__traceback__)
+                return None if said is None else dict(said)
+    except Exception as failure:  # the host's own code may raise anything, and a last word is due
+        log.say(log.WARNING, "a handler of %s failed with %r", type(error).__name__, failure)
     return None
 
 
@@ -158,7 +159,5 @@ def _find_preset(name: str) -> Mapping[type[BaseException] | str, Handler]:
         from .nipype import node_execution_error
 
         return {"NodeExecutionError": node_execution_error}
-    from migas import log
-
     log.say(log.WARNING, "there is no preset of error handlers named %r", name)
     return {}
