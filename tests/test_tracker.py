@@ -206,6 +206,8 @@ def test_a_signals_word_is_on_disk_even_if_it_comes_at_once(
         "time.sleep(0.3); os.kill(os.getpid(), signal.SIGKILL)",
         "raise SystemExit(0)",
         "raise SystemExit(3)",
+        """thread = threading.Thread(target=lambda: sys.exit(3))
+thread.start(); thread.join(); raise SystemExit(0)""",
         "from _sitebuiltins import Quitter; Quitter('exit', '')(4)",
     ],
 )
@@ -268,6 +270,19 @@ assert (sys.exit, signal.getsignal(signal.SIGTERM)) == before[:2]
 """
     assert host.run(HEAD + code, SLOW).calmly
     assert server.crumbs == []
+
+
+def test_a_decorator_is_faster_than_the_thread_that_writes(host: Host, server: Server) -> None:
+    """Even if that has nothing to load any more, and the interpreter switches at each step."""
+    code = """
+migas.add_breadcrumb('owner/repo', '0').result(60)
+sys.setswitchinterval(1e-6)
+for _ in range(100):
+    @migas.track('owner/repo', '1')
+    def main(): pass
+"""
+    assert host.run(HEAD + code, SLOW).calmly
+    assert len(server.crumbs) == 1
 
 
 @posix
