@@ -461,14 +461,30 @@ def test_the_last_word_of_a_long_run_is_sent_by_its_own_exit(host: Host, server:
     """From Python 3.12 on an exit starts no thread, so the one that is idle stays."""
     code = """
 import migas.worker
-migas.worker.IDLE = 0.01
+migas.worker.Worker.__init__.__defaults__ = (0.01,)  # seconds until an idle thread ends
 migas.track_exit('owner/repo', '1')
 migas.setup(session_id='3f0c6e2a-5d39-4f0e-9a37-0f6b3c5d7e11')
 migas.add_breadcrumb('owner/repo', '1').result(60)
-time.sleep(0.1)
+time.sleep(0.5)
 """
     assert host.run(HEAD + code, SLOW).calmly
     assert words(server) == [("R", ""), ("C", COMPLETED)]
+
+
+def test_a_block_that_is_still_open_at_the_exit_has_no_last_word(
+    host: Host, server: Server
+) -> None:
+    """A daemon thread's, which nobody knows how it would have ended."""
+    code = """
+inside = threading.Event()
+def work():
+    with migas.track('owner/repo', '1'):
+        inside.set(); time.sleep(60)
+threading.Thread(target=work, daemon=True).start()
+inside.wait()
+"""
+    assert host.run(HEAD + code, SLOW).calmly
+    assert words(server) == [("R", "")]
 
 
 def test_a_run_in_a_thread_is_told(host: Host, server: Server) -> None:
