@@ -9,7 +9,7 @@ from .api import (
     track,
     track_exit,
 )
-from .config import clear_user_id, print_config, setup
+from .config import clear_user_id, notice, print_config, setup
 from .receipt import Receipt
 from .version import __version__
 
@@ -22,6 +22,7 @@ __all__ = [
     "clear_user_id",
     "flush",
     "get_usage",
+    "notice",
     "print_config",
     "setup",
     "track",

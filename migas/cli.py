@@ -52,7 +52,79 @@ def _parser() -> argparse.ArgumentParser:
         " without it. Everything lies in a temporary directory.",
     )
     demo.set_defaults(command=_demo)
+    _add_commands(commands)
     return parser
+
+
+def _add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add those by which a person looks, asks and refuses."""
+
+    def add(name: str, summary: str, description: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=summary, description=description)
+        command.add_argument("--json", action="store_true", help="print JSON")
+        command.set_defaults(command=lambda options: _run_command(name, options))
+        return command
+
+    add(
+        "status",
+        "say whether telemetry is on, and what waits",
+        "Say whether telemetry is on and why not, whether the server answers now, when it is tried"
+        " next, and what waits for it. Status 1: it does not answer.",
+    )
+    show = add(
+        "show",
+        "say what is told",
+        "Say what a breadcrumb of this machine would tell, and what each field means.",
+    )
+    show.add_argument(
+        "--waiting", action="store_true", help="print the breadcrumbs that wait, one a line"
+    )
+    flush = add(
+        "flush",
+        "send everything that waits",
+        "Send everything that waits, also what other machines left in a home that they share."
+        " It may be interrupted and run again at any time. Status 1: something is left.",
+    )
+    flush.add_argument(
+        "--timeout", type=_seconds, metavar="SECONDS", help="default: as long as it takes"
+    )
+    add(
+        "optout",
+        "switch telemetry off for good",
+        "Switch telemetry off for this user, on every machine that shares the home.",
+    )
+    add("optin", "take that back", "Switch telemetry on again. Status 1: a variable still says no.")
+    clear = add(
+        "clear",
+        "remove what waits, or your id",
+        "Remove the breadcrumbs that wait for the server, or your anonymous id. It asks first.",
+    )
+    clear.add_argument("what", choices=("spool", "id"), help="what to remove")
+    clear.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _run_command(name: str, options: argparse.Namespace) -> int:
+    from . import commands
+
+    run: Callable[[argparse.Namespace], int] = {
+        "status": commands.show_status,
+        "show": commands.show_fields,
+        "flush": commands.flush,
+        "optout": commands.opt_out,
+        "optin": commands.opt_in,
+        "clear": commands.clear,
+    }[name]
+    try:
+        return run(options)
+    except KeyboardInterrupt:
+        return commands.STOPPED
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not seconds >= 0:  # NaN compares false
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds >= 0")
+    return seconds
 
 
 def _port(text: str) -> int:

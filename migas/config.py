@@ -100,6 +100,23 @@ def clear_user_id() -> bool:
     return all(cleared)
 
 
+def notice() -> str:
+    """Return two lines with which a host may tell its users of its telemetry, where it likes.
+
+    Nothing is printed by itself.
+
+    Example:
+        >>> print(notice())
+        Anonymous usage statistics are sent to the developers of this software, by migas.
+        To switch that off set MIGAS_OPTOUT=1 or run `migas optout`; `migas show` says what is sent.
+    """
+    return (
+        "Anonymous usage statistics are sent to the developers of this software, by migas.\n"
+        "To switch that off set MIGAS_OPTOUT=1 or run `migas optout`; `migas show` says what is"
+        " sent."
+    )
+
+
 def _check_hook(hook: object) -> object:
     if hook is None or callable(hook):
         return hook

@@ -148,6 +148,11 @@ def encode_check(project: str, project_version: str) -> bytes:
     )
 
 
+def encode_greeting() -> bytes:
+    """Write the question that any GraphQL server answers."""
+    return _body("{__typename}", {})
+
+
 def read_field(reply: Reply, field: str, failure: Mapping[str, object]) -> dict[str, object]:
     """Return what ``reply`` says under ``field``, or ``failure`` with the reason as `message`."""
     data = reply.answer.get("data")

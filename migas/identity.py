@@ -17,7 +17,7 @@ _FILE = "user_id"
 def read(directory: str) -> str | None:
     """Return the id that ``directory`` keeps, or None; nothing is created."""
     try:
-        with open(os.path.join(directory, _FILE), encoding="utf-8") as file:
+        with open(locate(directory), encoding="utf-8") as file:
             return identifier.parse(file.read(64))
     except (OSError, ValueError):
         return None
@@ -26,12 +26,17 @@ def read(directory: str) -> str | None:
 def clear(directory: str) -> bool:
     """Remove what ``directory`` keeps; False: that could not be."""
     try:
-        os.unlink(os.path.join(directory, _FILE))
+        os.unlink(locate(directory))
     except FileNotFoundError:
         return True
     except OSError:
-        return not os.path.exists(os.path.join(directory, _FILE))
+        return not os.path.exists(locate(directory))
     return True
+
+
+def locate(directory: str) -> str:
+    """Name the file in which ``directory`` keeps the id, which need not be there."""
+    return os.path.join(directory, _FILE)
 
 
 def obtain(directory: str) -> str:
@@ -50,7 +55,7 @@ def obtain(directory: str) -> str:
 
 def _keep(directory: str, user_id: str) -> None:
     userdirs.create(directory)
-    path = os.path.join(directory, _FILE)
+    path = locate(directory)
     draft = f"{path}.{os.getpid()}.{os.urandom(4).hex()}"
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

@@ -1,4 +1,4 @@
-"""The opt-out: how a person says no.
+"""The opt-out: how a person says no, for now by a variable or for good by a file.
 
 This module is loaded by `import migas`, so it stays with what the interpreter has loaded already.
 """
@@ -6,6 +6,7 @@ This module is loaded by `import migas`, so it stays with what the interpreter h
 from __future__ import annotations
 
 import os
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 #: The variables that say no. `DO_NOT_TRACK` is https://consoledonottrack.com's, which reads `0` as
 #: yes; `NO_ET` is etelemetry's, for which, as for our own, being set is enough.
 OPTOUT_VARIABLES = ("MIGAS_OPTOUT", "DO_NOT_TRACK", "NO_ET")
+
+#: Seconds after which it is looked for anew whether there is a lasting one.
+LOOK_AGAIN = 60.0
 
 _began_without: dict[str, bool] = {}
 
@@ -40,10 +44,46 @@ def _look_back(name: bytes) -> bool:
     return intact and not any(entry.startswith(name + b"=") for entry in block)
 
 
+class Lasting:
+    """Whether this user has said no for good: by a file, which lies in the same place everywhere.
+
+    Looking for it is the only use of the disk on a caller's thread: once, and then once a minute.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._due = 0.0
+        self._found = ""
+
+    def find(self, environ: Mapping[str, str]) -> str:
+        """Return the file's path if it is there, or `""`."""
+        now = self._clock()
+        if not self._due or now >= self._due:
+            path = locate_optout(environ)
+            self._found = path if os.path.exists(path) else ""
+            self._due = now + LOOK_AGAIN
+        return self._found
+
+    def forget(self) -> None:
+        """Look at once when asked next."""
+        self._due = 0.0
+
+
+def locate_optout(environ: Mapping[str, str]) -> str:
+    """Name the file of a lasting opt-out, which need not be there."""
+    home = environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
+    return os.path.join(home, "migas", "optout")
+
+
+lasting = Lasting()
+
+
 def find_optout(
-    environ: Mapping[str, str], began_without: Callable[[str], bool] = began_without
+    environ: Mapping[str, str],
+    began_without: Callable[[str], bool] = began_without,
+    lasting: Lasting = lasting,
 ) -> str:
-    """Name the variable of ``environ`` that says no, or return `""`.
+    """Name the variable of ``environ``, or the file, that says no, or return `""`.
 
     Asked anew each time, unlike all else: whoever opts out later is heard, too.
 
@@ -59,4 +99,4 @@ def find_optout(
     # nipype's ping alone: it is the person's word if it stood there when the program began.
     if "NO_ET" in environ and not began_without("NO_ET"):
         return "NO_ET"
-    return ""
+    return lasting.find(environ)

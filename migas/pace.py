@@ -30,14 +30,20 @@ class Pace:
     def take(self) -> bool:
         """Say whether one more exit may deliver; that counts it."""
         now = self._clock()
-        mark = self._stamp.read()
-        # The moment at which nothing would be left of the burst's use. One that lies further ahead
-        # than the burst allows was set by a clock that was wrong.
-        spent = mark.moment - now if mark else 0.0
-        if not 0.0 < spent <= PERIOD:
-            spent = 0.0
+        spent = self._spent(now)
         if spent > PERIOD - _INTERVAL:
             return False
         self._stamp.clear()
         self._stamp.set(now + spent + _INTERVAL)
         return True
+
+    def count_left(self) -> int:
+        """Count the exits that may deliver now, for a person to read."""
+        return int((PERIOD - self._spent(self._clock())) / _INTERVAL)
+
+    def _spent(self, now: float) -> float:
+        mark = self._stamp.read()
+        # The moment at which nothing would be left of the burst's use. One that lies further ahead
+        # than the burst allows was set by a clock that was wrong.
+        spent = mark.moment - now if mark else 0.0
+        return spent if 0.0 < spent <= PERIOD else 0.0

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from . import graphql
+from .outcome import Outcome
 from .transport import Transport
 from .worker import run_within
 
@@ -25,18 +26,28 @@ def ask(  # noqa: PLR0917 (each is needed, and there is one caller)
     field: str,
     failure: Mapping[str, object],
 ) -> dict[str, object]:
-    """Return the answer under ``field``, or ``failure`` with the reason, by ``deadline``.
+    """Return the answer under ``field``, or ``failure`` with the reason, by ``deadline``."""
+    reply = _exchange(settings, user_agent, deadline, body)
+    if reply is None:
+        message = f"no answer within {settings.timeout:g} seconds"
+        return {"success": False, **failure, "message": message}
+    return graphql.read_field(reply, field, failure)
 
-    The exchange has a thread of its own, since nothing else bounds the name look-up.
-    """
+
+def reach(settings: Settings, user_agent: str, deadline: float) -> str:
+    """Return why the server does not answer, or `""`: it does."""
+    reply = _exchange(settings, user_agent, deadline, graphql.encode_greeting())
+    if reply is None:
+        return f"no answer within {settings.timeout:g} seconds"
+    return "" if reply.outcome is Outcome.DELIVERED else reply.reason
+
+
+def _exchange(settings: Settings, user_agent: str, deadline: float, body: bytes) -> Reply | None:
+    """Send ``body`` on a thread of its own, since nothing else bounds the name look-up."""
     remaining = max(0.0, deadline - time.monotonic())
 
     def send() -> Reply:
         with contextlib.closing(Transport(settings.endpoint, user_agent)) as transport:
             return transport.send(body, remaining)
 
-    reply = run_within(remaining, send)
-    if reply is None:
-        message = f"no answer within {settings.timeout:g} seconds"
-        return {"success": False, **failure, "message": message}
-    return graphql.read_field(reply, field, failure)
+    return run_within(remaining, send)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 
-from migas import lineage, process
+from migas import lineage, optout, process
 from migas.entry import CUR
 from migas.environment import CI_VARIABLES
 from migas.optout import OPTOUT_VARIABLES
@@ -106,6 +106,7 @@ def fresh_api() -> Iterator[None]:
 
 
 def _forget_all() -> None:
+    optout.lasting.forget()
     process._processes.clear()
     process._setup.clear()
     for name in (lineage.TOLD, "MIGAS_SESSION_ID", "MIGAS_USER_ID"):

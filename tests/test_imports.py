@@ -21,7 +21,8 @@ PACKAGE = Path(migas.__file__).parent
 FLOORS = [
     {"__main__"},
     {"cli"},
-    {"demo"},
+    {"commands", "demo"},
+    {"report"},
     {"__init__"},
     {"operations"},
     {"api", "config"},
