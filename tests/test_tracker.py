@@ -188,6 +188,19 @@ stopped.wait(30)
 
 
 @posix
+def test_a_signals_word_is_sent_by_the_exit_that_follows(host: Host, server: Server) -> None:
+    """Where the host's own handler lets the program come to its end."""
+    code = """
+signal.signal(signal.SIGTERM, lambda *a: None)
+migas.track('owner/repo', '1')
+assert migas.flush(60) == 0
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+    assert host.run(HEAD + code, SLOW).calmly
+    assert words(server) == [("R", ""), ("S", SUSPENDED + "SIGTERM after 0:00:")]
+
+
+@posix
 def test_a_signals_word_is_on_disk_even_if_it_comes_at_once(
     host: Host, server: Server, deliver: Callable[[], None]
 ) -> None:
