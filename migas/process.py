@@ -13,7 +13,7 @@ import time
 
 from . import lineage, log
 from .agent import Agent
-from .optout import find_optout
+from .optout import find_optout, lasting
 from .settings import Settings
 from .version import __version__
 
@@ -175,6 +175,14 @@ def here() -> Process:
     """Return what belongs to this process, and not to the one it was forked from."""
     pid = os.getpid()
     return _processes.get(pid) or _processes.setdefault(pid, Process())
+
+
+def renew() -> None:
+    """Finish, and begin anew as a process that has just started does: between two tests."""
+    here().close()
+    _processes.clear()
+    _setup.clear()
+    lasting.forget()
 
 
 @atexit.register
