@@ -7,10 +7,12 @@ disk at once. Everything heavier than `threading` is imported on these threads, 
 
 from __future__ import annotations
 
+import os
 import time
 
 from . import log
 from .loading import Loader, load
+from .optout import lasting
 from .receipt import Flush, Receipt
 from .use import Use
 from .worker import NEVER, Worker
@@ -19,7 +21,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from .outcome import Verdict
     from .parcel import Parcel
     from .sender import Sender
     from .settings import Settings
@@ -223,12 +224,15 @@ class Agent:
         receipt = use.receipt
         if receipt.done():  # it was taken back
             return None
+        if path := lasting.look(os.environ):
+            receipt.settle({"success": False, "message": f"switched off by {path}"})
+            return None
         try:
             return self._writer().write(
                 use.project,
                 use.version,
                 use.fields,
-                lambda verdict: receipt.settle(_answer(verdict)),
+                lambda verdict: receipt.settle(verdict.tell()),
                 asks=use.asks,
             )
         except Exception as error:
@@ -297,11 +301,3 @@ def count_waiting(settings: Settings) -> int:
 
 _TOO_MANY = {"success": False, "message": "it is dropped: too many wait already"}
 _THE_END = {"success": False, "message": "nothing is sent: no thread is left that could"}
-
-
-def _answer(verdict: Verdict) -> dict[str, object]:
-    """Translate what became of a breadcrumb into what its receipt says."""
-    from .outcome import Outcome
-
-    delivered = verdict.outcome is Outcome.DELIVERED
-    return {"message": verdict.reason, **verdict.news, "success": delivered}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -153,8 +152,7 @@ def clear(options: argparse.Namespace) -> int:
     if options.what == "id":
         is_gone = clear_user_id()
     else:
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(directory, onerror=_ignore)
+        shutil.rmtree(directory, ignore_errors=True)
         is_gone = not os.path.exists(directory)
     if options.json:
         _print_json({"cleared": is_gone})
@@ -169,10 +167,6 @@ def _agrees(question: str) -> bool:
     except EOFError:  # nobody is there to ask
         print("\nmigas: nothing is removed; --yes does not ask", file=sys.stderr)
         return False
-
-
-def _ignore(*_: object) -> None:
-    """Go on with what can be removed."""
 
 
 def _tell_status(found: dict[str, object]) -> list[tuple[str, ...]]:

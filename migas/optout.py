@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 #: yes; `NO_ET` is etelemetry's, for which, as for our own, being set is enough.
 OPTOUT_VARIABLES = ("MIGAS_OPTOUT", "DO_NOT_TRACK", "NO_ET")
 
-#: Seconds after which it is looked for anew whether there is a lasting one.
+#: Seconds after which a lasting one is looked for anew.
 LOOK_AGAIN = 60.0
 
 _began_without: dict[str, bool] = {}
@@ -45,20 +45,25 @@ def _look_back(name: bytes) -> bool:
 
 
 class Lasting:
-    """Whether this user has said no for good: by a file, which lies in the same place everywhere.
-
-    Looking for it is the only use of the disk on a caller's thread: once, and then once a minute.
-    """
+    """Whether this user has said no for good: by a file that lies in the same place everywhere."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._due = 0.0
+        self._due: float | None = None
         self._found = ""
 
     def find(self, environ: Mapping[str, str]) -> str:
-        """Return the file's path if it is there, or `""`."""
+        """Return the file's path if it was there when somebody last looked, or `""`.
+
+        The first look is the only use of the disk on a caller's thread. Later ones are the agent's
+        own: a home may have stopped answering since, and the exit asks as well.
+        """
+        return self.look(environ) if self._due is None else self._found
+
+    def look(self, environ: Mapping[str, str]) -> str:
+        """Return the same, and look anew if that was long ago."""
         now = self._clock()
-        if not self._due or now >= self._due:
+        if self._due is None or now >= self._due:
             path = locate_optout(environ)
             self._found = path if os.path.exists(path) else ""
             self._due = now + LOOK_AGAIN
@@ -66,7 +71,7 @@ class Lasting:
 
     def forget(self) -> None:
         """Look at once when asked next."""
-        self._due = 0.0
+        self._due = None
 
 
 def locate_optout(environ: Mapping[str, str]) -> str:

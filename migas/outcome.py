@@ -33,6 +33,11 @@ class Verdict(NamedTuple):
     #: What the server said of the project, for whoever asked.
     news: Mapping[str, object] = {}
 
+    def tell(self) -> dict[str, object]:
+        """Return what a receipt says."""
+        delivered = self.outcome is Outcome.DELIVERED
+        return {"message": self.reason, **self.news, "success": delivered}
+
 
 class Reply(NamedTuple):
     """What became of one request. DELIVERED: the server's GraphQL answer is in `answer`."""

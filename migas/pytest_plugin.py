@@ -37,8 +37,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Opt out for the tests and for all that they start."""
-    if not config.getini(_OPTION):
-        os.environ.setdefault(OPTOUT_VARIABLES[0], "pytest")
+    name = OPTOUT_VARIABLES[0]
+    if name not in os.environ and not config.getini(_OPTION):
+        patch = pytest.MonkeyPatch()
+        patch.setenv(name, "pytest")
+        config.add_cleanup(patch.undo)
 
 
 @pytest.fixture

@@ -14,7 +14,9 @@ import pytest
 from conftest import PATIENCE, await_condition
 
 import migas
-from migas import breadcrumb, commands, report
+from migas import agent, breadcrumb, commands, optout, report
+from migas.agent import Agent
+from migas.settings import Settings
 from migas.testing import Fault
 
 if TYPE_CHECKING:
@@ -215,20 +217,23 @@ with migas.track('owner/repo', '1'): assert threading.active_count() == 1
     assert sorted(str(crumb["version"]) for crumb in server.crumbs) == ["1", "3"]
 
 
-def test_an_opt_out_is_heard_by_a_process_that_runs(server: Server, home: Path) -> None:
-    """Within a minute, by the process's own clock."""
-    from migas.optout import LOOK_AGAIN, Lasting, locate_optout
-
+def test_an_opt_out_is_heard_by_a_process_that_runs(
+    server: Server, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within a minute, by the agent's own thread: the caller's does not touch the disk again."""
     now = [1000.0]
-    lasting = Lasting(lambda: now[0])
+    lasting = optout.Lasting(lambda: now[0])
+    path = str(home / "config/migas/optout")
     assert lasting.find(os.environ) == ""
     assert run("optout").returncode == 0
+    now[0] += optout.LOOK_AGAIN - 1
+    assert lasting.look(os.environ) == lasting.find(os.environ) == ""
+    now[0] += 1
     assert lasting.find(os.environ) == ""
-    now[0] += LOOK_AGAIN
-    assert (
-        lasting.find(os.environ) == locate_optout(os.environ) == str(home / "config/migas/optout")
-    )
-    assert migas.add_project("owner/repo", "1")["success"] is False
+    assert lasting.look(os.environ) == lasting.find(os.environ) == path
+    monkeypatch.setattr(agent, "lasting", lasting)
+    answer = Agent(Settings.from_env(os.environ), "test").add("owner/repo", "1", {})
+    assert answer.result(PATIENCE)["message"] == f"switched off by {path}"
     assert server.requests == 0
 
 
