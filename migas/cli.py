@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import datetime
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -13,7 +14,8 @@ from .version import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_EXTRA = "migas: this needs the extra `server`: pip install 'migas[server]'"
+#: Where a module comes from that migas itself can do without.
+_EXTRAS = {"graphql": "server", "packaging": "server", "matplotlib": "plot"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,9 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(options)
     except ModuleNotFoundError as error:
-        if error.name not in ("graphql", "packaging"):
+        extra = _EXTRAS.get(str(error.name).partition(".")[0])
+        if extra is None:
             raise
-        print(_EXTRA, file=sys.stderr)
+        text = f"migas: this needs the extra `{extra}`: pip install 'migas[{extra}]'"
+        print(text, file=sys.stderr)
         return 2
 
 
@@ -88,6 +92,20 @@ def _add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     flush.add_argument(
         "--timeout", type=_seconds, metavar="SECONDS", help="default: as long as it takes"
     )
+    usage = add(
+        "usage",
+        "count a project's uses",
+        "Ask the server how often a project was used, day by day, week by week or month by month."
+        " Status 1: it did not answer.",
+    )
+    usage.add_argument("project", help="owner/repo")
+    usage.add_argument("--since", type=_date, metavar="DATE", help="default: 30 days ago")
+    usage.add_argument("--until", type=_date, metavar="DATE", help="default: today")
+    usage.add_argument("--by", choices=("day", "week", "month"), default="day")
+    usage.add_argument("--unique", action="store_true", help="count users instead of uses")
+    usage.add_argument(
+        "--plot", metavar="FILE", help="draw a picture (PNG, SVG, PDF); -: bars in the terminal"
+    )
     add(
         "optout",
         "switch telemetry off for good",
@@ -110,6 +128,7 @@ def _run_command(name: str, options: argparse.Namespace) -> int:
         "status": commands.show_status,
         "show": commands.show_fields,
         "flush": commands.flush,
+        "usage": commands.show_usage,
         "optout": commands.opt_out,
         "optin": commands.opt_in,
         "clear": commands.clear,
@@ -118,6 +137,10 @@ def _run_command(name: str, options: argparse.Namespace) -> int:
         return run(options)
     except KeyboardInterrupt:
         return commands.STOPPED
+
+
+def _date(text: str) -> datetime.date:
+    return datetime.date.fromisoformat(text)
 
 
 def _seconds(text: str) -> float:

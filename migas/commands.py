@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from . import report, userdirs
+from . import report, usage, userdirs
 from .agent import count_waiting
 from .api import flush as flush_all
 from .config import clear_user_id
@@ -20,10 +21,11 @@ from .spool import open_spool
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
-#: Exit statuses: all is well; something is left, or the server does not answer; a person has
-#: stopped it (as a shell says it of a Ctrl-C).
-WELL, LEFT, STOPPED = 0, 1, 130
+#: Exit statuses: all is well; something is left, or the server does not answer; it makes no sense;
+#: a person has stopped it (as a shell says it of a Ctrl-C).
+WELL, LEFT, WRONG, STOPPED = 0, 1, 2, 130
 
 #: Seconds between two words of a flush, to a person and to a log.
 _TO_TERMINAL, _TO_LOG = 0.5, 60.0
@@ -97,6 +99,59 @@ def _tell_progress(before: int, left: int, seconds: float) -> str:
     rate = max(0, before - left) / seconds
     due = f", some {left / rate:.0f} s to go" if rate else ""
     return f"{left} of {before} left, {rate:.0f} a second{due}".ljust(60)
+
+
+def show_usage(options: argparse.Namespace) -> int:
+    """Say how often a project was used; interrupted, as far as that is known."""
+    until = options.until or datetime.datetime.now(datetime.timezone.utc).date()
+    since = options.since or until - 29 * usage.DAY
+    periods = usage.split(since, until, options.by)
+    if not periods:
+        print(f"migas: there is no day from {since} to {until}", file=sys.stderr)
+        return WRONG
+    counted, status = _count_aloud(options, periods)
+    if options.json:
+        _print_json([{"first": f"{p.first}", "last": f"{p.last}", "hits": n} for p, n in counted])
+    else:
+        bars = usage.draw(counted) if options.plot == "-" else [""] * len(counted)
+        rows = [
+            (f"{entry.period.first}", f"{entry.hits:>7}", bar)
+            for entry, bar in zip(counted, bars, strict=True)
+        ]
+        if not options.unique:  # who comes twice is counted twice
+            rows.append(("all", f"{sum(hits for _, hits in counted):>7}", ""))
+        _print_rows(rows)
+    if options.plot not in (None, "-"):
+        label = f"{'users' if options.unique else 'uses'} a {options.by}"
+        try:
+            usage.plot(counted, options.plot, f"{options.project}: {label}", label)
+        except (OSError, ValueError) as error:
+            print(f"migas: {options.plot}: {error}", file=sys.stderr)
+            return LEFT
+    return status
+
+
+def _count_aloud(
+    options: argparse.Namespace, periods: list[usage.Period]
+) -> tuple[list[usage.Hits], int]:
+    """Ask for each period; on a terminal a person sees how far that is."""
+    counted: list[usage.Hits] = []
+    is_watched = sys.stderr.isatty()
+    status = WELL
+    try:
+        for hits in usage.count(options.project, periods, unique=options.unique):
+            counted.append(hits)
+            if is_watched:
+                said = f"{len(counted)} of {len(periods)}".ljust(30)
+                print(said, end="\r", file=sys.stderr, flush=True)
+    except usage.NoAnswerError as error:
+        print(f"migas: {error}", file=sys.stderr)
+        status = LEFT
+    except KeyboardInterrupt:
+        status = STOPPED
+    if is_watched:
+        print(" " * 30, end="\r", file=sys.stderr)
+    return counted, status
 
 
 def opt_out(options: argparse.Namespace) -> int:
@@ -189,7 +244,7 @@ def _tell_status(found: dict[str, object]) -> list[tuple[str, ...]]:
     ]
 
 
-def _print_rows(rows: list[tuple[str, ...]]) -> None:
+def _print_rows(rows: Sequence[tuple[str, ...]]) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]

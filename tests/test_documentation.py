@@ -31,7 +31,7 @@ def test_the_readmes_examples_run() -> None:
 
 MODULES = [
     *("api", "config", "error", "error.nipype", "graphql", "identifier", "lineage", "optout"),
-    *("receipt", "redaction", "settings", "testing.server"),
+    *("receipt", "redaction", "settings", "testing.server", "usage"),
 ]
 
 

@@ -22,7 +22,7 @@ FLOORS = [
     {"__main__"},
     {"cli"},
     {"commands", "demo"},
-    {"report"},
+    {"report", "usage"},
     {"__init__"},
     {"operations", "pytest_plugin"},
     {"api", "config"},
