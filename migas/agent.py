@@ -39,20 +39,24 @@ LAST_WAIT = 0.1
 
 
 class Agent:
-    """Carries one process's breadcrumbs, as its settings say."""
+    """Carries one process's breadcrumbs, as its settings say.
+
+    ``stays`` says whether the threads are to be there when they have nothing to do.
+    """
 
     def __init__(
         self,
         settings: Settings,
         user_agent: str,
         clock: Callable[[], float] = time.monotonic,
+        stays: Callable[[], bool] = lambda: False,
     ) -> None:
         self.settings = settings
         self._user_agent = user_agent
         self._clock = clock
         self._loader = Loader()
-        self._write_worker = Worker(self._write, "writer")
-        self._send_worker = Worker(self._send, "sender")
+        self._write_worker = Worker(self._write, "writer", stays=stays)
+        self._send_worker = Worker(self._send, "sender", stays=stays)
         # Taken from the left by whoever writes: the writer's thread, or at exit the caller's.
         self._inbox: list[Use | Flush] = []
         self._outbox: list[Parcel | Flush] = []
@@ -100,10 +104,10 @@ class Agent:
             self._write_inbox()
         return receipt
 
-    def stay(self) -> None:
-        """Keep the threads from here on, since the exit can start none."""
-        self._write_worker.stay()
-        self._send_worker.stay()
+    def start(self) -> None:
+        """Have the threads ready, though there is nothing to do yet."""
+        self._write_worker.start()
+        self._send_worker.start()
 
     def flush(self, timeout: float | None) -> int:
         """Send everything that waits, and return how many breadcrumbs are left."""
@@ -172,19 +176,14 @@ class Agent:
         """Handle the writer's items: on its thread."""
         self._inbox.extend(items)
         pause = self._load(WRITER_MODULES) if self._inbox else None
-        if pause is None and not closing:
-            pause = self._hold()
-        if pause is not None:
-            return pause
-        self._write_inbox()
-        return NEVER
+        return self._write_inbox(holds=not closing) if pause is None else pause
 
-    def _hold(self) -> float | None:
-        """Say for how long the first item may still be taken back; None: no more."""
+    def _hold(self) -> float:
+        """Say for how long the first item may still be taken back."""
         for item in self._inbox[:1]:
-            if isinstance(item, Use) and item.due > (now := self._clock()):
-                return item.due - now
-        return None
+            if isinstance(item, Use) and not item.receipt.done():
+                return max(0.0, item.due - self._clock())
+        return 0.0
 
     def _write_now(self, use: Use) -> None:
         """Write a use, and what was queued before it, on the caller's own thread.
@@ -201,12 +200,17 @@ class Agent:
         if parcel is not None:
             self._kept.append(parcel)
 
-    def _write_inbox(self) -> None:
+    def _write_inbox(self, *, holds: bool = False) -> float:
+        """Write what is there; ``holds``: up to what may be taken back, and say for how long."""
         self._at_disk = True
         try:
-            while True:
+            while not (pause := self._hold() if holds else 0.0):
                 self._pass_on(self._inbox.pop(0))
         except IndexError:
+            return NEVER
+        else:
+            return pause
+        finally:
             self._at_disk = False
 
     def _pass_on(self, item: Use | Flush) -> None:

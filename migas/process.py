@@ -29,6 +29,10 @@ if TYPE_CHECKING:
         #: By which workers know it, see `lineage`.
         use: str
 
+        @property
+        def lasts(self) -> bool:
+            """Whether it ends with the program."""
+
         def finish(self) -> None:
             """Say the last word at the interpreter's exit."""
 
@@ -58,8 +62,8 @@ class Process:
         self._told: set[str] = set()
         # The runs that are under way, the innermost last.
         self._runs: list[Run] = []
-        # The agents keep their threads, see `stay`.
-        self._stays = False
+        # The exit hook has begun: no thread may end for lack of work before it has been given some.
+        self._is_closing = False
         # The exit hook has run: what hooks of the host's add after it, their own thread writes.
         self._ends = False
 
@@ -83,10 +87,10 @@ class Process:
                 if self._told_by_parent is None:
                     self._told_by_parent = lineage.told_by_parent(os.environ)
                 lineage.hand_down(settings, os.environ)
-                self._agent = Agent(settings, USER_AGENT)
+                self._agent = Agent(settings, USER_AGENT, stays=self._awaits_last_word)
                 _close_with_worker()
-                if self._stays:
-                    self._agent.stay()
+                if self._awaits_last_word():
+                    self._agent.start()
                 if self._ends:
                     self._agent.close(0.0)
             return self._agent
@@ -137,15 +141,15 @@ class Process:
             if not find_optout(os.environ):
                 lineage.hand_down(self.use_settings(), os.environ)
 
-    def stay(self) -> None:
-        """Have the exit send what is added by itself: from Python 3.12 on it starts no thread."""
-        with self._lock:
-            self._stays = sys.version_info >= (3, 12)
-            if self._stays and self._agent is not None:
-                self._agent.stay()
+    def _awaits_last_word(self) -> bool:
+        """Say whether the exit will have something to say: from 3.12 on it can start no thread."""
+        return sys.version_info >= (3, 12) and (
+            self._is_closing or any(run.lasts for run in self._runs.copy())
+        )
 
     def close(self) -> None:
         """Finish what is in flight, within the budget that all agents share."""
+        self._is_closing = True
         for run in reversed(self._runs.copy()):
             run.finish()
         self._ends = True

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     F = TypeVar("F", bound=Callable[..., Any])
 
-#: Seconds in which the beginning may be taken back. A decorator is applied right after its making.
-HOLD = 0.02
+#: Seconds in which the beginning may be taken back. A decorator is applied right after its making,
+#: unless the machine is so busy that this thread has to wait.
+HOLD = 0.05
 
 _GENERATOR, _COROUTINE = 0x20, 0x80  # https://docs.python.org/3/library/inspect.html
 
@@ -68,6 +69,11 @@ class Run:
         self._trap = Trap(plan.signals, self._suspend)
         self._beginning: Receipt | None = None
 
+    @property
+    def lasts(self) -> bool:
+        """Whether it ends with the program."""
+        return self._ending is not None
+
     def begin(self, hold: float = 0.0) -> bool:
         """Tell that it began; False: it is a part of another run, or its user has opted out."""
         plan, agent = self._plan, self._process.use_agent()
@@ -78,7 +84,7 @@ class Run:
             self._beginning = agent.add(plan.project, plan.version, said, hold=hold)
         if self._ending is not None:
             self._ending.watch()
-            self._process.stay()
+            agent.start()
         self._trap.set()
         return True
 
@@ -113,8 +119,8 @@ class Run:
         if handled is not None:
             word = {"status": word["status"], **handled}
             phrase = errors.PHRASES.get(str(word["status"]), phrase)
+        self._release()
         if self._is_mine_to_say():
-            self._release()
             self._say(word, phrase)
 
     def _suspend(self, number: int) -> None:

@@ -70,10 +70,18 @@ class Thread(threading.Thread):
 class Worker:
     """Runs ``handle`` on a thread of its own, which begins with the first item."""
 
-    def __init__(self, handle: Handler, name: str, idle: float = IDLE) -> None:
+    def __init__(
+        self,
+        handle: Handler,
+        name: str,
+        idle: float | None = None,
+        stays: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._handle = handle
         self._name = name
-        self._idle = idle
+        self._idle = IDLE if idle is None else idle
+        # Says whether the thread is to be there when it has nothing to do. Asked under the lock.
+        self._stays = stays
         # Guards all below; not held while `handle` runs. Reentrant, so that a signal handler or a
         # finalizer that submits while its own thread submits does not wait for itself.
         self._changed = threading.Condition(threading.RLock())
@@ -110,14 +118,6 @@ class Worker:
             self.start()
             self._changed.notify_all()
 
-    def stay(self) -> None:
-        """Have the thread ready, and keep it: it ends no more for lack of work."""
-        with self._changed:
-            self._idle = NEVER
-            self._woken = True
-            self.start()
-            self._changed.notify_all()
-
     def take(self) -> list[Any]:
         """Take what is queued from the thread."""
         with self._changed:
@@ -150,6 +150,8 @@ class Worker:
         while True:
             with self._changed:
                 if not self._await_work(pause):
+                    if self._stays():
+                        continue
                     self._thread = None
                     return
                 items, self._items = self._items, []

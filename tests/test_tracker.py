@@ -288,6 +288,8 @@ assert (sys.exit, signal.getsignal(signal.SIGTERM)) == before[:2]
 def test_a_decorator_is_faster_than_the_thread_that_writes(host: Host, server: Server) -> None:
     """Even if that has nothing to load any more, and the interpreter switches at each step."""
     code = """
+import migas.tracker
+migas.tracker.HOLD = 60  # however busy this machine is
 migas.add_breadcrumb('owner/repo', '0').result(60)
 sys.setswitchinterval(1e-6)
 for _ in range(100):
@@ -408,13 +410,33 @@ assert signal.getsignal(signal.SIGTERM) is other
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 with migas.track('owner/repo', '1'):
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+signal.signal(signal.SIGTERM, mine)
 with migas.track('owner/repo', '1', signals=()):
     pass
+with migas.track('owner/repo', '1'):
+    signal.raise_signal(signal.SIGTERM)
+assert (sys.exit, signal.getsignal(signal.SIGTERM)) == (before, mine)
 with migas.track('owner/repo', '1', signals=[signal.SIGTERM, 9, 0, 4711]):
     pass
 """
     assert host.run(HEAD + code, SLOW).calmly
-    assert len(server.crumbs) == 10
+    assert len(server.crumbs) == 12
+
+
+def test_a_run_that_is_over_leaves_no_thread(host: Host, server: Server) -> None:
+    """A block needs none until the exit, and the host's threads are counted as before."""
+    code = """
+import migas.worker
+migas.worker.IDLE = 0.01
+with migas.track('owner/repo', '1'): pass
+@migas.track('owner/repo', '1')
+def main(): pass
+assert migas.flush(60) == 0
+deadline = time.monotonic() + 60
+while threading.active_count() > 1: assert time.monotonic() < deadline
+"""
+    assert host.run(HEAD + code, SLOW).calmly
+    assert len(server.crumbs) == 2
 
 
 @posix
@@ -474,7 +496,7 @@ def test_the_last_word_of_a_long_run_is_sent_by_its_own_exit(host: Host, server:
     """From Python 3.12 on an exit starts no thread, so the one that is idle stays."""
     code = """
 import migas.worker
-migas.worker.Worker.__init__.__defaults__ = (0.01,)  # seconds until an idle thread ends
+migas.worker.IDLE = 0.01
 migas.track_exit('owner/repo', '1')
 migas.setup(session_id='3f0c6e2a-5d39-4f0e-9a37-0f6b3c5d7e11')
 migas.add_breadcrumb('owner/repo', '1').result(60)
@@ -517,14 +539,13 @@ for target in work, lambda: migas.track('owner/other', '1'):
 def test_an_interactive_programs_errors_did_not_end_it(host: Host, server: Server) -> None:
     """A shell keeps the last exception, and so do test runners; the program went on."""
     code = """
-migas.track('owner/repo', '1')
-try: 1 / 0
-except ZeroDivisionError as error:
-    sys.last_exc = sys.last_value = error
+def main():
+    migas.track('owner/repo', '1')
+    try: 1 / 0
+    except ZeroDivisionError as error: sys.last_exc = sys.last_value = error
+main()
 """
-    assert host.run(
-        f"def main():\n  {code.strip().replace(chr(10), chr(10) + '  ')}\n{HEAD}\nmain()"
-    ).calmly
+    assert host.run(HEAD + code, SLOW).calmly
     assert words(server) == [("R", ""), ("C", COMPLETED)]
 
 
