@@ -116,8 +116,9 @@ class Redactor:
     def redact(self, text: str) -> str:
         """Return ``text`` without what is private; of a very long one, only its ends."""
         if len(text) > 2 * MAX_END:
-            head, tail = text[:MAX_END].rsplit(None, 1)[0], text[-MAX_END:].split(None, 1)[-1]
-            text = f"{head} ... {tail}"
+            # Cut between two words, so that no end shows half of one.
+            head, tail = text[:MAX_END].rsplit(None, 1)[:1], text[-MAX_END:].split(None, 1)[-1:]
+            text = " ... ".join([*head, *tail])
         for _ in range(_MAX_ROUNDS):
             before, text = text, self._redact_once(text)
             if text == before:

@@ -87,6 +87,16 @@ def test_where_nothing_can_be_kept_the_id_is_a_stable_hash(
     assert identity.obtain(directory) != derived
 
 
+def test_where_no_file_can_be_made_the_id_is_the_same_hash(home: Path, directory: Path) -> None:
+    """A configuration directory that cannot be written gives nobody a new id at each run."""
+    (home / "config").write_text("in the way")
+    assert identity.obtain(str(directory)) == identity.obtain(str(directory))
+    assert Writer(Settings(), {}, str(home)).describe()["user_id"] == identity.obtain(
+        str(directory)
+    )
+    assert (home / "config").read_text() == "in the way"
+
+
 def _refuse(*_args: object, **_kwargs: object) -> None:
     raise FileNotFoundError
 

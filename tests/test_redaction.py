@@ -203,6 +203,7 @@ def test_of_a_very_long_text_the_ends_are_kept() -> None:
     assert redacted.startswith("first ")
     assert redacted.endswith("word <path> last")
     assert len(redacted) < 3 * MAX_END
+    assert not REDACTOR.redact(" " * 3 * MAX_END).strip()
 
 
 @pytest.mark.parametrize(
