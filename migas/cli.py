@@ -56,26 +56,35 @@ def _parser() -> argparse.ArgumentParser:
         " without it. Everything lies in a temporary directory.",
     )
     demo.set_defaults(command=_demo)
-    _add_commands(commands)
+    _add_questions(commands)
+    _add_actions(commands)
     return parser
 
 
-def _add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add those by which a person looks, asks and refuses."""
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    summary: str,
+    description: str,
+) -> argparse.ArgumentParser:
+    """Add a command that can print JSON."""
+    command = commands.add_parser(name, help=summary, description=description)
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.set_defaults(command=lambda options: _run_command(name, options))
+    return command
 
-    def add(name: str, summary: str, description: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=summary, description=description)
-        command.add_argument("--json", action="store_true", help="print JSON")
-        command.set_defaults(command=lambda options: _run_command(name, options))
-        return command
 
-    add(
+def _add_questions(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands by which a person looks."""
+    _add(
+        commands,
         "status",
         "say whether telemetry is on, and what waits",
         "Say whether telemetry is on and why not, whether the server answers now, when it is tried"
         " next, and what waits for it. Status 1: it does not answer.",
     )
-    show = add(
+    show = _add(
+        commands,
         "show",
         "say what is told",
         "Say what a breadcrumb of this machine would tell, and what each field means.",
@@ -83,16 +92,8 @@ def _add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     show.add_argument(
         "--waiting", action="store_true", help="print the breadcrumbs that wait, one a line"
     )
-    flush = add(
-        "flush",
-        "send everything that waits",
-        "Send everything that waits, also what other machines left in a home that they share."
-        " It may be interrupted and run again at any time. Status 1: something is left.",
-    )
-    flush.add_argument(
-        "--timeout", type=_seconds, metavar="SECONDS", help="default: as long as it takes"
-    )
-    usage = add(
+    usage = _add(
+        commands,
         "usage",
         "count a project's uses",
         "Ask the server how often a project was used, day by day, week by week or month by month."
@@ -106,13 +107,34 @@ def _add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     usage.add_argument(
         "--plot", metavar="FILE", help="draw a picture (PNG, SVG, PDF); -: bars in the terminal"
     )
-    add(
+
+
+def _add_actions(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands by which a person sends, refuses and removes."""
+    flush = _add(
+        commands,
+        "flush",
+        "send everything that waits",
+        "Send everything that waits, also what other machines left in a home that they share."
+        " It may be interrupted and run again at any time. Status 1: something is left.",
+    )
+    flush.add_argument(
+        "--timeout", type=_seconds, metavar="SECONDS", help="default: as long as it takes"
+    )
+    _add(
+        commands,
         "optout",
         "switch telemetry off for good",
         "Switch telemetry off for this user, on every machine that shares the home.",
     )
-    add("optin", "take that back", "Switch telemetry on again. Status 1: a variable still says no.")
-    clear = add(
+    _add(
+        commands,
+        "optin",
+        "take that back",
+        "Switch telemetry on again. Status 1: a variable still says no.",
+    )
+    clear = _add(
+        commands,
         "clear",
         "remove what waits, or your id",
         "Remove the breadcrumbs that wait for the server, or your anonymous id. It asks first.",
