@@ -217,8 +217,10 @@ def flush(timeout: float | None = None) -> int:
         >>> flush(timeout=10) >= 0
         True
     """
-    agent = here().use_agent()
-    return count_waiting(here().use_settings()) if agent is None else agent.flush(timeout)
+    process = here()
+    if process.use_agent() is None:
+        return count_waiting(process.use_settings())
+    return process.flush(timeout)
 
 
 def _add(project: str, version: str, fields: Mapping[str, object], *, asks: bool) -> Receipt:

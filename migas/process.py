@@ -141,6 +141,17 @@ class Process:
             if not find_optout(os.environ):
                 lineage.hand_down(self.use_settings(), os.environ)
 
+    def flush(self, timeout: float | None) -> int:
+        """Have each agent send what waits, and return what is left for the last.
+
+        One that `setup()` has replaced may be sending to the same server.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        left = 0
+        for agent in [agent for agent in (*self._former, self._agent) if agent]:
+            left = agent.flush(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        return left
+
     def _awaits_last_word(self) -> bool:
         """Say whether the exit will have something to say: from 3.12 on it can start no thread."""
         return sys.version_info >= (3, 12) and (

@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import NOWHERE, PATIENCE
+from conftest import NOWHERE, PATIENCE, await_condition
 
 import migas
 from migas import process
@@ -211,6 +211,18 @@ def test_a_question_is_not_sent_where_nothing_is(
     assert variable in str(migas.get_usage("owner/repo", "2026-01-01")["message"])
     assert variable in str(migas.check_project("owner/repo", "1")["message"])
     assert server.requests == 0
+
+
+def test_flush_waits_for_what_an_agent_before_the_set_up_sends(server: Server) -> None:
+    """It is this process's own, and has arrived when the call returns."""
+    migas.flush(PATIENCE)  # what is loaded for it is loaded now
+    server.inject([Fault.late(1.0), None])
+    migas.add_breadcrumb("owner/repo", "1")
+    await_condition(lambda: server.requests == 1)
+    migas.setup(session_id=UUID)
+    migas.add_breadcrumb("owner/repo", "2")
+    assert migas.flush(PATIENCE) == 0
+    assert len(server.crumbs) == 2
 
 
 def test_flush_sends_what_earlier_processes_left(

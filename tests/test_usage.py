@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import os
@@ -52,7 +53,7 @@ def used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     users = ["3f0c6e2a-5d39-4f0e-9a37-0f6b3c5d7e11", "1cf6db85-5d12-4d79-a502-611f353de27d"]
     moments = ["2026-03-30T00:00:00", "2026-03-30T23:59:59", "2026-04-05T12:00:00"]
     moments += ["2026-04-06T00:00:00"] * 3
-    with Server(database=path) as server, sqlite3.connect(path) as database:
+    with Server(database=path) as server, contextlib.closing(sqlite3.connect(path)) as database:
         for number, moment in enumerate(moments):
             stamp = datetime.datetime.fromisoformat(moment + "+00:00").timestamp()
             database.execute(
