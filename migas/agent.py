@@ -11,8 +11,9 @@ import os
 import time
 
 from . import log
+from .inbox import Inbox
 from .loading import Loader, load
-from .optout import lasting
+from .optout import look_for_optout
 from .receipt import Flush, Receipt
 from .use import Use
 from .worker import NEVER, Worker
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from .sender import Sender
     from .settings import Settings
     from .writer import Writer
-
 
 #: What each thread needs, in pieces: the host's imports and forks wait for one piece at most.
 WRITER_MODULES = ("json", "platformdirs", "migas.writer")
@@ -57,8 +57,7 @@ class Agent:
         self._loader = Loader()
         self._write_worker = Worker(self._write, "writer", stays=stays)
         self._send_worker = Worker(self._send, "sender", stays=stays)
-        # Taken from the left by whoever writes: the writer's thread, or at exit the caller's.
-        self._inbox: list[Use | Flush] = []
+        self._inbox = Inbox(self._pass_on, clock)
         self._outbox: list[Parcel | Flush] = []
         # What a signal's handler has written, for the exit to send: a process that is killed
         # meanwhile would have begun in vain.
@@ -67,7 +66,6 @@ class Agent:
         self._made_sender: Sender | None = None
         self._poll = FIRST_POLL
         # Set by one thread and read by another: a moment late does no harm.
-        self._at_disk = False
         self._hurried = False
         self._exit_deadline = NEVER
 
@@ -100,8 +98,8 @@ class Agent:
         self._send_worker.start()
         if not self._write_worker.submit(use):
             # At the exit, or at a limit of the system's: here and now, since the process may die.
-            self._inbox.append(use)
-            self._write_inbox()
+            self._inbox.extend([use])
+            self._inbox.drain()
         return receipt
 
     def start(self) -> None:
@@ -127,10 +125,10 @@ class Agent:
         for parcel in self._kept:
             self._send_worker.submit(parcel)
         self._inbox.extend(self._write_worker.close(budget / 2))
-        if not self._at_disk:
+        if not self._inbox.is_writing:
             # The thread never started, or other threads import for ever. A writer that hangs at
             # a dead disk would have this thread hang, too.
-            self._write_inbox()
+            self._inbox.drain()
         self._send_worker.close(max(0.0, self._exit_deadline - self._clock()))
         # A writer that has much to do gets what is left of the time.
         self._write_worker.close(max(0.0, deadline - self._clock()))
@@ -176,14 +174,7 @@ class Agent:
         """Handle the writer's items: on its thread."""
         self._inbox.extend(items)
         pause = self._load(WRITER_MODULES) if self._inbox else None
-        return self._write_inbox(holds=not closing) if pause is None else pause
-
-    def _hold(self) -> float:
-        """Say for how long the first item may still be taken back."""
-        for item in self._inbox[:1]:
-            if isinstance(item, Use) and not item.receipt.done():
-                return max(0.0, item.due - self._clock())
-        return 0.0
+        return self._inbox.drain(holds=not closing) if pause is None else pause
 
     def _write_now(self, use: Use) -> None:
         """Write a use, and what was queued before it, on the caller's own thread.
@@ -192,26 +183,13 @@ class Agent:
         moment between its taking it from the queue and its putting it into the inbox.
         """
         deadline = self._clock() + LAST_WAIT
-        while self._at_disk and self._clock() < deadline:
+        while self._inbox.is_writing and self._clock() < deadline:
             time.sleep(0.001)
         self._inbox.extend(self._write_worker.take())
-        self._write_inbox()
+        self._inbox.drain()
         parcel = self._put(use)
         if parcel is not None:
             self._kept.append(parcel)
-
-    def _write_inbox(self, *, holds: bool = False) -> float:
-        """Write what is there; ``holds``: up to what may be taken back, and say for how long."""
-        self._at_disk = True
-        try:
-            while not (pause := self._hold() if holds else 0.0):
-                self._pass_on(self._inbox.pop(0))
-        except IndexError:
-            return NEVER
-        else:
-            return pause
-        finally:
-            self._at_disk = False
 
     def _pass_on(self, item: Use | Flush) -> None:
         """Write a breadcrumb and hand it to the sender; a flush follows what it waits for."""
@@ -228,8 +206,8 @@ class Agent:
         receipt = use.receipt
         if receipt.done():  # it was taken back
             return None
-        if path := lasting.look(os.environ):
-            receipt.settle({"success": False, "message": f"switched off by {path}"})
+        if off := look_for_optout(os.environ):
+            receipt.settle({"success": False, "message": f"switched off by {off}"})
             return None
         try:
             return self._writer().write(
@@ -280,6 +258,7 @@ class Agent:
                 load=self._loader.attempt,
                 keeps_for_good=lambda: self._writer().keeps_for_good(),
                 may_start=self._may_start,
+                find_optout=lambda: look_for_optout(os.environ),
                 clock=self._clock,
             )
         return self._made_sender

@@ -89,16 +89,21 @@ def _flush_aloud(before: int, timeout: float | None) -> int:
         if thread.is_alive():
             left = count_waiting(here().use_settings())
             said = _tell_progress(before, left, time.monotonic() - start)
-            print(said, end="\r" if is_watched else "\n", file=sys.stderr, flush=True)
+            _overwrite(said) if is_watched else print(said, file=sys.stderr, flush=True)
     if is_watched:
-        print(" " * 60, end="\r", file=sys.stderr)
+        _overwrite("")
     return results[0] if results else count_waiting(here().use_settings())
 
 
 def _tell_progress(before: int, left: int, seconds: float) -> str:
     rate = max(0, before - left) / seconds
     due = f", some {left / rate:.0f} s to go" if rate else ""
-    return f"{left} of {before} left, {rate:.0f} a second{due}".ljust(60)
+    return f"{left} of {before} left, {rate:.0f} a second{due}"
+
+
+def _overwrite(text: str) -> None:
+    """Say on a terminal what the next word is to stand over."""
+    print(text.ljust(60), end="\r", file=sys.stderr, flush=True)
 
 
 def show_usage(options: argparse.Namespace) -> int:
@@ -109,6 +114,9 @@ def show_usage(options: argparse.Namespace) -> int:
     if not periods:
         print(f"migas: there is no day from {since} to {until}", file=sys.stderr)
         return WRONG
+    is_pictured = options.plot not in (None, "-")
+    if is_pictured:
+        import matplotlib  # noqa: F401  # what is missing is told before the server is asked
     counted, status = _count_aloud(options, periods)
     if options.json:
         _print_json([{"first": f"{p.first}", "last": f"{p.last}", "hits": n} for p, n in counted])
@@ -121,7 +129,7 @@ def show_usage(options: argparse.Namespace) -> int:
         if not options.unique:  # who comes twice is counted twice
             rows.append(("all", f"{sum(hits for _, hits in counted):>7}", ""))
         _print_rows(rows)
-    if options.plot not in (None, "-"):
+    if is_pictured and counted:
         label = f"{'users' if options.unique else 'uses'} a {options.by}"
         try:
             usage.plot(counted, options.plot, f"{options.project}: {label}", label)
@@ -142,15 +150,14 @@ def _count_aloud(
         for hits in usage.count(options.project, periods, unique=options.unique):
             counted.append(hits)
             if is_watched:
-                said = f"{len(counted)} of {len(periods)}".ljust(30)
-                print(said, end="\r", file=sys.stderr, flush=True)
+                _overwrite(f"{len(counted)} of {len(periods)}")
     except usage.NoAnswerError as error:
         print(f"migas: {error}", file=sys.stderr)
         status = LEFT
     except KeyboardInterrupt:
         status = STOPPED
     if is_watched:
-        print(" " * 30, end="\r", file=sys.stderr)
+        _overwrite("")
     return counted, status
 
 

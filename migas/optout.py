@@ -83,10 +83,14 @@ def locate_optout(environ: Mapping[str, str]) -> str:
 lasting = Lasting()
 
 
+def look_for_optout(environ: Mapping[str, str]) -> str:
+    """Return what `find_optout` does, having looked for a lasting one anew: on a thread of ours."""
+    lasting.look(environ)
+    return find_optout(environ)
+
+
 def find_optout(
-    environ: Mapping[str, str],
-    began_without: Callable[[str], bool] = began_without,
-    lasting: Lasting = lasting,
+    environ: Mapping[str, str], began_without: Callable[[str], bool] = began_without
 ) -> str:
     """Name the variable of ``environ``, or the file, that says no, or return `""`.
 

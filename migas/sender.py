@@ -55,7 +55,8 @@ class Sender:
     """Holds parcels and flushes until it is time, and has them uploaded; on one thread.
 
     ``load`` imports modules, or says that it cannot do so now. ``keeps_for_good`` says whether what
-    waits on disk is there for a later process, and ``may_start`` whether a request may begin.
+    waits on disk is there for a later process, ``may_start`` whether a request may begin, and
+    ``find_optout`` what has switched it off meanwhile.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Sender:
         load: Callable[..., bool],
         keeps_for_good: Callable[[], bool],
         may_start: Callable[[], bool],
+        find_optout: Callable[[], str],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
@@ -73,6 +75,7 @@ class Sender:
         self._load = load
         self._keeps_for_good = keeps_for_good
         self._may_start = may_start
+        self._find_optout = find_optout
         self._clock = clock
         self._spool = open_spool(settings)
         self._backoff = Backoff(self._spool.directory)
@@ -102,6 +105,9 @@ class Sender:
         self._expire_flushes()
         if not (self._parcels or self._flushes or (self._owes and not closing)):
             return NEVER
+        if off := self._find_optout():
+            self._owes = False
+            return self._give_up(f"switched off by {off}", NEVER)
         pause = self._hold_exit() if closing else self._hold()
         if pause is None:
             pause = self._rate.delay() or self._load_transport(closing=closing)

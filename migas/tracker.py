@@ -103,16 +103,23 @@ class Run:
 
     def finish(self) -> None:
         """Say the last word at the interpreter's exit, if it is known what that is."""
-        if self._ending is not None:
-            try:
-                self.end(self._ending.find())
-            except LookupError:
-                self._process.leave(self)
-            except Exception as failure:  # as below
-                log.say(log.DEBUG, "a last word is lost: %r", failure)
+        if self._ending is None:
+            return
+        try:
+            error = self._ending.find()
+        except LookupError:
+            self._process.leave(self)
+        else:
+            self.end(error)
 
     def end(self, error: BaseException | None) -> None:
         """Say the last word, as ``error`` demands; only the first one counts."""
+        try:
+            self._end(error)
+        except Exception as failure:  # a host's own exception, say, that cannot be looked at
+            log.say(log.DEBUG, "a last word is lost: %r", failure)
+
+    def _end(self, error: BaseException | None) -> None:
         word = errors.describe(error)
         phrase = word.pop("status_desc")
         handled = errors.handle(error, self._plan.handlers)
@@ -182,11 +189,8 @@ class Track:
         traceback: TracebackType | None,
     ) -> None:
         run = self._open.pop()
-        try:
-            if run is not None:
-                run.end(error)
-        except Exception as failure:  # a host's own exception, say, that cannot be looked at
-            log.say(log.DEBUG, "a last word is lost: %r", failure)
+        if run is not None:
+            run.end(error)
 
     def __call__(self, function: F) -> F:
         """Have each call of ``function`` be a run: of a coroutine or a generator, to its end."""

@@ -25,7 +25,7 @@ from migas.spool import Bounds, open_spool
 from migas.testing import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from migas.spool import Spool
 
@@ -155,13 +155,17 @@ class Host:
         *,
         measured: bool = True,
         stdin: int = subprocess.DEVNULL,
+        arguments: Sequence[str] = (),
     ) -> subprocess.Popen[str]:
-        """Start a process that runs ``code``; not ``measured``: no coverage runs in it."""
+        """Start a process that runs ``code``, or, if given, what ``arguments`` say.
+
+        Not ``measured``: no coverage runs in it.
+        """
         inherited: Mapping[str, str] = os.environ
         if not measured:
             inherited = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_")}
         process = subprocess.Popen(
-            [sys.executable, "-c", code],
+            [sys.executable, *(arguments or ("-c", code))],
             env={**inherited, **environ},
             cwd=self._directory,
             stdin=stdin,
@@ -172,11 +176,29 @@ class Host:
         self._started.append(process)
         return process
 
-    def run(self, code: str, environ: Mapping[str, str] = {}, *, measured: bool = True) -> Ended:
-        """Run ``code`` in a process of its own to its end."""
-        process = self.start(code, environ, measured=measured)
+    def run(
+        self,
+        code: str,
+        environ: Mapping[str, str] = {},
+        *,
+        measured: bool = True,
+        arguments: Sequence[str] = (),
+    ) -> Ended:
+        """Run ``code``, or what ``arguments`` say, in a process of its own to its end."""
+        process = self.start(code, environ, measured=measured, arguments=arguments)
         out, err = process.communicate(timeout=PATIENCE)
         return Ended(process.returncode, out, err)
+
+    def run_program(
+        self,
+        files: Mapping[str, str],
+        environ: Mapping[str, str] = {},
+        arguments: Sequence[str] = ("main.py",),
+    ) -> Ended:
+        """Run a program that is made of ``files``, as a worker needs it that imports it anew."""
+        for name, text in files.items():
+            (self._directory / name).write_text(text)
+        return self.run("", environ, arguments=arguments)
 
     def stop(self) -> None:
         """End what the test left running."""

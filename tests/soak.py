@@ -74,7 +74,7 @@ for number in range(count):
 time.sleep(pause)
 calm, agent = 0, migas.process.here()._agent
 while calm < 3:
-    calm = 0 if agent._inbox or agent._write_worker._items or agent._at_disk else calm + 1
+    calm = 0 if agent._inbox or agent._write_worker._items or agent._inbox.is_writing else calm + 1
     time.sleep(0.01)
 if end == "flush":
     migas.flush(3)

@@ -166,18 +166,18 @@ def test_a_writer_that_is_behind_has_the_whole_of_the_exit(
     """What the sender leaves of the budget is the writer's: a burst gets to the disk."""
     agent = start(NOWHERE)
     at_disk, go = threading.Event(), threading.Event()
-    pass_on, close = agent._pass_on, agent._send_worker.close
+    write, close = agent._inbox._write, agent._send_worker.close
 
-    def pass_on_late(item: Any) -> None:
+    def write_late(item: Any) -> None:
         at_disk.set()
         go.wait(PATIENCE)
-        pass_on(item)
+        write(item)
 
     def close_and_go(timeout: float) -> list[Any]:
         go.set()
         return close(timeout)
 
-    monkeypatch.setattr(agent, "_pass_on", pass_on_late)
+    monkeypatch.setattr(agent._inbox, "_write", write_late)
     monkeypatch.setattr(agent._send_worker, "close", close_and_go)
     agent.add("owner/repo", "0", {})
     assert at_disk.wait(PATIENCE)

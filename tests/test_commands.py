@@ -14,7 +14,7 @@ import pytest
 from conftest import PATIENCE, await_condition
 
 import migas
-from migas import agent, breadcrumb, commands, optout, report
+from migas import breadcrumb, commands, optout, report
 from migas.agent import Agent
 from migas.settings import Settings
 from migas.testing import Fault
@@ -218,7 +218,10 @@ with migas.track('owner/repo', '1'): assert threading.active_count() == 1
 
 
 def test_an_opt_out_is_heard_by_a_process_that_runs(
-    server: Server, home: Path, monkeypatch: pytest.MonkeyPatch
+    server: Server,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    spool: Callable[..., Spool],
 ) -> None:
     """Within a minute, by the agent's own thread: the caller's does not touch the disk again."""
     now = [1000.0]
@@ -231,10 +234,10 @@ def test_an_opt_out_is_heard_by_a_process_that_runs(
     now[0] += 1
     assert lasting.find(os.environ) == ""
     assert lasting.look(os.environ) == lasting.find(os.environ) == path
-    monkeypatch.setattr(agent, "lasting", lasting)
+    monkeypatch.setattr(optout, "lasting", lasting)
     answer = Agent(Settings.from_env(os.environ), "test").add("owner/repo", "1", {})
     assert answer.result(PATIENCE)["message"] == f"switched off by {path}"
-    assert server.requests == 0
+    assert (server.requests, spool().count()) == (0, 0)
 
 
 def test_an_opt_out_says_what_waits(spool: Callable[..., Spool]) -> None:

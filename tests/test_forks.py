@@ -67,7 +67,9 @@ def test_however_a_child_ends_each_tells_its_own_once(
         agent = migas.process.here().use_agent()
         calm = 0
         while calm < 3:
-            calm = 0 if agent._inbox or agent._write_worker.count() or agent._at_disk else calm + 1
+            inbox = agent._inbox
+            busy = inbox or inbox.is_writing or agent._write_worker.count()
+            calm = 0 if busy else calm + 1
             time.sleep(0.01)
 
     add('parent')

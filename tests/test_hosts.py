@@ -59,9 +59,9 @@ ENDS = [
         ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(30)", -signal.SIGTERM, SIGTERM),
         id="SIGTERM",
     ),
-    pytest.param(("time.sleep(0.5); os._exit(3)", 3, None), id="os._exit"),
+    pytest.param(("migas.flush(30); os._exit(3)", 3, None), id="os._exit"),
     pytest.param(
-        ("time.sleep(0.5); os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL, None),
+        ("migas.flush(30); os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL, None),
         id="SIGKILL",
     ),
 ]

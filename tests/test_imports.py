@@ -35,7 +35,8 @@ FLOORS = [
     {"graphql", "identity", "parcel", "policy", "spool"},
     {"entry", "stamp"},
     {"breadcrumb", "environment", "outcome", "redaction", "userdirs"},
-    {"lineage", "log", "use"},
+    {"inbox", "lineage", "log"},
+    {"use"},
     {"receipt", "settings", "worker"},
     {"identifier", "loading", "optout", "version"},
 ]
@@ -45,7 +46,18 @@ FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 LIGHT = {"migas"} | {
     f"migas.{name}"
     for name in (
-        *("agent", "api", "config", "identifier", "lineage", "loading", "log", "optout", "process"),
+        *(
+            "agent",
+            "api",
+            "config",
+            "identifier",
+            "inbox",
+            "lineage",
+            "loading",
+            "log",
+            "optout",
+            "process",
+        ),
         *("receipt", "settings", "use", "version", "worker"),
     )
 }

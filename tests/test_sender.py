@@ -32,6 +32,7 @@ class Bench:
         self.loads_logging: list[bool] = []
         self.lasting = True
         self.may_start = True
+        self.off = ""
         self.settled: list[Verdict] = []
         self.spool = open_spool(Settings(endpoint=server.endpoint))
         self.spool.put(b"").discard()  # so that there is a directory to share a moment in
@@ -44,6 +45,7 @@ class Bench:
             load=self.load,
             keeps_for_good=lambda: self.lasting,
             may_start=lambda: self.may_start,
+            find_optout=lambda: self.off,
             clock=lambda: self.now,
         )
 
@@ -102,6 +104,17 @@ def test_whoever_waits_waits_no_moment(bench: Bench) -> None:
     bench.sender().handle([bench.parcel(), flush], hurried=False, closing=False)
     assert bench.server.requests == 2
     assert flush["left"] == 0
+
+
+def test_who_opts_out_while_it_runs_is_heard(bench: Bench) -> None:
+    """Nothing more is sent, of what waits from earlier either, and who waits is told."""
+    sender = bench.sender()
+    bench.off = "MIGAS_OPTOUT"
+    assert sender.handle([bench.parcel()], hurried=True, closing=False) == NEVER
+    assert [verdict.reason for verdict in bench.settled] == ["switched off by MIGAS_OPTOUT"]
+    assert sender.handle([], hurried=True, closing=True) == NEVER
+    assert bench.server.requests == 0
+    assert bench.spool.count() == 1
 
 
 def test_where_requests_is_loaded_already_there_is_nothing_to_wait_for(bench: Bench) -> None:

@@ -215,8 +215,8 @@ def test_a_signals_word_is_on_disk_even_if_it_comes_at_once(
 @pytest.mark.parametrize(
     "body",
     [
-        "time.sleep(0.3); os._exit(0)",
-        "time.sleep(0.3); os.kill(os.getpid(), signal.SIGKILL)",
+        "migas.flush(60); os._exit(0)",
+        "migas.flush(60); os.kill(os.getpid(), signal.SIGKILL)",
         "raise SystemExit(0)",
         "raise SystemExit(3)",
         """thread = threading.Thread(target=lambda: sys.exit(3))
@@ -319,51 +319,31 @@ assert status == {{'1 / 0': 1, 'os.kill(os.getpid(), 15)': -15}}.get({end!r}, 4)
     assert words(server) == [("R", ""), ("C", COMPLETED)]
 
 
+#: A program whose workers import its module anew.
+POOL = """
+import logging, multiprocessing
+if __name__ == '__main__':
+    import tracked
+    with multiprocessing.get_context({method!r}).Pool(1) as pool:
+        assert pool.map(tracked.work, [1, 2]) == [2, 3]
+        pool.close(); pool.join()
+"""
+WORK = "@migas.track('owner/repo', '1')\ndef work(number): return number + 1\n"
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn"] if hasattr(os, "fork") else ["spawn"])
 def test_a_worker_is_a_part_of_its_parents_run(host: Host, server: Server, method: str) -> None:
     """Also one that imports the parent's program anew, and tracks."""
-    code = f"""
-import logging, multiprocessing, sys
-sys.path.insert(0, '.')
-if __name__ == '__main__':
-    import tracked
-    context = multiprocessing.get_context({method!r})
-    with context.Pool(2) as pool:
-        assert pool.map(tracked.work, [1, 2]) == [2, 3]
-"""
-    module = """
-import migas
-migas.track('owner/repo', '1')
-@migas.track('owner/repo', '1')
-def work(number): return number + 1
-"""
-    write = f"open('tracked.py', 'w').write({module!r}); open('main.py', 'w').write({code!r})"
-    assert host.run(write).calmly
-    ended = host.run(
-        "import subprocess, sys; sys.exit(subprocess.run([sys.executable, 'main.py']).returncode)",
-        FORKS,
-    )
+    tracked = f"import migas\nmigas.track('owner/repo', '1')\n{WORK}"
+    ended = host.run_program({"main.py": POOL.format(method=method), "tracked.py": tracked}, FORKS)
     assert ended.calmly, ended
     assert words(server) == [("R", ""), ("C", COMPLETED)]
 
 
 def test_a_worker_may_have_a_run_of_its_own(host: Host, server: Server) -> None:
     """One that its parent did not begin: a function that is decorated there, and called here."""
-    module = "import migas\n@migas.track('owner/repo', '1')\ndef work(number): return number + 1\n"
-    code = """
-import logging, multiprocessing
-if __name__ == '__main__':
-    import tracked
-    with multiprocessing.get_context('spawn').Pool(1) as pool:
-        assert pool.map(tracked.work, [1, 2]) == [2, 3]
-        pool.close(); pool.join()
-"""
-    write = f"open('tracked.py', 'w').write({module!r}); open('main.py', 'w').write({code!r})"
-    assert host.run(write).calmly
-    ended = host.run(
-        "import subprocess, sys; sys.exit(subprocess.run([sys.executable, 'main.py']).returncode)",
-        FORKS,
-    )
+    tracked = f"import migas\n{WORK}"
+    ended = host.run_program({"main.py": POOL.format(method="spawn"), "tracked.py": tracked}, FORKS)
     assert ended.calmly, ended
     assert sorted(word[0] for word in words(server)) == ["C", "C", "R", "R"]
 
@@ -568,6 +548,22 @@ def test_nonsense_costs_no_last_word(host: Host, server: Server, body: str, stat
     assert [word[0] for word in words(server)] == ["R", status]
 
 
+class OddError(SystemExit):
+    """A host's own, at which nobody may look."""
+
+    @property
+    def code(self) -> None:  # type: ignore[override]
+        raise KeyError
+
+
+def test_an_exception_at_which_nobody_may_look_is_the_hosts(server: Server) -> None:
+    """It passes through, and nothing is told of it."""
+    with pytest.raises(OddError), Track(plan(), at_once=False):
+        raise OddError
+    assert migas.flush(60) == 0
+    assert server.requests == 0
+
+
 class Clock:
     """A clock that a test turns."""
 
@@ -741,9 +737,7 @@ import logging, sys, migas
 migas.track('owner/repo', '1')
 if len(sys.argv) > 1: sys.exit(2)
 """
-    assert host.run(f"open('prog.py', 'w').write({program!r})").calmly
-    for arguments, status in ([], 0), (["x"], 2):
-        command = [sys.executable, "-m", "prog", *arguments]
-        start = f"import subprocess, sys; sys.exit(subprocess.run({command!r}).returncode)"
-        assert host.run(start, SLOW).status == status
+    for arguments, status in ((), 0), (("x",), 2):
+        ended = host.run_program({"prog.py": program}, SLOW, ("-m", "prog", *arguments))
+        assert ended.status == status
     assert sorted(word[0] for word in words(server)) == ["C", "F", "R", "R"]

@@ -207,32 +207,24 @@ def test_any_child_inherits_server_user_and_run_and_tells_its_own_use(
     assert (parents["user_id"] == UUID) is (said != "nothing")
 
 
-def test_a_workers_own_step_is_told(host: Host, server: Server, tmp_path: Path) -> None:
+def test_a_workers_own_step_is_told(host: Host, server: Server) -> None:
     """It says other words than its parent, of the same version and with the same status."""
-    (tmp_path / "package.py").write_text("""
+    package = """
 import migas
 migas.add_project('owner/repo', '1')
 def work(number): migas.add_breadcrumb('owner/repo', '1', status_desc=f'step {number}')
-""")
-    code = """
-import logging, multiprocessing, sys
-sys.path.insert(0, '.')
+"""
+    main = """
+import logging, multiprocessing
 if __name__ == '__main__':
     import package
     with multiprocessing.get_context('spawn').Pool(1) as pool:
         pool.map(package.work, [1, 2]); pool.close(); pool.join()
 """
-    (tmp_path / "main.py").write_text(code)
-    start = (
-        "import subprocess, sys; sys.exit(subprocess.run([sys.executable, 'main.py']).returncode)"
-    )
-    ended = host.run(start, FORKS)
+    ended = host.run_program({"main.py": main, "package.py": package}, FORKS)
     assert ended.calmly, ended
-    assert sorted(str(crumb["status_desc"]) for crumb in server.crumbs) == [
-        "None",
-        "step 1",
-        "step 2",
-    ]
+    told = sorted(str(crumb["status_desc"]) for crumb in server.crumbs)
+    assert told == ["None", "step 1", "step 2"]
 
 
 def test_two_programs_are_two_runs(host: Host, server: Server) -> None:
