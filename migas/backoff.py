@@ -40,8 +40,9 @@ class Backoff:
 
         Where a person has ``asked`` for it only the server's own demand counts.
         """
-        demanded = self._until(self._demand, LONGEST_DEMAND)
-        return demanded if asked else max(demanded, self._until(self._guess, LONGEST))
+        now = self._clock()
+        demanded = self._demand.remaining(now, LONGEST_DEMAND)
+        return demanded if asked else max(demanded, self._guess.remaining(now, LONGEST))
 
     def fail(self, demand: float | None = None) -> None:
         """Wait longer than last time, and at least for the seconds that the server demands."""
@@ -58,9 +59,3 @@ class Backoff:
         """Forget every failure: the server is there."""
         self._guess.clear()
         self._demand.clear()
-
-    def _until(self, stamp: Stamp, bound: float) -> float:
-        mark = stamp.read()
-        wait = mark.moment - self._clock() if mark else 0.0
-        # What lies further ahead than anything is ever set was set by a clock that was wrong.
-        return wait if 0.0 < wait <= bound else 0.0

@@ -42,8 +42,5 @@ class Pace:
         return int((PERIOD - self._spent(self._clock())) / _INTERVAL)
 
     def _spent(self, now: float) -> float:
-        mark = self._stamp.read()
-        # The moment at which nothing would be left of the burst's use. One that lies further ahead
-        # than the burst allows was set by a clock that was wrong.
-        spent = mark.moment - now if mark else 0.0
-        return spent if 0.0 < spent <= PERIOD else 0.0
+        # The moment at which nothing would be left of the burst's use.
+        return self._stamp.remaining(now, PERIOD)

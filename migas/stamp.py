@@ -12,6 +12,9 @@ from typing import NamedTuple
 
 from . import userdirs
 
+#: Seconds, far more than those by which floats and a file system's mtimes round a moment.
+_ROUNDING = 1.0
+
 
 class Mark(NamedTuple):
     """What a stamp says."""
@@ -44,6 +47,15 @@ class Stamp:
         except OSError:
             return self._memory
         return Mark(status.st_mtime, status.st_size)
+
+    def remaining(self, now: float, longest: float) -> float:
+        """Return the seconds until the moment, at most the ``longest`` that it is ever set ahead.
+
+        One that lies further ahead was set by a clock that was wrong, and says nothing.
+        """
+        mark = self.read()
+        wait = mark.moment - now if mark else 0.0
+        return min(wait, longest) if 0.0 < wait <= longest + _ROUNDING else 0.0
 
     def set(self, moment: float, times: int = 1) -> None:
         """Say ``moment`` to every process from now on, and count it ``times`` times."""

@@ -170,6 +170,18 @@ def _between(share: float, low: float, high: float) -> float:
 JUMPS = st.floats(-1e6, 1e6) | st.sampled_from([-1e9, 1e9, 0.0, 1.0, 60.0, LONGEST])
 
 
+@pytest.mark.parametrize("moment", [0.0, 962176.9999999999, START + 0.1, START + 1e-7])
+def test_what_rounding_adds_to_the_longest_wait_ends_none(
+    backoff: Backoff, clock: Clock, tmp_path: Path, moment: float
+) -> None:
+    """A stamp keeps nanoseconds, and a float of this size some tenths of a microsecond."""
+    clock.now = moment
+    backoff.fail(LONGEST_DEMAND)
+    assert backoff.remaining() == pytest.approx(LONGEST_DEMAND)
+    pace = Pace(str(tmp_path), clock)
+    assert [pace.take() for _ in range(2 * BURST)].count(True) == BURST
+
+
 @given(
     st.lists(st.tuples(st.none() | st.floats(0.0, 1e7), JUMPS, st.floats(0.0, 1.0)), max_size=20)
 )
