@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """The command line: `migas`, or `python -m migas`."""
 
 from __future__ import annotations
@@ -5,6 +6,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -20,7 +22,13 @@ _EXTRAS = {"graphql": "server", "packaging": "server", "matplotlib": "plot"}
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    if "_ARGCOMPLETE" in os.environ:  # a shell wants to know what may follow
+        with contextlib.suppress(ModuleNotFoundError):
+            import argcomplete
+
+            argcomplete.autocomplete(parser)
+    options = parser.parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
@@ -89,9 +97,9 @@ def _add_questions(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         "say what is told",
         "Say what a breadcrumb of this machine would tell, and what each field means.",
     )
-    show.add_argument(
-        "--waiting", action="store_true", help="print the breadcrumbs that wait, one a line"
-    )
+    what = show.add_mutually_exclusive_group()
+    what.add_argument("--waiting", action="store_true", help="list the breadcrumbs that wait")
+    what.add_argument("--sent", action="store_true", help="list the latest that have left")
     usage = _add(
         commands,
         "usage",
@@ -136,10 +144,11 @@ def _add_actions(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     clear = _add(
         commands,
         "clear",
-        "remove what waits, or your id",
-        "Remove the breadcrumbs that wait for the server, or your anonymous id. It asks first.",
+        "remove what waits, the record, or your id",
+        "Remove the breadcrumbs that wait for the server, the record of those that have left, or"
+        " your anonymous id. It asks first.",
     )
-    clear.add_argument("what", choices=("spool", "id"), help="what to remove")
+    clear.add_argument("what", choices=("spool", "record", "id"), help="what to remove")
     clear.add_argument("--yes", action="store_true", help="do not ask")
 
 

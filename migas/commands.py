@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import os
 import shutil
 import sys
+import textwrap
 import threading
-import time
 from typing import TYPE_CHECKING
 
 from . import report, usage, userdirs
@@ -17,18 +18,23 @@ from .api import flush as flush_all
 from .config import clear_user_id
 from .optout import find_optout, lasting, locate_optout
 from .process import USER_AGENT, here
+from .record import FILES, Record
 from .spool import open_spool
+from .terminal import print_rows, show_progress
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
 #: Exit statuses: all is well; something is left, or the server does not answer; it makes no sense;
 #: a person has stopped it (as a shell says it of a Ctrl-C).
 WELL, LEFT, WRONG, STOPPED = 0, 1, 2, 130
 
-#: Seconds between two words of a flush, to a person and to a log.
-_TO_TERMINAL, _TO_LOG = 0.5, 60.0
+#: What a list of breadcrumbs shows of them, where any has it.
+_TELLING = (
+    *("waiting_since", "sent_at", "outcome", "reason", "project", "project_version", "status"),
+    *("status_desc", "error_type", "error_desc"),
+)
 
 
 def show_status(options: argparse.Namespace) -> int:
@@ -37,28 +43,45 @@ def show_status(options: argparse.Namespace) -> int:
     if options.json:
         _print_json(found)
     else:
-        _print_rows(_tell_status(found))
+        print_rows(_tell_status(found))
     return LEFT if found["problem"] not in ("", "not asked") else WELL
 
 
 def show_fields(options: argparse.Namespace) -> int:
-    """Say what is told, or what waits to be told."""
+    """Say what is told, what waits to be told, or what has been told."""
     settings = here().use_settings()
     if options.waiting:
-        waiting = report.report_waiting(settings)
-        if options.json:
-            _print_json(list(waiting))
-        else:
-            for crumb in waiting:
-                print(json.dumps(crumb))
+        _show_crumbs(options, list(report.report_waiting(settings)), "nothing waits")
+        return WELL
+    if options.sent:
+        _show_crumbs(options, list(report.report_sent(settings)), "nothing has left")
         return WELL
     fields = report.report_fields(settings)
     if options.json:
         _print_json(fields)
         return WELL
     shown = {"project": "owner/repo", "project_version": "1.2.3", **fields}
-    _print_rows([(name, f"{shown[name]}", report.MEANINGS[name]) for name in report.MEANINGS])
+    values = {name: "-" if value is None else f"{value}" for name, value in shown.items()}
+    print_rows([(name, values[name], meaning) for name, meaning in report.MEANINGS.items()])
     return WELL
+
+
+def _show_crumbs(options: argparse.Namespace, crumbs: list[dict[str, object]], none: str) -> None:
+    """Print what tells breadcrumbs apart; what else they say is in the JSON."""
+    if options.json:
+        _print_json(crumbs)
+    elif not crumbs:
+        print(none)
+    else:
+        names = [name for name in _TELLING if any(crumb.get(name) for crumb in crumbs)]
+        rows = [tuple(_shorten(crumb[name]) for name in names) for crumb in crumbs]
+        print_rows(rows, tuple(name.replace("_", " ") for name in names))
+        print("\nEach field of each: --json. What they mean: `migas show`.")
+
+
+def _shorten(value: object) -> str:
+    """Write a text, which may be a traceback, on a part of a line."""
+    return textwrap.shorten(f"{value or ''}", 60, placeholder="…")
 
 
 def flush(options: argparse.Namespace) -> int:
@@ -80,30 +103,16 @@ def flush(options: argparse.Namespace) -> int:
 def _flush_aloud(before: int, timeout: float | None) -> int:
     """Flush on another thread, and return what is left; a Ctrl-C reaches this one."""
     results: list[int] = []
-    start = time.monotonic()
     thread = threading.Thread(target=lambda: results.append(flush_all(timeout)), daemon=True)
     thread.start()
-    is_watched = sys.stderr.isatty()
-    while thread.is_alive():
-        thread.join(_TO_TERMINAL if is_watched else _TO_LOG)
-        if thread.is_alive():
-            left = count_waiting(here().use_settings())
-            said = _tell_progress(before, left, time.monotonic() - start)
-            _overwrite(said) if is_watched else print(said, file=sys.stderr, flush=True)
-    if is_watched:
-        _overwrite("")
+    with show_progress(before, "breadcrumbs") as progress:
+        while thread.is_alive():
+            thread.join(progress.pause)
+            if thread.is_alive():
+                # Others may have added to it since.
+                left = count_waiting(here().use_settings())
+                progress.update(max(0, before - left))
     return results[0] if results else count_waiting(here().use_settings())
-
-
-def _tell_progress(before: int, left: int, seconds: float) -> str:
-    rate = max(0, before - left) / seconds
-    due = f", some {left / rate:.0f} s to go" if rate else ""
-    return f"{left} of {before} left, {rate:.0f} a second{due}"
-
-
-def _overwrite(text: str) -> None:
-    """Say on a terminal what the next word is to stand over."""
-    print(text.ljust(60), end="\r", file=sys.stderr, flush=True)
 
 
 def show_usage(options: argparse.Namespace) -> int:
@@ -128,7 +137,7 @@ def show_usage(options: argparse.Namespace) -> int:
         ]
         if not options.unique:  # who comes twice is counted twice
             rows.append(("all", f"{sum(hits for _, hits in counted):>7}", ""))
-        _print_rows(rows)
+        print_rows(rows)
     if is_pictured and counted:
         label = f"{'users' if options.unique else 'uses'} a {options.by}"
         try:
@@ -142,23 +151,19 @@ def show_usage(options: argparse.Namespace) -> int:
 def _count_aloud(
     options: argparse.Namespace, periods: list[usage.Period]
 ) -> tuple[list[usage.Hits], int]:
-    """Ask for each period; on a terminal a person sees how far that is."""
+    """Ask for each period, and tell how far that is."""
     counted: list[usage.Hits] = []
-    is_watched = sys.stderr.isatty()
-    status = WELL
     try:
-        for hits in usage.count(options.project, periods, unique=options.unique):
-            counted.append(hits)
-            if is_watched:
-                _overwrite(f"{len(counted)} of {len(periods)}")
+        with show_progress(len(periods), f"{options.by}s") as progress:
+            for hits in usage.count(options.project, periods, unique=options.unique):
+                counted.append(hits)
+                progress.update(len(counted))
     except usage.NoAnswerError as error:
         print(f"migas: {error}", file=sys.stderr)
-        status = LEFT
+        return counted, LEFT
     except KeyboardInterrupt:
-        status = STOPPED
-    if is_watched:
-        _overwrite("")
-    return counted, status
+        return counted, STOPPED
+    return counted, WELL
 
 
 def opt_out(options: argparse.Namespace) -> int:
@@ -202,25 +207,50 @@ def opt_in(options: argparse.Namespace) -> int:
 
 
 def clear(options: argparse.Namespace) -> int:
-    """Remove what waits, or the user's id, once a person has agreed."""
+    """Remove what waits, the record of what has left, or the user's id, once a person agrees."""
     settings = here().use_settings()
     directory = open_spool(settings).directory
     question = {
         "spool": f"Remove {count_waiting(settings)} breadcrumbs that wait in {directory}?",
+        "record": f"Remove the record of what has left from {directory}?",
         "id": "Forget your anonymous id? You are somebody else then.",
     }[options.what]
     if not options.yes and not _agrees(question):
         return LEFT
-    if options.what == "id":
-        is_gone = clear_user_id()
-    else:
-        shutil.rmtree(directory, ignore_errors=True)
-        is_gone = not os.path.exists(directory)
+    remove: dict[str, Callable[[str], bool]] = {
+        "spool": _clear_spool,
+        "record": _clear_record,
+        "id": lambda _: clear_user_id(),
+    }
+    is_gone = remove[options.what](directory)
     if options.json:
         _print_json({"cleared": is_gone})
     else:
         print("it is gone" if is_gone else "migas: something could not be removed")
     return WELL if is_gone else LEFT
+
+
+def _clear_spool(directory: str) -> bool:
+    """Remove all that lies there but the record."""
+    try:
+        for name in set(os.listdir(directory)).difference(FILES):
+            path = os.path.join(directory, name)
+            shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+    except FileNotFoundError:  # there is none, or another process was faster
+        pass
+    except OSError:
+        return False
+    with contextlib.suppress(OSError):
+        os.rmdir(directory)
+    return True
+
+
+def _clear_record(directory: str) -> bool:
+    try:
+        Record(directory).clear()
+    except OSError:
+        return False
+    return True
 
 
 def _agrees(question: str) -> bool:
@@ -236,6 +266,8 @@ def _tell_status(found: dict[str, object]) -> list[tuple[str, ...]]:
     seconds = int(str(found["next_try_seconds"]))
     minutes = f"{seconds // 60} min" if seconds >= 120 else f"{seconds} s"
     since = f", the oldest since {found['waiting_since']}" if found["waiting"] else ""
+    known = f", since {found['delivered_since']}" if found["delivered_since"] else ""
+    because = f": {found['refused_because']}" if found["refused_because"] else ""
     kept = f" in {found['user_id_file']}" if found["user_id_file"] else ""
     return [
         ("telemetry", f"off, by {off}" if off else "on"),
@@ -245,17 +277,11 @@ def _tell_status(found: dict[str, object]) -> list[tuple[str, ...]]:
         ("user id", f"{found['user_id'] or 'none yet, or none where nothing lasts'}{kept}"),
         ("waiting", f"{found['waiting']} breadcrumbs, {found['waiting_bytes']} bytes{since}"),
         ("", f"in {found['spool']}"),
-        ("refused", f"{found['refused']} by the server"),
+        ("delivered", f"{found['delivered']}{known}"),
+        ("refused", f"{found['refused']} by the server{because}"),
         ("dropped", f"{found['dropped']} beyond the bounds"),
         ("unanswered", f"{found['unanswered']} sent three times without an answer"),
     ]
-
-
-def _print_rows(rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        print("  ".join([*cells, row[-1]]).rstrip())
 
 
 def _print_json(value: object) -> None:

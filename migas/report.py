@@ -10,6 +10,7 @@ from . import breadcrumb, identity, question, userdirs
 from .backoff import Backoff
 from .optout import find_optout
 from .pace import Pace
+from .record import Record, write_time
 from .spool import open_spool
 from .writer import Writer
 
@@ -48,6 +49,8 @@ def report_status(settings: Settings, user_agent: str) -> dict[str, object]:
         except OSError:  # it has just been sent
             continue
         births.append(entry.birth)
+    sent = list(Record(spool.directory).read())
+    reasons = [line["reason"] for line in sent if line["outcome"] == "refused"]
     known = Writer(settings, keeps=False).describe()["user_id"]
     return {
         "telemetry": "off" if off else "on",
@@ -61,8 +64,11 @@ def report_status(settings: Settings, user_agent: str) -> dict[str, object]:
         "spool": spool.directory,
         "waiting": len(births),
         "waiting_bytes": sum(sizes),
-        "waiting_since": _write_time(min(births) / 1000) if births else None,
+        "waiting_since": write_time(min(births) / 1000) if births else None,
+        "delivered": sum(line["outcome"] == "delivered" for line in sent),
+        "delivered_since": sent[0]["sent_at"] if sent else None,
         "refused": spool.refused,
+        "refused_because": next(reversed(reasons), None),
         "dropped": spool.dropped,
         "unanswered": spool.unanswered,
     }
@@ -80,7 +86,12 @@ def report_waiting(settings: Settings) -> Iterator[dict[str, object]]:
             crumb = breadcrumb.decode(entry.read())
         except (OSError, ValueError):  # it has just been sent, or is none
             continue
-        yield {"waiting_since": _write_time(entry.birth / 1000), **crumb._asdict()}
+        yield {"waiting_since": write_time(entry.birth / 1000), **crumb._asdict()}
+
+
+def report_sent(settings: Settings) -> Iterator[dict[str, object]]:
+    """List the latest breadcrumbs that left, each with the moment and what became of it."""
+    return Record(open_spool(settings).directory).read()
 
 
 def _greet(settings: Settings, user_agent: str) -> str:
@@ -97,7 +108,3 @@ def _find_file(user_id: object) -> str | None:
         if user_id is not None and identity.read(directory) == user_id:
             return identity.locate(directory)
     return None
-
-
-def _write_time(moment: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from . import breadcrumb, graphql, log, policy
 from .outcome import Outcome, Verdict
 from .parcel import Parcel
+from .record import Record
 from .stamp import Stamp
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Uploader:
         # Of all hosts that share the directory, since the server is the same for all.
         self._old_server = Stamp(spool.directory, "old-server", "all")
         self._server_is_old = False
+        self._record = Record(spool.directory, clock)
         self._demand: float | None = None
         # What nothing but memory holds and has to be sent again.
         self._held: list[Parcel] = []
@@ -138,6 +140,8 @@ class Uploader:
             self._old_server.set(self._clock())
             return self._deliver_parts([batch])
         verdicts = graphql.read_breadcrumbs(reply, operations)
+        crumbs = [parcel.breadcrumb for parcel in batch]
+        self._record.add(zip(crumbs, verdicts, strict=True))
         again: list[list[Parcel]] = []
         for parcel, verdict in zip(batch, verdicts, strict=True):
             if verdict.outcome is Outcome.RESEND:

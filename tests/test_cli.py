@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import PATIENCE
+from conftest import PATIENCE, need
 
 from migas import cli, demo
 from migas.version import __version__
@@ -55,6 +56,36 @@ def test_a_demo_that_does_not_see_what_it_should_fails(
     monkeypatch.setattr(demo, "_HOST", "raise SystemExit(3)\n")
     assert demo.run() == 1
     assert "a host ended with 3" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "follows"),
+    [
+        (
+            "migas ",
+            {"serve", "demo", "status", "show", "usage", "flush", "optout", "optin", "clear"},
+        ),
+        ("migas clear ", {"spool", "record", "id"}),
+        ("migas show --s", {"--sent"}),
+    ],
+)
+def test_a_shell_learns_what_may_follow(tmp_path: Path, line: str, follows: set[str]) -> None:
+    """As argcomplete's shell function asks for it when Tab is pressed."""
+    need("argcomplete")
+    answer = tmp_path / "answer"
+    asked = {
+        "_ARGCOMPLETE": "1",
+        "_ARGCOMPLETE_IFS": "\n",
+        "_ARGCOMPLETE_STDOUT_FILENAME": str(answer),
+        "COMP_LINE": line,
+        "COMP_POINT": str(len(line)),
+    }
+    subprocess.run(
+        [sys.executable, "-m", "migas"], env={**os.environ, **asked}, timeout=PATIENCE, check=True
+    )
+    said = {word.strip() for word in answer.read_text().split("\n")}
+    assert follows <= said - {"-h", "--help"}
+    assert run("--version").returncode == 0
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")

@@ -14,10 +14,10 @@ import pytest
 from conftest import PATIENCE, await_condition
 
 import migas
-from migas import breadcrumb, commands, optout, report
+from migas import breadcrumb, optout, report
 from migas.agent import Agent
 from migas.settings import Settings
-from migas.testing import Fault
+from migas.testing import Fault, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from conftest import Host
 
     from migas.spool import Spool
-    from migas.testing import Server
+
+#: Tells a terminal something other than a character.
+ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 UUID = "3f0c6e2a-5d39-4f0e-9a37-0f6b3c5d7e11"
 
@@ -54,11 +56,11 @@ def put(spool: Spool, count: int) -> None:
         spool.put(breadcrumb.encode(crumb))
 
 
-@pytest.mark.parametrize("arguments", [["status"], ["show"], ["show", "--waiting"]])
-def test_nothing_is_created_by_looking(server: Server, home: Path, arguments: list[str]) -> None:
+@pytest.mark.parametrize("arguments", ["status", "show", "show --waiting", "show --sent"])
+def test_nothing_is_created_by_looking(server: Server, home: Path, arguments: str) -> None:
     """No file, no directory, no id; and nobody is told."""
     for more in [], ["--json"]:
-        done = run(*arguments, *more)
+        done = run(*arguments.split(), *more)
         assert (done.returncode, done.stderr) == (0, ""), done
     assert list(home.iterdir()) == []
     assert server.crumbs == []
@@ -125,8 +127,57 @@ def test_a_person_sees_what_waits(spool: Callable[..., Spool]) -> None:
     waiting = read_json("show", "--waiting")
     assert sorted(crumb["project_version"] for crumb in waiting) == ["0", "1"]
     assert {crumb["error_desc"] for crumb in waiting} == {"boom"}
-    assert [json.loads(line) for line in run("show", "--waiting").stdout.splitlines()] == waiting
+    lines = run("show", "--waiting").stdout.splitlines()
+    names = ("waiting since", "project", "project version", "status", "error desc")
+    assert lines[0].split() == " ".join(names).split()
+    assert sorted(line.split()[2] for line in lines[1:3]) == ["0", "1"]
     assert spool().count() == 3
+
+
+def test_a_person_sees_what_has_left(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every field, when, and what the server said; the latest last."""
+    with Server(projects={"owner/repo"}) as server:
+        monkeypatch.setenv("MIGAS_ENDPOINT", server.endpoint)
+        _tell_and_look(host, server)
+
+
+def _tell_and_look(host: Host, server: Server) -> None:
+    assert run("show", "--sent").stdout == "nothing has left\n"
+    code = "import migas; migas.add_project({!r}, '1', status='C').result(60)"
+    assert host.run(code.format("owner/repo")).calmly
+    assert host.run(code.format("owner/unknown")).calmly
+    sent = read_json("show", "--sent")
+    assert [(crumb["project"], crumb["outcome"]) for crumb in sent] == [
+        ("owner/repo", "delivered"),
+        ("owner/unknown", "refused"),
+    ]
+    assert set(sent[0]) == {"sent_at", "outcome", "reason", *breadcrumb.Breadcrumb._fields}
+    assert [crumb["session_id"] for crumb in server.crumbs] == [sent[0]["session_id"]]
+    lines = run("show", "--sent").stdout.splitlines()
+    assert lines[0].split()[:3] == ["sent", "at", "outcome"]
+    assert sent[1]["reason"] in lines[2]
+    status = run("status").stdout
+    assert f"delivered   1, since {sent[0]['sent_at']}\n" in status
+    assert f"refused     1 by the server: {sent[1]['reason']}\n" in status
+
+
+def test_a_long_text_takes_a_line_of_a_list(spool: Callable[..., Spool]) -> None:
+    """As a traceback is; all of it is in the JSON."""
+    text = "Traceback:\n" + 30 * "  a line\n"
+    crumb = breadcrumb.make("owner/repo", "1", {"error_desc": text}, {}).breadcrumb
+    spool().put(breadcrumb.encode(crumb))
+    assert read_json("show", "--waiting")[0]["error_desc"] == text
+    header, line, *_ = run("show", "--waiting").stdout.splitlines()
+    assert line[header.index("error") :].startswith("Traceback: a line a line")
+    assert line.endswith(" a line…")
+
+
+def test_what_was_sent_in_vain_is_said_to_have_left(host: Host, server: Server) -> None:
+    """It may have arrived."""
+    server.inject(Fault())
+    assert host.run("import migas; migas.add_project('owner/repo', '1').result(60)").calmly
+    assert {crumb["outcome"] for crumb in read_json("show", "--sent")} == {"unknown"}
+    assert read_json("status")["delivered"] == 0
 
 
 def test_a_flush_sends_everything(server: Server, spool: Callable[..., Spool]) -> None:
@@ -168,27 +219,17 @@ def test_a_flush_shows_a_person_how_far_it_is_and_may_be_interrupted(
         [sys.executable, "-m", "migas", "flush"], stderr=slave, stdout=subprocess.PIPE, text=True
     ) as process:
         said = ""
-        while "left" not in said:
-            said += os.read(master, 1000).decode()
+        while not re.search(r"\b[1-9]\d*(/| of )40\b.* breadcrumbs", said):
+            said += ESCAPE.sub("", os.read(master, 1000).decode())
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 130
     os.close(master)
     os.close(slave)
-    assert re.search(r"\d+ of 40 left, \d+ a second", said)
     server.mend()
     for entry in spool().waiting():
         os.utime(entry.path, (0, 0))  # the claims of the interrupted one are over
     await_condition(lambda: run("flush").returncode == 0)
     assert len({crumb["version"] for crumb in server.crumbs}) == 40
-
-
-def test_progress_is_told_in_one_line() -> None:
-    """How much, how fast, and how long it takes."""
-    assert (
-        commands._tell_progress(100, 40, 2.0).rstrip()
-        == "40 of 100 left, 30 a second, some 1 s to go"
-    )
-    assert commands._tell_progress(100, 100, 2.0).rstrip() == "100 of 100 left, 0 a second"
 
 
 def test_an_opt_out_lasts(host: Host, server: Server, home: Path) -> None:
@@ -279,6 +320,22 @@ def test_what_waits_is_removed_once_a_person_agrees(spool: Callable[..., Spool])
     assert run("clear", "spool", text="y\n").returncode == 0
     assert not os.path.exists(spool().directory)
     assert read_json("clear", "spool", "--yes") == {"cleared": True}
+
+
+def test_what_waits_and_what_has_left_are_removed_each_by_its_name(
+    server: Server, spool: Callable[..., Spool]
+) -> None:
+    """And neither with the other."""
+    put(spool(), 2)
+    assert run("flush").returncode == 0
+    put(spool(), 1)
+    assert run("clear", "spool", "--yes").returncode == 0
+    assert (spool().count(), len(read_json("show", "--sent"))) == (0, 2)
+    put(spool(), 1)
+    assert run("clear", "record", text="y\n").returncode == 0
+    assert (spool().count(), read_json("show", "--sent")) == (1, [])
+    assert run("clear", "record", "--yes").returncode == 0
+    assert len(server.crumbs) == 2
 
 
 def test_the_id_is_removed_by_its_name(home: Path) -> None:

@@ -1,0 +1,148 @@
+"""The terminal: how an answer looks to a person, prettier where `rich` is installed."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import sys
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Protocol, TextIO
+
+    import rich.progress
+
+    class Progress(Protocol):
+        """Tells a person, on stderr, how far something has come."""
+
+        #: Seconds after which it has something new to tell.
+        pause: float
+
+        def update(self, done: int) -> None:
+            """Tell that so many are done, if it is time."""
+
+
+def print_rows(rows: Sequence[tuple[str, ...]], header: tuple[str, ...] = ()) -> None:
+    """Print a table: pretty to a person, plain to a pipe."""
+    if _is_pretty(sys.stdout):
+        _print_prettily(rows, header)
+        return
+    lines = [header, *rows] if header else rows
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)][:-1]
+    for line in lines:
+        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=False)]
+        print("  ".join([*cells, line[-1]]).rstrip())
+
+
+def _print_prettily(rows: Sequence[tuple[str, ...]], header: tuple[str, ...]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=bool(header))
+    for index in range(len(rows[0]) if rows else 0):
+        style = "" if index else "bold"
+        table.add_column(header[index] if header else "", style=style, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))  # no cell is markup
+    Console().print(table)
+
+
+@contextlib.contextmanager
+def show_progress(total: int, unit: str) -> Iterator[Progress]:
+    """Have it told how many of ``total`` are done, of a ``unit`` in the plural."""
+    if not sys.stderr.isatty():
+        yield Line(total, unit, sys.stderr, pause=60.0, end="\n")
+    elif _is_pretty(sys.stderr):
+        with _open_bar() as bar:
+            yield _Bar(bar, total, unit)
+    else:
+        line = Line(total, unit, sys.stderr, pause=0.5, end="\r")
+        try:
+            yield line
+        finally:
+            line.erase()
+
+
+class Line:
+    """Progress in plain words: over and over in one line of a terminal, or in a log's lines."""
+
+    def __init__(
+        self,
+        total: int,
+        unit: str,
+        stream: TextIO,
+        *,
+        pause: float,
+        end: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._total = total
+        self._unit = unit
+        self._stream = stream
+        self.pause = pause
+        self._end = end
+        self._clock = clock
+        self._start = self._last = clock()
+
+    def erase(self) -> None:
+        """Leave nothing on a terminal."""
+        self._say("")
+
+    def update(self, done: int) -> None:
+        """Tell that so many are done, if it is time."""
+        now = self._clock()
+        if now - self._last < self.pause:
+            return
+        self._last = now
+        rate = done / (now - self._start)
+        due = f", some {(self._total - done) / rate:.0f} s to go" if rate else ""
+        self._say(f"{done} of {self._total} {self._unit}, {rate:.0f} a second{due}")
+
+    def _say(self, text: str) -> None:
+        # What is said next on a terminal stands over it.
+        said = text.ljust(70) if self._end == "\r" else text
+        print(said, end=self._end, file=self._stream, flush=True)
+
+
+class _Bar:
+    """Progress as a bar, with the rate and the time that is left."""
+
+    pause = 0.1
+
+    def __init__(self, bar: rich.progress.Progress, total: int, unit: str) -> None:
+        self._bar = bar
+        self._task = bar.add_task(unit, total=total, rate="")
+
+    def update(self, done: int) -> None:
+        """Tell that so many are done."""
+        speed = self._bar.tasks[0].speed
+        rate = f", {speed:.0f} a second" if speed else ""
+        self._bar.update(self._task, completed=done, rate=rate)
+
+
+def _open_bar() -> rich.progress.Progress:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.description}{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+
+
+def _is_pretty(stream: TextIO) -> bool:
+    """Say whether a person looks, and `rich` (the extra `cli`) is there."""
+    return stream.isatty() and importlib.util.find_spec("rich") is not None
