@@ -140,8 +140,12 @@ class Uploader:
             self._old_server.set(self._clock())
             return self._deliver_parts([batch])
         verdicts = graphql.read_breadcrumbs(reply, operations)
-        crumbs = [parcel.breadcrumb for parcel in batch]
-        self._record.add(zip(crumbs, verdicts, strict=True))
+        # Where the disk has no room for a breadcrumb there is none for a record of it.
+        self._record.add(
+            (parcel.breadcrumb, verdict)
+            for parcel, verdict in zip(batch, verdicts, strict=True)
+            if parcel.entry is not None
+        )
         again: list[list[Parcel]] = []
         for parcel, verdict in zip(batch, verdicts, strict=True):
             if verdict.outcome is Outcome.RESEND:
