@@ -100,6 +100,8 @@ def find_optout(
         >>> find_optout({"DO_NOT_TRACK": "1"})
         'DO_NOT_TRACK'
     """
+    if not _names_any(environ):
+        return lasting.find(environ)
     if "MIGAS_OPTOUT" in environ:
         return "MIGAS_OPTOUT"
     if environ.get("DO_NOT_TRACK", "").strip() not in ("", "0"):
@@ -109,3 +111,16 @@ def find_optout(
     if "NO_ET" in environ and not began_without("NO_ET"):
         return "NO_ET"
     return lasting.find(environ)
+
+
+_ENCODED = frozenset(map(os.fsencode, OPTOUT_VARIABLES))
+
+
+def _names_any(environ: Mapping[str, str]) -> bool:
+    """Say whether a variable that says no may be there.
+
+    To look for one that is not takes `os.environ` a microsecond and an exception inside, at each
+    call of a host's. On POSIX CPython keeps a dict of bytes behind it; elsewhere this is True.
+    """
+    data = getattr(environ, "_data", None)
+    return os.name == "nt" or not isinstance(data, dict) or not data.keys().isdisjoint(_ENCODED)

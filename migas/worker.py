@@ -97,8 +97,9 @@ class Worker:
             if self._thread is None or self._closing:
                 return False
             self._items.append(item)
-            self._woken = True
-            self._changed.notify_all()
+            if not self._woken:  # the thread takes all that is there
+                self._woken = True
+                self._changed.notify_all()
             return True
 
     def count(self) -> int:

@@ -1,0 +1,164 @@
+"""The clients: ours in each of its states, the yardsticks, and the peers from PyPI."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import venv
+from typing import TYPE_CHECKING, NamedTuple
+
+from migas import breadcrumb, graphql
+from migas.backoff import Backoff
+from migas.pace import Pace
+from migas.settings import Settings
+from migas.spool import open_spool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+
+def _leave(_settings: Settings) -> None:
+    """Let everything be as at the first start."""
+
+
+def _use_up_the_pace(settings: Settings) -> None:
+    pace = Pace(_directory(settings))
+    while pace.take():
+        pass
+
+
+def _fail_for_hours(settings: Settings) -> None:
+    Backoff(_directory(settings)).fail(3 * 3600.0)
+
+
+def _directory(settings: Settings) -> str:
+    directory = open_spool(settings).directory
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    return directory
+
+
+class Client(NamedTuple):
+    """A way to tell a server that a program runs."""
+
+    name: str
+    #: Code that imports it, that sets it up, and that tells `mark`.
+    imports: str = "pass"
+    begins: str = "pass"
+    call: str = "pass"
+    environ: Mapping[str, str] = {}
+    #: What is installed in an environment of its own; empty: it is here.
+    requirements: tuple[str, ...] = ()
+    #: Makes the state on disk that it finds.
+    prepare: Callable[[Settings], None] = _leave
+    #: It means to send now.
+    sends: bool = True
+
+
+_URL = 'os.environ["BENCH_URL"]'
+
+#: What the yardsticks post: the breadcrumb that migas would.
+_BODY = graphql.encode_breadcrumbs(
+    [
+        graphql.Operation(
+            breadcrumb.make("owner/repo", "MARK", {"language_version": "3.12.4"}, {}).breadcrumb,
+            asks=True,
+        )
+    ]
+).decode()
+
+BARE = Client("nothing", sends=False)
+
+_MIGAS = Client(
+    "migas", imports="import migas", call="migas.add_project('owner/repo', mark, status='C')"
+)
+_QUIET = _MIGAS._replace(sends=False)
+
+OURS = [
+    _MIGAS,
+    _QUIET._replace(name="migas, beyond the pace", prepare=_use_up_the_pace),
+    _QUIET._replace(name="migas, backed off", prepare=_fail_for_hours),
+    _QUIET._replace(name="migas, opted out", environ={"MIGAS_OPTOUT": "1"}),
+]
+
+YARDSTICKS = [
+    Client(
+        "requests in a thread",
+        imports="import threading, requests",
+        begins=f"body = {_BODY!r}; headers = {{'Content-Type': 'application/json'}}",
+        call=f"threading.Thread(target=requests.post, args=({_URL} + '/graphql',),"
+        " kwargs={'data': body.replace('MARK', mark), 'headers': headers, 'timeout': 5}).start()",
+    ),
+    Client(
+        "http.client in a thread",
+        imports="import threading, http.client, urllib.parse",
+        begins=f"""body = {_BODY!r}
+def post(mark):
+    connection = http.client.HTTPConnection(urllib.parse.urlsplit({_URL}).netloc, timeout=5)
+    headers = {{'Content-Type': 'application/json'}}
+    connection.request('POST', '/graphql', body.replace('MARK', mark).encode(), headers)
+    connection.getresponse().read()""",
+        call="threading.Thread(target=post, args=(mark,)).start()",
+    ),
+]
+
+PEERS = [
+    Client(
+        "migas 0.4.0",
+        imports="import migas",
+        begins=f"migas.setup(endpoint={_URL} + '/graphql')",
+        call="migas.add_breadcrumb('owner/repo', mark)",
+        requirements=("migas==0.4.0",),
+    ),
+    Client(
+        "sentry-sdk",
+        imports="import sentry_sdk",
+        begins=f"sentry_sdk.init({_URL}.replace('//', '//key@') + '/1')",
+        call="sentry_sdk.capture_message(mark)",
+        requirements=("sentry-sdk",),
+    ),
+    Client(
+        "posthog",
+        imports="import posthog",
+        begins=f"client = posthog.Posthog('key', host={_URL})",
+        call="client.capture(mark, distinct_id='somebody')",
+        requirements=("posthog",),
+    ),
+    Client(
+        "segment-analytics-python",
+        imports="import segment.analytics as analytics",
+        begins=f"analytics.write_key = 'key'; analytics.host = {_URL}",
+        call="analytics.track('somebody', mark)",
+        requirements=("segment-analytics-python",),
+    ),
+    Client(
+        "opentelemetry-sdk, OTLP",
+        imports="from opentelemetry.sdk.trace import TracerProvider\n"
+        "from opentelemetry.sdk.trace.export import BatchSpanProcessor\n"
+        "from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter",
+        begins="provider = TracerProvider(); provider.add_span_processor(BatchSpanProcessor("
+        f"OTLPSpanExporter({_URL} + '/v1/traces'))); tracer = provider.get_tracer('host')",
+        call="tracer.start_span(mark).end()",
+        requirements=("opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"),
+    ),
+    Client(
+        "huggingface-hub",
+        imports="from huggingface_hub.utils import send_telemetry",
+        call="send_telemetry(mark, library_name='host')",
+        requirements=("huggingface-hub",),
+    ),
+]
+
+
+def install(client: Client, directory: Path) -> str:
+    """Return the interpreter that has a client, in an environment that is made if need be."""
+    if not client.requirements:
+        return sys.executable
+    place = directory / client.requirements[0]
+    python = place / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if not python.exists():
+        venv.create(place, with_pip=True)
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, *client.requirements], check=True)
+    return str(python)

@@ -1,0 +1,133 @@
+"""The figures that migas promises, each as a ratio in one run where it can be, beside its limit."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from typing import TYPE_CHECKING, NamedTuple
+
+from . import backlog
+from .client import BARE, OURS, YARDSTICKS
+from .host import HOSTS
+from .rounds import Case, run_rounds
+from .weather import WEATHERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ONLINE, *QUIET = OURS
+REQUESTS = YARDSTICKS[0]
+PLAIN, NIBABEL, _, BUSY = HOSTS
+WEATHER = {weather.name: weather for weather in WEATHERS}
+
+#: Calls of a burst, after the first.
+_BURST = 1000
+
+#: Chunks of the busy host's work: some two seconds.
+_CHUNKS = 1500
+
+
+class Figure(NamedTuple):
+    """One promise."""
+
+    name: str
+    value: float
+    limit: float
+    #: The limit is the least that it may be.
+    is_least: bool = False
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is kept."""
+        return self.value >= self.limit if self.is_least else self.value <= self.limit
+
+
+def measure_figures(rounds: int, pattern: str) -> list[Figure]:
+    """Measure every figure of the groups whose name matches a pattern."""
+    found: list[Figure] = []
+    for group in _GROUPS:
+        if re.search(pattern, group.__name__):
+            found += group(rounds)
+    return found
+
+
+def start(rounds: int) -> Iterator[Figure]:
+    """What the one line costs where it stands."""
+    cases = [Case(client, host) for client in (BARE, ONLINE) for host in (PLAIN, NIBABEL)]
+    results = run_rounds(cases, WEATHER["fast"], rounds)
+    bare = results.median(BARE, PLAIN, "wall")
+    imported = results.median(ONLINE, PLAIN, "imported") / bare
+    yield Figure("`import migas`, of a bare interpreter", imported, 0.5)
+    milliseconds = 1000 * results.median(ONLINE, NIBABEL, "imported")
+    yield Figure("`import migas` beside nibabel, ms", milliseconds, 2.0)
+    yield Figure("first `add_project`, ms", 1000 * results.median(ONLINE, PLAIN, "first"), 1.0)
+
+
+def calls(rounds: int) -> Iterator[Figure]:
+    """What each further call costs, in a burst."""
+    results = run_rounds([Case(ONLINE, PLAIN)], WEATHER["fast"], rounds, calls=_BURST + 1)
+    bursts = [sorted(sample.spent) for sample in results.of(ONLINE, PLAIN)]
+    for name, share, limit in ("median", 0.5, 5.0), ("p99", 0.99, 50.0):
+        value = statistics.median(burst[int(share * _BURST)] for burst in bursts)
+        yield Figure(f"a further call, {name}, us", 1e6 * value, limit)
+
+
+def cpu(rounds: int) -> Iterator[Figure]:
+    """What a process costs, with a delivery and without one."""
+    cases = [Case(client, PLAIN) for client in (BARE, REQUESTS, ONLINE)]
+    results = run_rounds(cases, WEATHER["fast"], rounds)
+    ratio = results.ratio(ONLINE, REQUESTS, PLAIN, "cpu")
+    yield Figure("CPU of a delivery, of `requests` in a thread", ratio, 1.05)
+    cases = [Case(client, host) for client in (BARE, *QUIET) for host in (PLAIN, NIBABEL)]
+    results = run_rounds(cases, WEATHER["silent"], rounds)
+    for client in QUIET:
+        for host, limit in (PLAIN, 3.0), (NIBABEL, 1.03):
+            ratio = results.ratio(client, BARE, host, "cpu")
+            yield Figure(f"CPU of {client.name}, of a {host.name} host", ratio, limit)
+        megabytes = results.excess(client, BARE, NIBABEL, "memory") / 1024
+        yield Figure(f"memory of {client.name} over a nibabel host, MB", megabytes, 1.5)
+
+
+def leave(rounds: int) -> Iterator[Figure]:
+    """What the exit takes."""
+    cases = [Case(client, host) for client in (BARE, *OURS) for host in (PLAIN, BUSY)]
+    results = run_rounds(cases, WEATHER["silent"], rounds, chunks=_CHUNKS // 2)
+    seconds = results.excess(ONLINE, BARE, PLAIN, "exit")
+    yield Figure("exit with a silent server, s (the budget is 1)", seconds, 1.05)
+    bare = results.median(BARE, PLAIN, "wall")
+    for client in QUIET:
+        share = results.excess(client, BARE, BUSY, "exit") / bare
+        yield Figure(f"exit of {client.name} and busy, of a bare interpreter", share, 0.1)
+
+
+def work(rounds: int) -> Iterator[Figure]:
+    """What a busy host loses."""
+    cases = [Case(client, BUSY) for client in (BARE, ONLINE)]
+    results = run_rounds(cases, WEATHER["fast"], rounds, chunks=_CHUNKS)
+    slower = results.excess(ONLINE, BARE, BUSY, "worked")
+    spent = results.excess(ONLINE, BARE, BUSY, "cpu")
+    yield Figure("what a busy host's work takes longer, of our CPU", slower / spent, 1.0)
+    early = results.ratio(ONLINE, BARE, BUSY, "early")
+    yield Figure("its first half second, of a host's without us", early, 0.97, is_least=True)
+
+
+def waiting(rounds: int) -> Iterator[Figure]:
+    """What a backlog costs, and how fast it goes."""
+    share = backlog.measure_start(100_000, rounds)
+    yield Figure("CPU of a start with 100,000 waiting, of one with none", share, 1.1)
+    speed, less = backlog.measure_flush(10_000), backlog.measure_flush(1_000, singles=1)
+    yield Figure("`flush` of 10,000, times one a request", speed.ratio, 5.0, is_least=True)
+    yield Figure("its memory, of that of 1,000", speed.memory / less.memory, 1.1)
+
+
+_GROUPS: tuple[Callable[[int], Iterator[Figure]], ...] = (start, calls, cpu, leave, work, waiting)
+
+
+def write_markdown(found: list[Figure]) -> str:
+    """Write figures as a table of Markdown."""
+    lines = ["| figure | measured | limit | |", "|---|---|---|---|"]
+    for each in found:
+        sign = "at least" if each.is_least else "at most"
+        verdict = "holds" if each.holds else "does not hold"
+        lines.append(f"| {each.name} | {each.value:.3g} | {sign} {each.limit:g} | {verdict} |")
+    return "\n".join(lines)

@@ -1,0 +1,116 @@
+"""The table: what each client costs in each weather, in bare interpreters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from .client import BARE, install
+from .host import HOSTS
+from .rounds import Case, run_rounds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from .client import Client
+    from .host import Host
+    from .rounds import Results
+    from .weather import Weather
+
+#: What everything is a share of.
+_UNIT = Case(BARE, HOSTS[0])
+
+
+class Row(NamedTuple):
+    """Medians of one client in one host and weather."""
+
+    client: str
+    host: str
+    weather: str
+    #: Shares of what a bare interpreter takes from its start to its end, in the same rounds.
+    imported: float
+    first: float
+    cpu: float
+    exit: float
+    wall: float
+    #: Megabytes over the same host without a client.
+    memory: float
+    #: Per process; lost and twice of all that were told.
+    requests: float
+    delivered: int
+    lost: int
+    twice: int
+    #: Bytes on stdout and stderr.
+    noise: float
+
+
+def compare(
+    clients: Sequence[Client],
+    hosts: Sequence[Host],
+    weathers: Sequence[Weather],
+    *,
+    rounds: int,
+    environments: Path,
+) -> list[Row]:
+    """Run every client in every host and weather."""
+    pythons = {client.name: install(client, environments) for client in clients}
+    shown = [Case(client, host) for client in (BARE, *clients) for host in hosts]
+    rows: list[Row] = []
+    for weather in weathers:
+        results = run_rounds([*shown, _UNIT], weather, rounds, pythons=pythons)
+        unit = results.median(*_UNIT, "wall")
+        rows += [_summarise(case, weather, results, unit) for case in shown]
+    return rows
+
+
+def _summarise(case: Case, weather: Weather, results: Results, unit: float) -> Row:
+    samples = results.of(*case)
+    shares = {
+        name: results.median(*case, name) / unit
+        for name in ("imported", "first", "cpu", "exit", "wall")
+    }
+    return Row(
+        client=case.client.name,
+        host=case.host.name,
+        weather=weather.name,
+        **shares,
+        memory=results.excess(case.client, BARE, case.host, "memory") / 1024,
+        requests=sum(sample.requests for sample in samples) / len(samples),
+        delivered=sum(sample.delivered for sample in samples),
+        lost=sum(sample.lost for sample in samples),
+        twice=sum(sample.twice for sample in samples),
+        noise=sum(sample.noise for sample in samples) / len(samples),
+    )
+
+
+def write_markdown(rows: Sequence[Row]) -> str:
+    """Write rows as a table of Markdown."""
+    lines = [f"| {' | '.join(Row._fields)} |", "|---" * len(Row._fields) + "|"]
+    for row in rows:
+        cells = [f"{value:.2f}" if isinstance(value, float) else f"{value}" for value in row]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def plot(rows: Sequence[Row], path: str) -> None:
+    """Draw what each client costs of CPU and has its user wait at exit, in each weather."""
+    from matplotlib.figure import Figure
+
+    clients = list(dict.fromkeys(row.client for row in rows))
+    weathers = list(dict.fromkeys(row.weather for row in rows))
+    figure = Figure(figsize=(11, 1.2 + 0.32 * len(clients) * 2), layout="constrained")
+    for axes, name in zip(figure.subplots(2, 1), ("cpu", "exit"), strict=True):
+        for number, weather in enumerate(weathers):
+            own = {row.client: getattr(row, name) for row in rows if row.weather == weather}
+            height = 0.8 / len(weathers)
+            places = [index + number * height for index in range(len(clients))]
+            axes.barh(places, [own.get(each, 0.0) for each in clients], height, label=weather)
+        axes.set_yticks([index + 0.4 for index in range(len(clients))], clients)
+        axes.invert_yaxis()
+        axes.set_xscale("log")
+        axes.set_xlabel(f"{name}, in bare interpreters")
+        axes.grid(axis="x", alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    place = {"loc": "lower left", "bbox_to_anchor": (0, 1)}
+    figure.axes[0].legend(ncols=len(weathers), fontsize="small", **place)
+    figure.savefig(path, dpi=150)
