@@ -11,11 +11,10 @@ import os
 import time
 
 from . import log
-from .inbox import Inbox
+from .inbox import Inbox, Use
 from .loading import Loader, load
 from .optout import look_for_optout
 from .receipt import Flush, Receipt
-from .use import Use
 from .worker import NEVER, Worker
 
 TYPE_CHECKING = False
@@ -54,6 +53,8 @@ class Agent:
         self.settings = settings
         self._user_agent = user_agent
         self._clock = clock
+        # A forked child has an agent of its own.
+        self._pid = os.getpid()
         self._loader = Loader()
         self._write_worker = Worker(self._write, "writer", stays=stays)
         self._send_worker = Worker(self._send, "sender", stays=stays)
@@ -84,7 +85,7 @@ class Agent:
         ``hold``: for so many seconds it may be taken back, by settling its receipt. ``now``: return
         when it is on disk, and whatever was queued before, since the process may be about to die.
         """
-        receipt = Receipt(self.settings.timeout, self._hurry)
+        receipt = Receipt(self.settings.timeout, self._hurry, self._pid)
         due = self._clock() + hold if hold else 0.0
         use = Use(project, version, fields, receipt, asks=asks, due=due)
         if now:

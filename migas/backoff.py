@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import random
 import time
-from typing import TYPE_CHECKING
 
 from .stamp import Stamp
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from typing import NamedTuple
+
+from .namedtuple import NamedTuple
 
 #: Being written, waiting, being sent, and put aside for a person to read.
 TMP, NEW, CUR, ASIDE = "tmp", "new", "cur", "aside"
@@ -20,7 +21,7 @@ LEASE = 120.0
 #: Bytes of a file that is no entry.
 _HUGE = 65536
 
-_NAME = re.compile(r"(\d{13})-([0-9a-f]{16})-(\d{1,3})\.json", re.ASCII)
+_NAME = r"(\d{13})-([0-9a-f]{16})-(\d{1,3})\.json"
 
 
 class Entry(NamedTuple):
@@ -100,7 +101,7 @@ class Entry(NamedTuple):
 
 def parse(directory: str, box: str, name: str) -> Entry | None:
     """Return the entry that bears ``name``, or None: it is none."""
-    match = _NAME.fullmatch(name)
+    match = re.fullmatch(_NAME, name, re.ASCII)  # compiled when a name is first read
     if match is None:
         return None
     birth, token, attempts = match.groups()

@@ -11,10 +11,11 @@ import json
 import re
 import string
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
 
+from .namedtuple import NamedTuple
 from .outcome import Outcome, Reply, Verdict
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -27,7 +28,7 @@ MAX_BODY = 2500
 MAX_BATCH = 16
 
 _DATE_FORMS = "YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ"
-_DATE = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\dZ)?", re.ASCII)
+_DATE = r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\dZ)?"
 
 #: By its GraphQL type. `user_type` is missing: with `add_breadcrumb` the server does not keep it.
 _CONTEXT_FIELDS = {
@@ -178,7 +179,7 @@ def format_date(value: object) -> str:
         return value.strftime("%Y-%m-%dT%H:%M:%SZ").zfill(20)
     if isinstance(value, datetime.date):
         return value.isoformat()
-    if isinstance(value, str) and _DATE.fullmatch(value):
+    if isinstance(value, str) and re.fullmatch(_DATE, value, re.ASCII):
         try:
             datetime.datetime.fromisoformat(value.rstrip("Z"))
             return value

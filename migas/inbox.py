@@ -1,18 +1,39 @@
-"""The inbox: what waits to be written, for whoever writes: the writer's thread, or the caller's."""
+"""The inbox: uses that wait to be written, by the writer's thread or the caller's."""
 
 from __future__ import annotations
 
-from .use import Use
 from .worker import NEVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from typing import TypeAlias
+    from collections.abc import Callable, Iterable, Mapping
 
-    from .receipt import Flush
+    from .receipt import Flush, Receipt
 
-    Item: TypeAlias = Use | Flush
+
+class Use:
+    """Project, version and fields as the caller passed them, and what the caller got."""
+
+    __slots__ = ("asks", "due", "fields", "project", "receipt", "version")
+
+    def __init__(
+        self,
+        project: object,
+        version: object,
+        fields: Mapping[str, object],
+        receipt: Receipt,
+        *,
+        asks: bool,
+        due: float,
+    ) -> None:
+        self.project = project
+        self.version = version
+        self.fields = fields
+        self.receipt = receipt
+        #: The server is to tell the news of this version as well.
+        self.asks = asks
+        #: Until then whoever has the receipt may settle it, and nothing is written.
+        self.due = due
 
 
 class Inbox:
@@ -21,17 +42,17 @@ class Inbox:
     Each is taken out by one step, so that two threads at a time share the work.
     """
 
-    def __init__(self, write: Callable[[Item], None], clock: Callable[[], float]) -> None:
+    def __init__(self, write: Callable[[Use | Flush], None], clock: Callable[[], float]) -> None:
         self._write = write
         self._clock = clock
-        self._items: list[Item] = []
+        self._items: list[Use | Flush] = []
         # Set by one thread and read by another: a moment late does no harm.
         self.is_writing = False
 
     def __len__(self) -> int:
         return len(self._items)
 
-    def extend(self, items: Iterable[Item]) -> None:
+    def extend(self, items: Iterable[Use | Flush]) -> None:
         """Put ``items`` in at the end."""
         self._items.extend(items)
 

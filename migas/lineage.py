@@ -60,7 +60,7 @@ def name_use(project: object, version: object, *words: object) -> str:
     # A caller's own objects are left alone: their str() may do anything.
     if type(project) is not str or type(version) is not str:
         return ""
-    said = " ".join((project, version, *(word for word in words if type(word) is str)))
+    said = " ".join([project, version, *[word for word in words if type(word) is str]])
     return ascii(said)[1:-1].replace(";", ",")[:_MAX_USE]
 
 

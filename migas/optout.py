@@ -122,5 +122,5 @@ def _names_any(environ: Mapping[str, str]) -> bool:
     To look for one that is not takes `os.environ` a microsecond and an exception inside, at each
     call of a host's. On POSIX CPython keeps a dict of bytes behind it; elsewhere this is True.
     """
-    data = getattr(environ, "_data", None)
-    return os.name == "nt" or not isinstance(data, dict) or not data.keys().isdisjoint(_ENCODED)
+    data = getattr(environ, "_data", None) if os.name == "posix" else None
+    return data is None or not data.keys().isdisjoint(_ENCODED)

@@ -7,10 +7,10 @@ who tries a command sees it counted at once; a shell loop over a thousand files 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from .stamp import Stamp
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

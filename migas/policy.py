@@ -27,10 +27,11 @@ the schema refuses the request, or a look-up fails           RESEND      once mo
 from __future__ import annotations
 
 import email.utils
-from typing import TYPE_CHECKING, NamedTuple
 
+from .namedtuple import NamedTuple
 from .outcome import Outcome, Reply
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

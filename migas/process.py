@@ -81,6 +81,9 @@ class Process:
         """Return the agent, built on first use, or None: its user has opted out."""
         if find_optout(os.environ):
             return None
+        # To read a reference takes no lock: another thread that calls `setup()` is before or after.
+        if (agent := self._agent) is not None:
+            return agent
         with self._lock:
             if self._agent is None:
                 settings = self.use_settings()

@@ -21,7 +21,8 @@ class Receipt(Mapping[str, object]):
     As with a `concurrent.futures.Future` there are `done()`, `result()` and
     `add_done_callback()`. A look inside as into a dict waits for the answer, too, but no longer
     than ``patience`` seconds, and then finds `success: False` with the reason under `message`.
-    Whoever ignores the receipt pays nothing, and `repr()` never waits.
+    Whoever ignores the receipt pays nothing, and `repr()` never waits. ``pid`` is this process's,
+    from a maker of many: to ask for it is a system call.
 
     The answer says `success`, `message` and, where the server was asked, `latest_version`,
     `bad_versions` and `cached`. `success: False` with a breadcrumb that waits on disk is no loss:
@@ -35,10 +36,10 @@ class Receipt(Mapping[str, object]):
 
     __slots__ = ("_answer", "_callbacks", "_guard", "_hurry", "_latch", "_patience", "_pid")
 
-    def __init__(self, patience: float, hurry: Callable[[], None]) -> None:
+    def __init__(self, patience: float, hurry: Callable[[], None], pid: int | None = None) -> None:
         self._patience = patience
         self._hurry = hurry
-        self._pid = os.getpid()
+        self._pid = pid or os.getpid()
         self._answer: dict[str, object] | None = None
         self._callbacks: list[Callable[[Receipt], object]] = []
         # Guards the two above; held for moments, and never while a callback runs.

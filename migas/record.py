@@ -10,11 +10,11 @@ import contextlib
 import json
 import os
 import time
-from typing import TYPE_CHECKING
 
 from . import breadcrumb, userdirs
 from .outcome import Outcome
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from . import log
 from .backoff import Backoff
@@ -17,6 +16,7 @@ from .receipt import Flush
 from .spool import open_spool
 from .worker import NEVER
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -17,12 +17,13 @@ import os
 import random
 import re
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from . import userdirs
 from .entry import ASIDE, CUR, LEASE, NEW, TMP, Entry, make_box, parse
+from .namedtuple import NamedTuple
 from .stamp import Stamp
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -47,7 +48,7 @@ _IMPOSSIBLE_AGE = 365 * 86400.0
 #: How many names a claim looks at for each entry that it is to find: others may be faster.
 _LOOKS = 4
 
-_SEGMENT = re.compile(r"(\d{13})-[0-9a-f]{8}", re.ASCII)
+_SEGMENT = r"\d{13}-[0-9a-f]{8}"
 
 
 def directory_for(endpoint: str, cache_dir: str | None) -> str:
@@ -198,7 +199,11 @@ class Spool:
 
     def _segments(self) -> list[str]:
         """Name the segments, from the oldest on."""
-        names = sorted(filter(_SEGMENT.fullmatch, _names(os.path.join(self.directory, _OLD))))
+        names = sorted(
+            name
+            for name in _names(os.path.join(self.directory, _OLD))
+            if re.fullmatch(_SEGMENT, name, re.ASCII)
+        )
         return [os.path.join(_OLD, name) for name in names]
 
     def _look(self, box: str, *, tidies: bool = True) -> Iterator[Entry]:

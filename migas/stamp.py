@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import NamedTuple
 
 from . import userdirs
+from .namedtuple import NamedTuple
 
 #: Seconds, far more than those by which floats and a file system's mtimes round a moment.
 _ROUNDING = 1.0

@@ -6,14 +6,15 @@ The policy itself stands in `policy`.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from . import breadcrumb, graphql, log, policy
+from .namedtuple import NamedTuple
 from .outcome import Outcome, Verdict
 from .parcel import Parcel
 from .record import Record
 from .stamp import Stamp
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 

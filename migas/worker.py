@@ -84,7 +84,8 @@ class Worker:
         self._stays = stays
         # Guards all below; not held while `handle` runs. Reentrant, so that a signal handler or a
         # finalizer that submits while its own thread submits does not wait for itself.
-        self._changed = threading.Condition(threading.RLock())
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._items: list[Any] = []
         self._thread: Thread | None = None
         self._woken = False
@@ -92,8 +93,9 @@ class Worker:
 
     def submit(self, item: object) -> bool:
         """Queue ``item`` and return at once; False says that no thread will take it."""
-        with self._changed:
-            self.start()
+        with self._lock:
+            if self._thread is None:
+                self.start()
             if self._thread is None or self._closing:
                 return False
             self._items.append(item)
@@ -108,7 +110,7 @@ class Worker:
 
     def start(self) -> None:
         """Have the thread ready. At the interpreter's exit it is too late to start one."""
-        with self._changed:
+        with self._lock:
             if self._thread is None and not self._closing:
                 self._start()
 

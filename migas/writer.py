@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from . import breadcrumb, identity, log, userdirs
 from .environment import Environment
@@ -16,6 +15,7 @@ from .parcel import Parcel
 from .redaction import Redactor
 from .spool import open_spool
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
