@@ -280,7 +280,7 @@ class Spool:
             return
         userdirs.create(self.directory)
         for box in (TMP, NEW, CUR):
-            os.makedirs(os.path.join(self.directory, box), mode=0o700, exist_ok=True)
+            make_box(self.directory, box)
         self._made = True
 
 

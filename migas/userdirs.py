@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 
 import platformdirs
 
@@ -28,14 +29,18 @@ def create(path: str) -> None:
 
     Raises `OSError` where that cannot be, or where others could write to what is there.
     """
-    home = os.path.expanduser("~")
-    if path.startswith(os.path.join(home, "")) and not os.path.isdir(home):
-        raise FileNotFoundError(f"there is no home directory {home}")
-    _make(path)
-    if hasattr(os, "geteuid"):
+    try:
         status = os.stat(path)
-        if status.st_uid != os.geteuid() or status.st_mode & 0o022:
-            raise PermissionError(f"{path} is not this user's alone")
+    except FileNotFoundError:
+        home = os.path.expanduser("~")
+        if path.startswith(os.path.join(home, "")) and not os.path.isdir(home):
+            raise FileNotFoundError(f"there is no home directory {home}") from None
+        _make(path)
+        status = os.stat(path)
+    if not stat.S_ISDIR(status.st_mode):
+        raise NotADirectoryError(f"{path} is in the way")
+    if hasattr(os, "geteuid") and (status.st_uid != os.geteuid() or status.st_mode & 0o022):
+        raise PermissionError(f"{path} is not this user's alone")
 
 
 def _make(path: str) -> None:

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from conftest import SLOW, need
 
 import migas
-from migas import breadcrumb, lineage, optout, settings
+from migas import breadcrumb, graphql, lineage, optout, pace, policy, rate, sender, settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Host
+
     from migas.testing import Server
 
 ROOT = Path(__file__).parent.parent
@@ -42,6 +51,99 @@ def test_the_docstrings_examples_run(name: str, server: Server) -> None:
     assert results.attempted > 0
     assert results.failed == 0
     assert server.port
+
+
+def _read_blocks(heading: str, language: str) -> list[str]:
+    """Return the examples in a language below a heading of the README's."""
+    section = README.split(f"\n{heading}\n")[1].split(f"\n{heading.split(maxsplit=1)[0]} ")[0]
+    return re.findall(rf"^```{language}\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Callable[[str], str]:
+    """Run a line of a person's, and return what it printed."""
+    command = tmp_path / "bin" / "migas"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m migas "$@"\n')
+    command.chmod(0o700)
+    path = f"{command.parent}:{os.environ['PATH']}"
+
+    def run(text: str) -> str:
+        environ = {**os.environ, "PATH": path, "USER": "jane", "SCRATCH": str(tmp_path / "scratch")}
+        done = subprocess.run(
+            ["sh", "-euc", text],
+            env=environ,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stderr == ""
+        return done.stdout
+
+    return run
+
+
+def test_the_readmes_cron_line_sends_what_waits(
+    host: Host, server: Server, shell: Callable[[str], str]
+) -> None:
+    """And says nothing."""
+    server.stop()
+    assert host.run("import migas; migas.add_project('owner/repo', '1')", SLOW).calmly
+    server.start()
+    (line,) = _read_blocks("## For clusters", "crontab")
+    assert shell(line.split(maxsplit=5)[5]) == ""
+    assert [crumb["version"] for crumb in server.crumbs] == ["1"]
+
+
+def test_the_readmes_variables_of_a_site_do_what_they_are_to(
+    server: Server, shell: Callable[[str], str], tmp_path: Path
+) -> None:
+    """The spool lies elsewhere; or nothing is sent."""
+    elsewhere, nothing, prolog = _read_blocks("## For clusters", "shell")
+    status = json.loads(shell(f"{elsewhere}\nmigas status --json"))
+    assert Path(status["spool"]).parent == tmp_path / "scratch" / "jane-migas"
+    assert json.loads(shell(f"{nothing}\nmigas status --json"))["switched_off_by"] == "MIGAS_OPTOUT"
+    assert shell(prolog) == "export MIGAS_CACHE_DIR=/scratch/jane/migas\n"
+    assert server.crumbs == []
+
+
+def test_the_readmes_test_of_a_host_passes(host: Host) -> None:
+    """As it stands there, in a suite of its own."""
+    (example,) = _read_blocks("### In your tests", "python")
+    code = "import migas\ndef main(_): migas.add_project('owner/repo', '1')\n"
+    arguments = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_host.py")
+    ended = host.run_program({"test_host.py": code + example}, arguments=arguments)
+    assert (ended.status, "1 passed" in ended.out) == (0, True), ended
+
+
+def test_the_readmes_picture_is_drawn(
+    server: Server, shell: Callable[[str], str], tmp_path: Path
+) -> None:
+    """By the command that the first page names."""
+    need("matplotlib")
+    (command,) = re.findall(r"`(migas usage [^`]* --plot \S+)`", README.split("## For hosts")[0])
+    shell(command)
+    assert (tmp_path / command.split()[-1]).read_bytes().startswith(b"<?xml")
+    assert server.requests == 30
+
+
+def test_the_readmes_numbers_for_administrators_are_the_codes() -> None:
+    """The bounds of a request, the rate and the pace."""
+    section = README.split("## For administrators of a server")[1]
+    assert f"at most {graphql.MAX_BODY:,} bytes, up to {graphql.MAX_BATCH} breadcrumbs" in section
+    assert f"at most {rate.REQUESTS} requests a minute" in section
+    assert f"a full one each {sender.LEISURE:g} s" in section
+    assert (pace.BURST, pace.PERIOD, policy.MAX_ATTEMPTS, policy.SILENCE) == (10, 3600.0, 3, 60.0)
+
+
+def test_the_readmes_links_lead_somewhere() -> None:
+    """To headings of its own."""
+    headings = re.findall(r"^#+ (.*)$", README, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
+    links = re.findall(r"\]\(#([^)]*)\)", README)
+    assert links
+    assert set(links) <= anchors
 
 
 def test_the_readme_names_every_variable() -> None:
