@@ -29,16 +29,18 @@ def main() -> int:
     """Run what the command line says, and return the exit status."""
     options = _parse()
     if options.what == "figures":
-        found = figures.measure_figures(options.rounds, options.figures)
+        found = figures.measure_figures(options.rounds or 31, options.figures)
         print(figures.write_markdown(found))
         if options.json:
             options.json.write_text(json.dumps([each._asdict() for each in found], indent=1))
         return 0 if all(each.holds for each in found) else 1
     clients = _choose([*OURS, *YARDSTICKS, *(PEERS if options.peers else [])], options.clients)
-    hosts, weathers = _choose(HOSTS, options.hosts), _choose(WEATHERS, options.weathers)
+    hosts = _choose(HOSTS, options.hosts)
+    weathers = [each for each in _choose(WEATHERS, options.weathers) if each.is_possible]
     environments = options.environments or Path(tempfile.gettempdir(), "migas-bench")
-    rows = table.compare(clients, hosts, weathers, rounds=options.rounds, environments=environments)
-    print(table.write_markdown(rows))
+    rounds = options.rounds or 5
+    rows = table.compare(clients, hosts, weathers, rounds=rounds, environments=environments)
+    print(table.write_summary(rows) if options.summary else table.write_markdown(rows))
     if options.json:
         options.json.write_text(json.dumps([row._asdict() for row in rows], indent=1))
     if options.plot:
@@ -53,9 +55,10 @@ def _choose(things: Sequence[T], pattern: str) -> list[T]:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("what", choices=("table", "figures"))
-    parser.add_argument("--rounds", type=int, default=5, help="default: 5")
+    parser.add_argument("--rounds", type=int, help="default: 31 for figures, 5 for a table")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--plot", metavar="FILE", help="of the table")
+    parser.add_argument("--summary", action="store_true", help="one line a client, of one host")
     parser.add_argument("--peers", action="store_true", help="install and measure the peers")
     parser.add_argument("--environments", type=Path, metavar="DIR", help="where they are installed")
     for name in ("clients", "hosts", "weathers", "figures"):

@@ -52,8 +52,8 @@ class Client(NamedTuple):
     requirements: tuple[str, ...] = ()
     #: Makes the state on disk that it finds.
     prepare: Callable[[Settings], None] = _leave
-    #: It means to send now.
-    sends: bool = True
+    #: It tells anything at all.
+    tells: bool = True
 
 
 _URL = 'os.environ["BENCH_URL"]'
@@ -68,19 +68,25 @@ _BODY = graphql.encode_breadcrumbs(
     ]
 ).decode()
 
-BARE = Client("nothing", sends=False)
+BARE = Client("nothing", tells=False)
 
 _MIGAS = Client(
     "migas", imports="import migas", call="migas.add_project('owner/repo', mark, status='C')"
 )
-_QUIET = _MIGAS._replace(sends=False)
-
 OURS = [
     _MIGAS,
-    _QUIET._replace(name="migas, beyond the pace", prepare=_use_up_the_pace),
-    _QUIET._replace(name="migas, backed off", prepare=_fail_for_hours),
-    _QUIET._replace(name="migas, opted out", environ={"MIGAS_OPTOUT": "1"}),
+    _MIGAS._replace(name="migas, beyond the pace", prepare=_use_up_the_pace),
+    _MIGAS._replace(name="migas, backed off", prepare=_fail_for_hours),
+    _MIGAS._replace(name="migas, opted out", environ={"MIGAS_OPTOUT": "1"}, tells=False),
 ]
+
+#: What a process cannot do without that writes a breadcrumb: the least that ours could cost.
+FLOOR = Client(
+    "threading, json and platformdirs alone",
+    imports="import threading, json, platformdirs",
+    call="platformdirs.user_cache_dir('migas')",
+    tells=False,
+)
 
 YARDSTICKS = [
     Client(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from migas.settings import Settings
+from migas.spool import open_spool
 
 from .weather import await_quiet
 
@@ -78,6 +79,7 @@ class Sample(NamedTuple):
     noise: int
     requests: int
     delivered: int
+    #: What was told, is not delivered, and does not wait on disk.
     lost: int
     twice: int
 
@@ -116,7 +118,7 @@ def measure(
             noise=ended.noise,
             requests=sky.requests,
             delivered=len(taken),
-            lost=calls - len(taken) if client.sends else 0,
+            lost=calls - len(taken) - open_spool(settings).count() if client.tells else 0,
             twice=sum(times > 1 for times in taken),
         )
 

@@ -35,8 +35,9 @@ class Row(NamedTuple):
     wall: float
     #: Megabytes over the same host without a client.
     memory: float
-    #: Per process; lost and twice of all that were told.
+    #: Per process; what follows is of all processes.
     requests: float
+    told: int
     delivered: int
     lost: int
     twice: int
@@ -76,6 +77,7 @@ def _summarise(case: Case, weather: Weather, results: Results, unit: float) -> R
         **shares,
         memory=results.excess(case.client, BARE, case.host, "memory") / 1024,
         requests=sum(sample.requests for sample in samples) / len(samples),
+        told=len(samples) if case.client.tells else 0,
         delivered=sum(sample.delivered for sample in samples),
         lost=sum(sample.lost for sample in samples),
         twice=sum(sample.twice for sample in samples),
@@ -88,6 +90,29 @@ def write_markdown(rows: Sequence[Row]) -> str:
     lines = [f"| {' | '.join(Row._fields)} |", "|---" * len(Row._fields) + "|"]
     for row in rows:
         cells = [f"{value:.2f}" if isinstance(value, float) else f"{value}" for value in row]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def write_summary(rows: Sequence[Row]) -> str:
+    """Write a line for each client: its costs in the first weather, its exits and losses in all."""
+    weathers = list(dict.fromkeys(row.weather for row in rows))
+    head = [
+        "client",
+        "import",
+        "first call",
+        "CPU",
+        "wall",
+        "MB",
+        *(f"exit: {each}" for each in weathers),
+    ]
+    lines = [f"| {' | '.join([*head, 'lost'])} |", "|---" * (len(head) + 1) + "|"]
+    for client in dict.fromkeys(row.client for row in rows):
+        own = [row for row in rows if row.client == client]
+        costs = [f"{getattr(own[0], name):.2f}" for name in ("imported", "first", "cpu", "wall")]
+        exits = [f"{row.exit:.1f}" for row in own]
+        lost = f"{sum(row.lost for row in own)} of {sum(row.told for row in own)}"
+        cells = [client, *costs, f"{own[0].memory:.1f}", *exits, lost]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -6,7 +6,9 @@ import contextlib
 import gzip
 import http.server
 import json
+import os
 import re
+import shutil
 import socket
 import threading
 import time
@@ -48,6 +50,11 @@ class Weather(NamedTuple):
     lacks_names: bool = False
 
     @property
+    def is_possible(self) -> bool:
+        """Whether it can be made here: another resolver takes a mount namespace."""
+        return not self.lacks_names or (shutil.which("unshare") is not None and os.geteuid() == 0)
+
+    @property
     def is_good(self) -> bool:
         """Whether what is sent is taken."""
         return self.status == 200 and not (self.is_portal or self.is_refused or self.lacks_names)
@@ -84,24 +91,22 @@ class Sky:
         server = _HTTPServer(("127.0.0.1", 0), _Handler)
         server.sky = self
         self.url = f"http://127.0.0.1:{server.server_port}"
-        if self.weather.is_refused:
-            server.server_close()
-        if self.weather.lacks_names:
-            self.url = "http://nobody-knows.example:80"
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
         with contextlib.ExitStack() as stack:
+            stack.callback(self.graphql.close)
             if self.weather.lacks_names:
+                self.url = "http://nobody-knows.example:80"
                 resolver = stack.enter_context(socket.socket(type=socket.SOCK_DGRAM))
                 resolver.bind((_RESOLVER, 53))
-            try:
-                yield self
-            finally:
-                self.over.set()
-                server.shutdown()
-                thread.join()
+            stack.callback(server.server_close)
+            if self.weather.is_refused:
                 server.server_close()
-                self.graphql.close()
+            else:
+                thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+                thread.start()
+                stack.callback(thread.join)
+                stack.callback(server.shutdown)
+            stack.callback(self.over.set)
+            yield self
 
     def wrap(self, command: list[str]) -> list[str]:
         """Have a command meet it."""
