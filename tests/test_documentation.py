@@ -108,12 +108,29 @@ def test_the_readmes_variables_of_a_site_do_what_they_are_to(
     assert server.crumbs == []
 
 
+#: What a suite of a host's has at its top.
+TOP = """
+import os, tempfile, unittest
+import migas
+from migas.testing import Server
+def main(_): migas.add_project('owner/repo', '1')
+"""
+
+
+def test_the_readmes_unittest_of_a_host_passes(host: Host, home: Path) -> None:
+    """As it stands there, and nothing is left in the user's home but the id."""
+    _, example = _read_blocks("### In your tests", "python")
+    arguments = ("-m", "unittest", "test_host")
+    ended = host.run_program({"test_host.py": TOP + example}, arguments=arguments)
+    assert (ended.status, "Ran 1 test" in ended.err) == (0, True), ended
+    assert not (home / "cache").exists()
+
+
 def test_the_readmes_test_of_a_host_passes(host: Host) -> None:
     """As it stands there, in a suite of its own."""
-    (example,) = _read_blocks("### In your tests", "python")
-    code = "import migas\ndef main(_): migas.add_project('owner/repo', '1')\n"
+    example, _ = _read_blocks("### In your tests", "python")
     arguments = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_host.py")
-    ended = host.run_program({"test_host.py": code + example}, arguments=arguments)
+    ended = host.run_program({"test_host.py": TOP + example}, arguments=arguments)
     assert (ended.status, "1 passed" in ended.out) == (0, True), ended
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from . import backlog
 from .client import BARE, FLOOR, OURS, YARDSTICKS
-from .host import HOSTS
+from .host import CHUNKS, HOSTS
 from .rounds import Case, run_rounds
 from .weather import WEATHERS
 
@@ -26,9 +26,6 @@ _BARE_MS = 22.0
 
 #: Calls of a burst, after the first.
 _BURST = 1000
-
-#: Chunks of the busy host's work: some two seconds.
-_CHUNKS = 1500
 
 
 class Figure(NamedTuple):
@@ -113,7 +110,7 @@ def cpu(rounds: int) -> Iterator[Figure]:
 def leave(rounds: int) -> Iterator[Figure]:
     """What the exit takes."""
     cases = [Case(client, host) for client in (BARE, *OURS) for host in (PLAIN, BUSY)]
-    results = run_rounds(cases, WEATHER["silent"], rounds, chunks=_CHUNKS // 2)
+    results = run_rounds(cases, WEATHER["silent"], rounds, chunks=CHUNKS // 2)
     seconds = results.excess(ONLINE, BARE, PLAIN, "exit")
     yield Figure("exit with a silent server, s (the budget is 1)", seconds, 1.05)
     bare = results.median(BARE, PLAIN, "wall")
@@ -125,7 +122,7 @@ def leave(rounds: int) -> Iterator[Figure]:
 def work(rounds: int) -> Iterator[Figure]:
     """What a busy host loses."""
     cases = [Case(client, BUSY) for client in (BARE, ONLINE)]
-    results = run_rounds(cases, WEATHER["fast"], rounds, chunks=_CHUNKS)
+    results = run_rounds(cases, WEATHER["fast"], rounds, chunks=CHUNKS)
     slower = results.excess(ONLINE, BARE, BUSY, "worked")
     spent = results.excess(ONLINE, BARE, BUSY, "cpu")
     yield Figure("what a busy host's work takes longer, of our CPU", slower / spent, 1.0)

@@ -16,6 +16,9 @@ class Host(NamedTuple):
     needs: str = ""
 
 
+#: Some two seconds of it.
+CHUNKS = 1500
+
 #: Work in Python, which holds the GIL, as chunks of about a millisecond. It tells how long they
 #: took, and how many were done in the first half second.
 _WORK = """

@@ -5,17 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from .client import BARE, install
-from .host import HOSTS
+from .host import CHUNKS, HOSTS
 from .rounds import Case, run_rounds
+from .weather import WEATHERS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from .client import Client
     from .host import Host
     from .rounds import Results
     from .weather import Weather
+
+#: Further calls of a burst.
+_BURST = 200
 
 #: What everything is a share of.
 _UNIT = Case(BARE, HOSTS[0])
@@ -33,6 +37,11 @@ class Row(NamedTuple):
     cpu: float
     exit: float
     wall: float
+    #: What the host's own work takes longer, of what it takes without a client.
+    slower: float
+    #: Microseconds of a further call of a burst, in a bare host and the best weather.
+    call: float
+    call_p99: float
     #: Megabytes over the same host without a client.
     memory: float
     #: Per process; what follows is of all processes.
@@ -55,16 +64,34 @@ def compare(
 ) -> list[Row]:
     """Run every client in every host and weather."""
     pythons = {client.name: install(client, environments) for client in clients}
+    calls = _measure_calls(clients, pythons, rounds)
     shown = [Case(client, host) for client in (BARE, *clients) for host in hosts]
     rows: list[Row] = []
     for weather in weathers:
-        results = run_rounds([*shown, _UNIT], weather, rounds, pythons=pythons)
+        results = run_rounds([*shown, _UNIT], weather, rounds, pythons=pythons, chunks=CHUNKS)
         unit = results.median(*_UNIT, "wall")
-        rows += [_summarise(case, weather, results, unit) for case in shown]
+        rows += [
+            _summarise(case, weather, results, unit, calls[case.client.name]) for case in shown
+        ]
     return rows
 
 
-def _summarise(case: Case, weather: Weather, results: Results, unit: float) -> Row:
+def _measure_calls(
+    clients: Sequence[Client], pythons: Mapping[str, str], rounds: int
+) -> dict[str, tuple[float, float]]:
+    """Return the median and the 99th percentile of a further call of each client's."""
+    cases = [Case(client, HOSTS[0]) for client in (BARE, *clients)]
+    results = run_rounds(cases, WEATHERS[0], rounds, pythons=pythons, calls=_BURST + 1)
+    found = {}
+    for case in cases:
+        spent = sorted(time for sample in results.of(*case) for time in sample.spent)
+        found[case.client.name] = spent[len(spent) // 2], spent[len(spent) * 99 // 100]
+    return found
+
+
+def _summarise(
+    case: Case, weather: Weather, results: Results, unit: float, call: tuple[float, float]
+) -> Row:
     samples = results.of(*case)
     shares = {
         name: results.median(*case, name) / unit
@@ -75,6 +102,9 @@ def _summarise(case: Case, weather: Weather, results: Results, unit: float) -> R
         host=case.host.name,
         weather=weather.name,
         **shares,
+        slower=_find_slowness(case, results),
+        call=1e6 * call[0],
+        call_p99=1e6 * call[1],
         memory=results.excess(case.client, BARE, case.host, "memory") / 1024,
         requests=sum(sample.requests for sample in samples) / len(samples),
         told=len(samples) if case.client.tells else 0,
@@ -83,6 +113,11 @@ def _summarise(case: Case, weather: Weather, results: Results, unit: float) -> R
         twice=sum(sample.twice for sample in samples),
         noise=sum(sample.noise for sample in samples) / len(samples),
     )
+
+
+def _find_slowness(case: Case, results: Results) -> float:
+    alone = results.median(BARE, case.host, "worked")
+    return results.excess(case.client, BARE, case.host, "worked") / alone if alone else 0.0
 
 
 def write_markdown(rows: Sequence[Row]) -> str:
@@ -101,6 +136,8 @@ def write_summary(rows: Sequence[Row]) -> str:
         "client",
         "import",
         "first call",
+        "call",
+        "p99",
         "CPU",
         "wall",
         "MB",
@@ -109,7 +146,9 @@ def write_summary(rows: Sequence[Row]) -> str:
     lines = [f"| {' | '.join([*head, 'lost'])} |", "|---" * (len(head) + 1) + "|"]
     for client in dict.fromkeys(row.client for row in rows):
         own = [row for row in rows if row.client == client]
-        costs = [f"{getattr(own[0], name):.2f}" for name in ("imported", "first", "cpu", "wall")]
+        costs = [f"{getattr(own[0], name):.2f}" for name in ("imported", "first")]
+        costs += [f"{own[0].call:.0f}", f"{own[0].call_p99:.0f}"]
+        costs += [f"{getattr(own[0], name):.1f}" for name in ("cpu", "wall")]
         exits = [f"{row.exit:.1f}" for row in own]
         lost = f"{sum(row.lost for row in own)} of {sum(row.told for row in own)}"
         cells = [client, *costs, f"{own[0].memory:.1f}", *exits, lost]
