@@ -104,6 +104,7 @@ def measure(
         sky.requests, earlier = 0, sky.taken.copy()
         ended = _run(sky.wrap([python, "-c", code]), environ, Path(home))
         await_quiet(sky)
+        waiting = open_spool(settings).count()
         taken = [times for mark in sky.taken if (times := sky.taken[mark] - earlier[mark])]
         return Sample(
             imported=ended.facts["imported"],
@@ -118,7 +119,7 @@ def measure(
             noise=ended.noise,
             requests=sky.requests,
             delivered=len(taken),
-            lost=calls - len(taken) - open_spool(settings).count() if client.tells else 0,
+            lost=max(0, calls - len(taken) - waiting) if client.tells else 0,
             twice=sum(times > 1 for times in taken),
         )
 

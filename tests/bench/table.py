@@ -130,7 +130,7 @@ def write_markdown(rows: Sequence[Row]) -> str:
 
 
 def write_summary(rows: Sequence[Row]) -> str:
-    """Write a line for each client: its costs in the first weather, its exits and losses in all."""
+    """Write a line for each client: its costs in the first weather, and its wall time in each."""
     weathers = list(dict.fromkeys(row.weather for row in rows))
     head = [
         "client",
@@ -139,19 +139,18 @@ def write_summary(rows: Sequence[Row]) -> str:
         "call",
         "p99",
         "CPU",
-        "wall",
         "MB",
-        *(f"exit: {each}" for each in weathers),
+        *weathers,
     ]
     lines = [f"| {' | '.join([*head, 'lost'])} |", "|---" * (len(head) + 1) + "|"]
     for client in dict.fromkeys(row.client for row in rows):
         own = [row for row in rows if row.client == client]
         costs = [f"{getattr(own[0], name):.2f}" for name in ("imported", "first")]
         costs += [f"{own[0].call:.0f}", f"{own[0].call_p99:.0f}"]
-        costs += [f"{getattr(own[0], name):.1f}" for name in ("cpu", "wall")]
-        exits = [f"{row.exit:.1f}" for row in own]
+        costs.append(f"{own[0].cpu:.1f}")
+        walls = [f"{row.wall:.1f}" for row in own]
         lost = f"{sum(row.lost for row in own)} of {sum(row.told for row in own)}"
-        cells = [client, *costs, f"{own[0].memory:.1f}", *exits, lost]
+        cells = [client, *costs, f"{own[0].memory:.1f}", *walls, lost]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
