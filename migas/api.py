@@ -6,7 +6,6 @@ import _signal  # type: ignore[import-not-found]  # typeshed leaves it out
 import os
 import time
 
-from . import lineage
 from .agent import count_waiting
 from .loading import load
 from .optout import find_optout
@@ -229,7 +228,7 @@ def _add(project: str, version: str, fields: Mapping[str, object], *, asks: bool
     if agent is None:
         return Receipt.settled(_refusal())
     status, step = fields.get("status", "R"), fields.get("status_desc")
-    if not process.tell(lineage.name_use(project, version, status, step)):
+    if not process.tell_use(project, version, status, step):
         return Receipt.settled(_TOLD)
     return agent.add(project, version, fields, asks=asks)
 

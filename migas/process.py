@@ -107,6 +107,12 @@ class Process:
             lineage.tell(use, os.environ)
         return True
 
+    def tell_use(self, project: object, version: object, *words: object) -> bool:
+        """Say the same of what one breadcrumb says, which is named only where that matters."""
+        if not self._told_by_parent and len(self._told) >= lineage.MAX_USES:
+            return True
+        return self.tell(lineage.name_use(project, version, *words))
+
     def enter(self, run: Run) -> bool:
         """Take up a run; False: it is a part of one here, or of one of this worker's parent."""
         with self._lock:

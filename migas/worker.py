@@ -94,8 +94,7 @@ class Worker:
     def submit(self, item: object) -> bool:
         """Queue ``item`` and return at once; False says that no thread will take it."""
         with self._lock:
-            if self._thread is None:
-                self.start()
+            self.start()
             if self._thread is None or self._closing:
                 return False
             self._items.append(item)
@@ -110,9 +109,10 @@ class Worker:
 
     def start(self) -> None:
         """Have the thread ready. At the interpreter's exit it is too late to start one."""
-        with self._lock:
-            if self._thread is None and not self._closing:
-                self._start()
+        # One that is just about to end may be taken for ready: the next item starts another, or,
+        # at the exit, stays where it is, on disk.
+        if self._thread is None:
+            self._start()
 
     def wake(self) -> None:
         """Have ``handle`` called now, whatever it waits for."""
@@ -141,12 +141,15 @@ class Worker:
         return self.take()
 
     def _start(self) -> None:
-        try:
-            # Before the start, since the thread itself forgets it when it ends.
-            self._thread = Thread(self._run, self._name)
-            self._thread.start()
-        except RuntimeError:
-            self._thread = None
+        with self._lock:
+            if self._thread is not None or self._closing:
+                return
+            try:
+                # Before the start, since the thread itself forgets it when it ends.
+                self._thread = Thread(self._run, self._name)
+                self._thread.start()
+            except RuntimeError:
+                self._thread = None
 
     def _run(self) -> None:
         pause = NEVER
