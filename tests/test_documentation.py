@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from migas.testing import Server
 
 ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
 README = (ROOT / "README.md").read_text()
 
 
@@ -82,6 +84,20 @@ def shell(tmp_path: Path) -> Callable[[str], str]:
         return done.stdout
 
     return run
+
+
+def test_the_readmes_line_for_a_shell_completes_the_commands(shell: Callable[[str], str]) -> None:
+    """In bash, as argcomplete's own registration has it."""
+    need("argcomplete")
+    (line,) = re.findall(r"`(eval [^`]*)`", README)
+    if (
+        shutil.which("bash") is None
+        or shutil.which("register-python-argcomplete", path=BIN) is None
+    ):
+        pytest.skip("there is no bash, or no script of argcomplete's")
+    said = shell(f"PATH={BIN}:$PATH bash -c '{line}; complete -p migas'")
+    assert said.startswith("complete ")
+    assert said.endswith(" migas\n")
 
 
 def test_the_readmes_cron_line_sends_what_waits(
