@@ -232,12 +232,13 @@ def clear(options: argparse.Namespace) -> int:
 
 def _clear_spool(directory: str) -> bool:
     """Remove all that lies there but the record."""
+    if not os.path.isdir(directory):
+        return True
     try:
         for name in set(os.listdir(directory)).difference(FILES):
             path = os.path.join(directory, name)
-            shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
-    except FileNotFoundError:  # there is none, or another process was faster
-        pass
+            with contextlib.suppress(FileNotFoundError):  # another process was faster
+                shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
     except OSError:
         return False
     with contextlib.suppress(OSError):

@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 
 
 def print_rows(rows: Sequence[tuple[str, ...]], header: tuple[str, ...] = ()) -> None:
-    """Print a table: pretty to a person, plain to a pipe."""
+    """Print a table: pretty to a person, plain to a pipe.
+
+    What a server or a file says may hold what moves a terminal's cursor, or worse: it is shown as
+    `?`.
+    """
+    rows = [tuple(map(_make_printable, row)) for row in rows]
     if _is_pretty(sys.stdout):
         _print_prettily(rows, header)
         return
@@ -34,6 +39,10 @@ def print_rows(rows: Sequence[tuple[str, ...]], header: tuple[str, ...] = ()) ->
     for line in lines:
         cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=False)]
         print("  ".join([*cells, line[-1]]).rstrip())
+
+
+def _make_printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _print_prettily(rows: Sequence[tuple[str, ...]], header: tuple[str, ...]) -> None:

@@ -62,6 +62,12 @@ def test_a_pipe_gets_plain_rows(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "1    2   3\na    bc\ndef  g   h [b]i[/b]\n"
 
 
+def test_what_would_command_a_terminal_is_shown_as_text(capsys: pytest.CaptureFixture[str]) -> None:
+    """A server's words are not the person's."""
+    print_rows([("reason", "\x1b[2Jno\r\n\x9b…")])
+    assert capsys.readouterr().out == "reason  ?[2Jno???…\n"
+
+
 def test_no_rows_are_no_trouble(capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is printed."""
     print_rows([])
