@@ -7,6 +7,7 @@ process that carries migas, so it needs a reason.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from typing import TYPE_CHECKING
@@ -42,6 +43,12 @@ SENDING = {"deadline", "graphql", "policy", "record", "transport", "uploader"}
 #: Each is a large part of what `requests` costs, or as dear: `typing` (7 ms where a bare
 #: interpreter takes 22), `logging` (and a lock that forks wait for), `ssl` and what builds on it.
 DEAR = {"asyncio", "email", "http", "logging", "socket", "ssl", "subprocess", "typing", "uuid"}
+
+#: What `requests` is made of, in one release or another.
+REQUESTS = {"certifi", "charset_normalizer", "chardet", "idna", "requests", "urllib3"}
+
+#: What packages that are compiled leave in `sys.modules`, by Cython or mypyc.
+HELPER = re.compile(r"_|cython_runtime|.*__mypyc").match
 
 #: Tells at its very end what it has loaded.
 HOST = """
@@ -128,18 +135,9 @@ def test_a_delivery_loads_requests_and_no_more(
         server.stop()
     loaded = load(host, {})
     assert ours(loaded) == light() | WRITING | DECIDING | SENDING
-    allowed = {"certifi", "charset_normalizer", "chardet", "idna", "requests", "urllib3"}
-    # Compiled packages bring helpers with names of their own.
-    foreign = {name for name in roots(loaded) - sys.stdlib_module_names if "_" not in name[:1]}
-    assert {name for name in foreign if "__mypyc" not in name} - allowed - HELPERS == {
-        "migas",
-        "platformdirs",
-    }
+    foreign = {name for name in roots(loaded) - sys.stdlib_module_names if not HELPER(name)}
+    assert foreign - REQUESTS == {"migas", "platformdirs"}
     assert len(server.crumbs) == online
-
-
-#: What Cython leaves in `sys.modules`, for `charset_normalizer`.
-HELPERS = {"cython_runtime"}
 
 
 def trace(host: Host, tmp_path: Path, environ: dict[str, str]) -> list[str]:

@@ -91,11 +91,9 @@ def test_a_person_sees_a_bar_and_nothing_stays_of_it(see: Callable[..., str]) ->
     """How much, how fast, and how long it takes."""
     need("rich")
     code = """
-import time
 from migas.terminal import show_progress
 with show_progress(100, 'breadcrumbs') as progress:
     for done in 10, 20, 40:
-        time.sleep(0.2)
         progress.update(done)
 """
     said = see(code)

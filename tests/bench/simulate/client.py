@@ -89,13 +89,6 @@ class Alone(Client):
             times = min(times + 1, 20)
 
 
-class _Home:
-    """A spool, oldest first: births, and attempts that remained unanswered."""
-
-    def __init__(self) -> None:
-        self.waiting: deque[tuple[float, int]] = deque()
-
-
 class Ours(Client):
     """Asks `Backoff`, `Pace` and `policy`, as the package does, and fills requests up."""
 
@@ -108,38 +101,39 @@ class Ours(Client):
         # What one process of the real thing shares with the others of its host or its home.
         self._backoffs: dict[int, Backoff] = {}
         self._paces: dict[int, Pace] = {}
-        self._homes: dict[int, _Home] = {}
+        # A spool, oldest first: births, and attempts that remained unanswered.
+        self._spools: dict[int, deque[tuple[float, int]]] = {}
         # A scaled home has room for its share.
         self._bound = Settings.from_env({}).spool_count // (world.scale if world.is_cluster else 1)
 
     def run(self, host: int) -> Steps:
         """Write the breadcrumb down, send in a moment, go on at leisure, and once more at exit."""
         end = self._env.now + self._world.life
-        home = self._homes.setdefault(0 if self._world.is_cluster else host, _Home())
-        self._note(home)
+        spool = self._spools.setdefault(0 if self._world.is_cluster else host, deque())
+        self._note(spool)
         backoff = self._find_backoff(host)
         pause = MOMENT
         while self._env.now + pause < end:
             yield self._env.timeout(pause)
             pause = backoff.remaining()
             if not pause:
-                if not home.waiting:
+                if not spool:
                     return
-                self._send(host, home, backoff)
+                self._send(host, spool, backoff)
                 pause = max(backoff.remaining(), LEISURE)
         yield self._env.timeout(end - self._env.now)
-        if home.waiting and not backoff.remaining() and self._find_pace(host).take():
-            self._send(host, home, backoff)
+        if spool and not backoff.remaining() and self._find_pace(host).take():
+            self._send(host, spool, backoff)
 
-    def _note(self, home: _Home) -> None:
+    def _note(self, spool: deque[tuple[float, int]]) -> None:
         self.noted += 1
-        home.waiting.append((self._env.now, 0))
-        while len(home.waiting) > self._bound:
-            birth, _ = home.waiting.popleft()
+        spool.append((self._env.now, 0))
+        while len(spool) > self._bound:
+            birth, _ = spool.popleft()
             self.dropped += not self._server.stored[birth]
 
-    def _send(self, host: int, home: _Home, backoff: Backoff) -> None:
-        batch = [home.waiting.popleft() for _ in range(min(_FULL, len(home.waiting)))]
+    def _send(self, host: int, spool: deque[tuple[float, int]], backoff: Backoff) -> None:
+        batch = [spool.popleft() for _ in range(min(_FULL, len(spool)))]
         reply = self._ask(host, [birth for birth, _ in batch])
         if reply.outcome is Outcome.DELIVERED:
             backoff.succeed()
@@ -148,7 +142,7 @@ class Ours(Client):
         unheard = reply.outcome is Outcome.UNKNOWN
         for birth, attempts in reversed(batch):
             if policy.waits(reply.outcome, attempts + unheard):
-                home.waiting.appendleft((birth, attempts + unheard))
+                spool.appendleft((birth, attempts + unheard))
 
     def _find_backoff(self, host: int) -> Backoff:
         if host not in self._backoffs:
