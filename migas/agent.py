@@ -8,6 +8,7 @@ disk at once. Everything heavier than `threading` is imported on these threads, 
 from __future__ import annotations
 
 import os
+import threading
 import time
 
 from . import log
@@ -36,6 +37,9 @@ FIRST_POLL, LAST_POLL = 0.005, 0.05
 #: Seconds for which a process that may be about to die waits for what the writer has in hand.
 LAST_WAIT = 0.1
 
+#: The share of the exit's budget that is left for saying that no answer came within it.
+LAST_SHARE = 0.05
+
 
 class Agent:
     """Carries one process's breadcrumbs, as its settings say.
@@ -56,8 +60,11 @@ class Agent:
         # A forked child has an agent of its own.
         self._pid = os.getpid()
         self._loader = Loader()
-        self._write_worker = Worker(self._write, "writer", stays=stays)
         self._send_worker = Worker(self._send, "sender", stays=stays)
+        # There as long as the sender's is, which it takes over from at the exit.
+        self._write_worker = Worker(
+            self._write, "writer", stays=lambda: stays() or self._send_worker.is_running()
+        )
         self._inbox = Inbox(self._pass_on, clock)
         self._outbox: list[Parcel | Flush] = []
         # What a signal's handler has written, for the exit to send: a process that is killed
@@ -69,6 +76,10 @@ class Agent:
         # Set by one thread and read by another: a moment late does no harm.
         self._hurried = False
         self._exit_deadline = NEVER
+        # Set by the writer's thread when all is written at the exit, which lives on until it is
+        # told that the time of the sender's is up, and whether that is the server's fault.
+        self._written = threading.Event()
+        self._time_is_up = self._was_awaited = False
 
     def add(
         self,
@@ -125,17 +136,17 @@ class Agent:
         self._exit_deadline = deadline if sends else 0.0
         for parcel in self._kept:
             self._send_worker.submit(parcel)
-        self._inbox.extend(self._write_worker.close(budget / 2))
+        self._inbox.extend(self._write_worker.close(budget / 2, self._written))
         if not self._inbox.is_writing:
             # The thread never started, or other threads import for ever. A writer that hangs at
             # a dead disk would have this thread hang, too.
             self._inbox.drain()
-        self._send_worker.close(max(0.0, self._exit_deadline - self._clock()))
+        last = budget * LAST_SHARE
+        self._send_worker.close(max(0.0, self._exit_deadline - last - self._clock()))
+        # One that was given no time at all says nothing of the server.
+        self._time_is_up, self._was_awaited = True, sends and budget > 0
         # A writer that has much to do gets what is left of the time.
         self._write_worker.close(max(0.0, deadline - self._clock()))
-        # One that was given no time at all says nothing of the server.
-        if self._made_sender is not None and sends and budget > 0:
-            self._made_sender.abandon()
         self._loader.close()
 
     def stop(self) -> None:
@@ -175,7 +186,21 @@ class Agent:
         """Handle the writer's items: on its thread."""
         self._inbox.extend(items)
         pause = self._load(WRITER_MODULES) if self._inbox else None
-        return self._inbox.drain(holds=not closing) if pause is None else pause
+        if pause is None:
+            pause = self._inbox.drain(holds=not closing)
+        return self._end_exit() if closing and pause == NEVER else pause
+
+    def _end_exit(self) -> float:
+        """Wait for the sender's end, and count a request that it is given up over as a failure.
+
+        On the writer's thread, since a disk that has stopped answering would hold the exit.
+        """
+        self._written.set()
+        if not self._time_is_up:
+            return self.settings.exit_timeout + LAST_WAIT  # or until it is woken
+        if self._was_awaited and self._made_sender is not None:
+            self._made_sender.abandon()
+        return NEVER
 
     def _write_now(self, use: Use) -> None:
         """Write a use, and what was queued before it, on the caller's own thread.
@@ -226,7 +251,7 @@ class Agent:
     def _send(self, items: list[Parcel | Flush], closing: bool) -> float:
         """Handle the sender's items: on its thread."""
         self._outbox.extend(items)
-        if not self._outbox and self._made_sender is None:
+        if self._time_is_up or not (self._outbox or self._made_sender):
             return NEVER
         pause = self._load(SENDER_MODULES)
         if pause is not None:

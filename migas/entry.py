@@ -21,7 +21,7 @@ LEASE = 120.0
 #: Bytes of a file that is no entry.
 _HUGE = 65536
 
-_NAME = r"(\d{13})-([0-9a-f]{16})-(\d{1,3})\.json"
+_NAME = r"(\d{13})-([0-9a-f]{16})-(\d{1,3})(?:-([0-9a-f]{8}))?\.json"
 
 
 class Entry(NamedTuple):
@@ -35,11 +35,14 @@ class Entry(NamedTuple):
     token: str
     #: Times that it may have been sent without an answer.
     attempts: int
+    #: While it is claimed: whose claim it is, at random.
+    holder: str = ""
 
     @property
     def path(self) -> str:
         """Where the file lies, unless another process has moved it."""
-        name = f"{self.birth:013d}-{self.token}-{self.attempts}.json"
+        name = f"{self.birth:013d}-{self.token}-{self.attempts}"
+        name += f"-{self.holder}.json" if self.holder else ".json"
         return os.path.join(self.directory, self.box, name)
 
     def read(self) -> bytes:
@@ -87,7 +90,12 @@ class Entry(NamedTuple):
 
     def move(self, box: str, attempts: int) -> Entry:
         """Move the file, as only one process can. Raises `OSError`."""
-        moved = self._replace(box=box, attempts=attempts)
+        # A name that nobody else moves it to. The kernel takes a rename from one name of a file to
+        # another of the same file for done, without asking the disk (rename(2)); and a network's
+        # disk may show a node both the old name and the new one that another node has just given
+        # it. So both would have claimed it (seen on GlusterFS).
+        holder = os.urandom(4).hex() if box == CUR else ""
+        moved = self._replace(box=box, attempts=attempts, holder=holder)
         try:
             os.rename(self.path, moved.path)
         except FileNotFoundError:
@@ -104,8 +112,8 @@ def parse(directory: str, box: str, name: str) -> Entry | None:
     match = re.fullmatch(_NAME, name, re.ASCII)  # compiled when a name is first read
     if match is None:
         return None
-    birth, token, attempts = match.groups()
-    return Entry(directory, box, int(birth), token, int(attempts))
+    birth, token, attempts, holder = match.groups("")
+    return Entry(directory, box, int(birth), token, int(attempts), holder)
 
 
 def make_box(directory: str, box: str) -> None:

@@ -43,6 +43,11 @@ MOMENT = 0.5
 #: to send: a full one each goes some four thousand breadcrumbs an hour.
 LEISURE = 15.0
 
+#: Seconds until a flush looks once more for what waits, where it could claim none of it, and how
+#: often in a row: other processes may be faster, and a network file system goes on naming for a
+#: second what they have moved (measured on GlusterFS).
+LOOK_AGAIN, LOOKS = 1.0, 3
+
 #: Seconds that a request may take, step by step, whatever `MIGAS_TIMEOUT` says: a claim has to
 #: outlast the name look-up, the connecting and the answer.
 LONGEST_STEP = LEASE / 4
@@ -91,6 +96,8 @@ class Sender:
         # When the next request is due that nobody waits for.
         self._due: float | None = None
         self._poll = FIRST_POLL
+        # Looks in a row that found nothing to claim.
+        self._misses = 0
         # This exit has been counted against the pace.
         self._counted = False
 
@@ -180,14 +187,17 @@ class Sender:
         if self._parcels:
             return 0.0
         self._hurried = False
-        # What waits and cannot be claimed, as on a read-only disk, is not asked for again.
-        self._owes = upload.sent > 0 and self._spool.has_waiting()
+        self._misses = 0 if upload.sent else self._misses + 1
+        # What waits and cannot be claimed, as on a read-only disk, is not asked for for ever.
+        goes_on = upload.sent or (self._flushes and self._misses <= LOOKS)
+        self._owes = bool(goes_on) and self._spool.has_waiting()
         if not self._owes:
+            self._misses = 0
             self._settle_flushes("")
             return NEVER
         self._due = self._clock() + LEISURE
         if self._flushes:
-            return 0.0
+            return 0.0 if upload.sent else LOOK_AGAIN
         return NEVER if closing else LEISURE
 
     def _send_one(self) -> Upload:

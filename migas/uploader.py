@@ -114,6 +114,8 @@ class Uploader:
                 continue
             try:
                 crumb = breadcrumb.decode(entry.read())
+            except FileNotFoundError:  # the claim was lost, or the person has removed it
+                continue
             except Exception as error:  # a file may hold anything, and a parser may choke on it
                 log.say(log.DEBUG, "%s is set aside: %r", entry.path, error)
                 entry.set_aside()

@@ -127,8 +127,12 @@ class Worker:
             left, self._items = self._items, []
             return left
 
-    def close(self, timeout: float) -> list[Any]:
-        """Let ``handle`` finish, for at most ``timeout`` seconds.
+    def is_running(self) -> bool:
+        """Say whether the thread is there."""
+        return self._thread is not None
+
+    def close(self, timeout: float, done: threading.Event | None = None) -> list[Any]:
+        """Let ``handle`` finish, for at most ``timeout`` seconds, or until it has set ``done``.
 
         Returns the items that it was never given: the thread could not start, or is still busy.
         """
@@ -137,7 +141,7 @@ class Worker:
             thread = self._thread
             self._changed.notify_all()
         if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout)
+            (thread.join if done is None else done.wait)(timeout)
         return self.take()
 
     def _start(self) -> None:

@@ -188,6 +188,51 @@ def test_a_writer_that_is_behind_has_the_whole_of_the_exit(
     assert spool(NOWHERE).count() == 500
 
 
+def test_a_request_that_is_given_up_is_told_by_no_thread_of_the_hosts(
+    start: Callable[..., Agent], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that has stopped answering meanwhile does not hold the exit."""
+    server.inject(Fault.hang())
+    agent = start(server.endpoint, timeout=3600.0)
+    agent.add("owner/repo", "1", {})
+    agent._hurry()
+    await_condition(lambda: bool(server.received))
+    tellers, answers = [], threading.Event()
+
+    def hang() -> None:
+        tellers.append(threading.current_thread().name)
+        answers.wait(PATIENCE)
+
+    monkeypatch.setattr(agent._made_sender, "abandon", hang)
+    agent.close(1.0)
+    assert not answers.is_set()
+    assert tellers == ["migas-writer"]
+    answers.set()
+    server.stop()
+
+
+def test_the_writer_is_there_as_long_as_the_sender_is(
+    start: Callable[..., Agent], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From Python 3.12 on the exit could not start it."""
+    server.inject(Fault.hang())
+    agent = start(server.endpoint, timeout=3600.0)
+    monkeypatch.setattr(agent._write_worker, "_idle", 0.01)
+    agent.add("owner/repo", "1", {})
+    agent._hurry()
+    await_condition(lambda: bool(server.received))
+    stays, looks = agent._write_worker._stays, []
+
+    def look() -> bool:
+        looks.append(stays())
+        return looks[-1]
+
+    monkeypatch.setattr(agent._write_worker, "_stays", look)
+    await_condition(lambda: len(looks) > 1)
+    assert agent._write_worker.is_running()
+    server.stop()
+
+
 def test_a_breadcrumb_that_cannot_be_made_is_told_to_its_receipt_alone(
     start: Callable[..., Agent], monkeypatch: pytest.MonkeyPatch
 ) -> None:

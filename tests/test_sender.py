@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from conftest import PATIENCE
 
 from migas import breadcrumb
 from migas.backoff import Backoff
@@ -12,7 +13,7 @@ from migas.outcome import Outcome, Verdict
 from migas.parcel import MAX_IN_MEMORY, Parcel
 from migas.rate import PERIOD, REQUESTS
 from migas.receipt import Flush
-from migas.sender import LEISURE, MOMENT, Sender
+from migas.sender import LEISURE, LOOK_AGAIN, LOOKS, MOMENT, Sender
 from migas.settings import Settings
 from migas.spool import open_spool
 from migas.testing import Fault, Server
@@ -339,8 +340,27 @@ def test_a_flush_of_what_cannot_be_claimed_ends(
     flush = bench.flush()
     sender = bench.sender()
     monkeypatch.setattr(sender._spool, "claim", lambda _limit: [])
-    assert sender.handle([flush], hurried=False, closing=False) == NEVER
+    assert sender.handle([flush], hurried=False, closing=False) == LOOK_AGAIN
+    for _ in range(LOOKS - 1):
+        assert sender.handle([], hurried=False, closing=False) == LOOK_AGAIN
+    assert sender.handle([], hurried=False, closing=False) == NEVER
     assert flush["left"] == 1
+
+
+def test_a_flush_goes_on_where_others_were_faster(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a network's disk, whose listing still names what they have moved."""
+    for number in range(60):
+        bench.parcel(version=f"{number}")
+    flush = bench.flush()
+    sender = bench.sender()
+    claim, turns = sender._spool.claim, iter([True, False, False] * 20)
+    monkeypatch.setattr(sender._spool, "claim", lambda n: claim(n) if next(turns) else [])
+    sender.handle([flush], hurried=False, closing=False)
+    run(sender, bench, PATIENCE)
+    assert flush["left"] == 0
+    assert len(bench.server.crumbs) == 60
 
 
 def test_the_servers_limit_is_kept(bench: Bench) -> None:

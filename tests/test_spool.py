@@ -143,6 +143,18 @@ def test_an_entry_of_a_dead_process_is_taken_back_after_its_lease(
     assert [entry.attempts for entry in spool.claim(5)] == [int(sent)]
 
 
+def test_no_two_claims_bear_one_name(spool: Spool, clock: Clock) -> None:
+    """A rename to the name that another node has just given the file would be taken for done."""
+    spool.put(b"x")
+    names = set()
+    for _ in range(3):
+        [claimed] = spool.claim(5)
+        sent = claimed.attempt(clock.now, claimed.attempts)
+        names |= {claimed.path, sent.path}
+        sent.release(0)
+    assert len(names) == 6
+
+
 def test_an_attempt_renews_the_claim(spool: Spool, clock: Clock) -> None:
     """And fails where the claim is lost: the request must not leave then."""
     spool.put(b"x")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from migas import breadcrumb, graphql
 from migas.backoff import FIRST, LONGEST, Backoff
-from migas.entry import LEASE
+from migas.entry import LEASE, Entry
 from migas.outcome import Outcome, Reply, Verdict
 from migas.parcel import Parcel
 from migas.policy import MAX_ATTEMPTS
@@ -498,6 +498,24 @@ def test_whatever_the_weather_nothing_is_lost_and_little_is_sent_twice(
         if unanswered < MAX_ATTEMPTS:
             assert len(bench.stored) == len(weather)
         assert bench.waiting == []
+
+
+def test_what_is_gone_before_it_is_read_is_let_alone(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its person has removed it, or another process sends it: there is nothing to set aside."""
+    bench.spool.put(b"gone")
+    claim = bench.spool.claim
+
+    def claim_and_lose(limit: int) -> list[Entry]:
+        claimed = claim(limit)
+        for entry in claimed:
+            entry.discard()
+        return claimed
+
+    monkeypatch.setattr(bench.spool, "claim", claim_and_lose)
+    assert bench.upload() == Upload(0)
+    assert not os.path.exists(os.path.join(bench.spool.directory, "aside"))
 
 
 def test_what_cannot_be_opened_is_set_aside(bench: Bench) -> None:
