@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -35,6 +36,8 @@ hypothesis.settings.load_profile("patient")
 
 #: Seconds after which a process or a wait of a test has failed. It is no measure of anything.
 PATIENCE = 60.0
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
 
 #: Nobody listens there: https://www.rfc-editor.org/rfc/rfc863 has long been switched off.
 NOWHERE = "http://127.0.0.1:9/graphql"
@@ -126,6 +129,12 @@ def need(module: str) -> None:
     """Skip the test where a host's own library is not installed."""
     if importlib.util.find_spec(module) is None:
         pytest.skip(f"{module} is not installed")
+
+
+def read_examples(heading: str, language: str) -> list[str]:
+    """Return the examples in a language below a heading of the README's."""
+    section = README.split(f"\n{heading}\n")[1].split(f"\n{heading.split(maxsplit=1)[0]} ")[0]
+    return re.findall(rf"^```{language}\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
 
 
 def versions(server: Server) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import SLOW, need
+from conftest import README, SLOW, need, read_examples
 
 import migas
 from migas import breadcrumb, graphql, lineage, optout, pace, policy, rate, sender, settings
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
-README = (ROOT / "README.md").read_text()
 
 
 def test_the_readmes_examples_run() -> None:
@@ -53,12 +52,6 @@ def test_the_docstrings_examples_run(name: str, server: Server) -> None:
     assert results.attempted > 0
     assert results.failed == 0
     assert server.port
-
-
-def _read_blocks(heading: str, language: str) -> list[str]:
-    """Return the examples in a language below a heading of the README's."""
-    section = README.split(f"\n{heading}\n")[1].split(f"\n{heading.split(maxsplit=1)[0]} ")[0]
-    return re.findall(rf"^```{language}\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
@@ -107,7 +100,7 @@ def test_the_readmes_cron_line_sends_what_waits(
     server.stop()
     assert host.run("import migas; migas.add_project('owner/repo', '1')", SLOW).calmly
     server.start()
-    (line,) = _read_blocks("## For clusters", "crontab")
+    (line,) = read_examples("## For clusters", "crontab")
     assert shell(line.split(maxsplit=5)[5]) == ""
     assert [crumb["version"] for crumb in server.crumbs] == ["1"]
 
@@ -116,11 +109,12 @@ def test_the_readmes_variables_of_a_site_do_what_they_are_to(
     server: Server, shell: Callable[[str], str], tmp_path: Path
 ) -> None:
     """The spool lies elsewhere; or nothing is sent."""
-    elsewhere, nothing, prolog = _read_blocks("## For clusters", "shell")
+    elsewhere, nothing, prolog = read_examples("## For clusters", "shell")
     status = json.loads(shell(f"{elsewhere}\nmigas status --json"))
     assert Path(status["spool"]).parent == tmp_path / "scratch" / "jane-migas"
     assert json.loads(shell(f"{nothing}\nmigas status --json"))["switched_off_by"] == "MIGAS_OPTOUT"
-    assert shell(prolog) == "export MIGAS_CACHE_DIR=/scratch/jane/migas\n"
+    name = shell("id -un").strip()
+    assert shell(prolog) == f"export MIGAS_CACHE_DIR=/scratch/{name}-migas\n"
     assert server.crumbs == []
 
 
@@ -135,7 +129,7 @@ def main(_): migas.add_project('owner/repo', '1')
 
 def test_the_readmes_unittest_of_a_host_passes(host: Host, home: Path) -> None:
     """As it stands there, and nothing is left in the user's home but the id."""
-    _, example = _read_blocks("### In your tests", "python")
+    _, example = read_examples("### In your tests", "python")
     arguments = ("-m", "unittest", "test_host")
     ended = host.run_program({"test_host.py": TOP + example}, arguments=arguments)
     assert (ended.status, "Ran 1 test" in ended.err) == (0, True), ended
@@ -144,7 +138,7 @@ def test_the_readmes_unittest_of_a_host_passes(host: Host, home: Path) -> None:
 
 def test_the_readmes_test_of_a_host_passes(host: Host) -> None:
     """As it stands there, in a suite of its own."""
-    example, _ = _read_blocks("### In your tests", "python")
+    example, _ = read_examples("### In your tests", "python")
     arguments = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_host.py")
     ended = host.run_program({"test_host.py": TOP + example}, arguments=arguments)
     assert (ended.status, "1 passed" in ended.out) == (0, True), ended
