@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conftest import await_condition
@@ -14,7 +15,6 @@ from .network import LOGIN, run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from .network import Network
 
@@ -39,8 +39,7 @@ SlurmctldLogFile={root}/slurmctld.log
 SlurmdLogFile={root}/slurmd-%n.log
 StateSaveLocation={root}/state
 SlurmdSpoolDir={root}/spool-%n
-ProctrackType=proctrack/cgroup
-TaskPlugin=task/cgroup
+{confinement}
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 SelectType=select/cons_tres
@@ -54,6 +53,20 @@ KillWait={kill_wait}
 SchedulerParameters=sched_interval=1,batch_sched_delay=0,sched_min_interval=0
 MaxArraySize=1001
 PartitionName=main Nodes={names} Default=YES MaxTime=INFINITE State=UP
+"""
+
+#: Whether Slurm can end what takes more memory than its job may.
+CONFINES = Path("/sys/fs/cgroup/memory").is_dir()
+
+_CONFINEMENT = """
+ProctrackType=proctrack/cgroup
+TaskPlugin=task/cgroup
+"""
+
+#: For systems of the second version of cgroups, where Slurm needs systemd to be there as well.
+_NO_CONFINEMENT = """
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
 """
 
 _NODE = (
@@ -78,7 +91,13 @@ class Slurm:
         self._root = root
         self._daemons: list[subprocess.Popen[bytes]] = []
         names = [node.name for node in network.nodes]
-        config = _CONFIG.format(root=root, login=LOGIN, kill_wait=KILL_WAIT, names=",".join(names))
+        config = _CONFIG.format(
+            root=root,
+            login=LOGIN,
+            kill_wait=KILL_WAIT,
+            names=",".join(names),
+            confinement=_CONFINEMENT if CONFINES else _NO_CONFINEMENT,
+        )
         for number, name in enumerate(names, 11):
             config += _NODE.format(
                 name=name, address=f"10.77.0.{number}", port=26820, processors=PROCESSORS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 import uuid
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def disk(network: Network, root: Path) -> Iterator[Disk]:
     """A network's disk, on every compute node."""
+    if not os.path.exists("/dev/fuse"):
+        pytest.skip("there is no FUSE")
     disk = Disk(network, root)
     yield disk
     disk.stop()
