@@ -156,14 +156,16 @@ class Worker:
                 self._thread = None
 
     def _run(self) -> None:
-        pause = NEVER
+        pause, idle = NEVER, self._idle
         while True:
             with self._changed:
-                if not self._await_work(pause):
+                if not self._await_work(pause, idle):
                     if self._stays():
+                        idle *= 2  # a process that lives for days is not woken for nothing
                         continue
                     self._thread = None
                     return
+                idle = self._idle
                 items, self._items = self._items, []
                 self._woken = False
                 closing = self._closing
@@ -176,9 +178,9 @@ class Worker:
                     self._thread = None
                     return
 
-    def _await_work(self, pause: float) -> bool:
-        """Wait until `handle` is to be called; False: nothing came for long."""
-        due = time.monotonic() + (self._idle if pause == NEVER else pause)
+    def _await_work(self, pause: float, idle: float) -> bool:
+        """Wait until `handle` is to be called; False: nothing came for ``idle`` seconds."""
+        due = time.monotonic() + (idle if pause == NEVER else pause)
         while not (self._items or self._woken):
             remaining = due - time.monotonic()
             if remaining <= 0:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import signal
 import threading
+import time
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -157,6 +159,24 @@ def test_an_idle_thread_goes_and_the_next_item_brings_another() -> None:
         handle.threads[-1].join(PATIENCE)
         assert not handle.threads[-1].is_alive()
     assert handle.items == [1, 2]
+
+
+def test_a_thread_that_stays_is_woken_less_and_less() -> None:
+    """A laptop notices nothing of a process that lives for days."""
+    looks: list[float] = []
+
+    def stay() -> bool:
+        looks.append(time.monotonic())
+        return len(looks) < 5
+
+    handle = Recorder()
+    worker = Worker(handle, "test", idle=0.01, stays=stay)
+    worker.submit(1)
+    handle.await_calls(1)
+    handle.threads[0].join(PATIENCE)
+    waits = [later - sooner for sooner, later in pairwise(looks)]
+    assert all(wait >= 0.01 * 2 ** (number + 1) for number, wait in enumerate(waits))
+    assert len(waits) == 4
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="POSIX signals")

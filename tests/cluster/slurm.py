@@ -135,7 +135,7 @@ class Slurm:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    def await_end(self, *jobs: str, patience: float = 300.0) -> None:
+    def await_end(self, *jobs: str, patience: float = 900.0) -> None:
         """Wait until nothing of ``jobs`` runs or waits any more."""
         deadline = time.monotonic() + patience
         while left := self._ask("squeue", "-h", "-o", "%A %T", "-j", ",".join(jobs)).strip():
