@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import INSIDE, NODES
+from . import NODES, OUTER, name_network
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +49,8 @@ def main() -> int:
     pytest = [sys.executable, "-m", "pytest", *(sys.argv[1:] or [os.path.dirname(__file__)])]
     command = [*_UNSHARE, "--mount-proc", *pytest]
     try:
-        return subprocess.run(command, env={**os.environ, INSIDE: "1"}, check=False).returncode
+        environ = {**os.environ, OUTER: name_network()}
+        return subprocess.run(command, env=environ, check=False).returncode
     finally:
         # Slurm's own, which nobody is in any more: all processes have ended with the namespace.
         for path in sorted(Path("/sys/fs/cgroup").glob(f"*/slurm_{NODES}*/**/"), reverse=True):

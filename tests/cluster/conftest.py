@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import tempfile
@@ -17,7 +16,7 @@ import pytest
 
 from migas.testing import Fault, Server
 
-from . import INSIDE, NODES
+from . import NODES, is_inside
 from .network import OUTSIDE, Network, run
 from .slurm import Slurm
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 # Nowhere else may these tests lay cables and mount disks.
-collect_ignore_glob = [] if INSIDE in os.environ else ["test_*.py"]
+collect_ignore_glob = [] if is_inside() else ["test_*.py"]
 
 #: What the tests have measured, for a person to read.
 _figures: dict[str, object] = {}
