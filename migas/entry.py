@@ -1,7 +1,8 @@
 """The entry: one breadcrumb's file in a spool, immutable, that moves from box to box by renaming.
 
-Its name says what has to be known of it without a look inside: when it was born, and how often it
-may have been sent.
+Its name says what has to be known of it without a look inside: when it was born, how often it may
+have been sent, and whose it is until when. The file's times say nothing: a network's disk shows
+each node for a while those that it has seen before.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ LEASE = 120.0
 #: Bytes of a file that is no entry.
 _HUGE = 65536
 
-_NAME = r"(\d{13})-([0-9a-f]{16})-(\d{1,3})(?:-([0-9a-f]{8}))?\.json"
+_NAME = r"(\d{13})-([0-9a-f]{16})-(\d{1,3})(?:-(\d{13})-([0-9a-f]{8}))?\.json"
 
 
 class Entry(NamedTuple):
@@ -35,14 +36,15 @@ class Entry(NamedTuple):
     token: str
     #: Times that it may have been sent without an answer.
     attempts: int
-    #: While it is claimed: whose claim it is, at random.
+    #: Milliseconds since the epoch at which a claim is over, and whose it is, at random.
+    until: int = 0
     holder: str = ""
 
     @property
     def path(self) -> str:
         """Where the file lies, unless another process has moved it."""
-        name = f"{self.birth:013d}-{self.token}-{self.attempts}"
-        name += f"-{self.holder}.json" if self.holder else ".json"
+        claim = f"-{self.until:013d}-{self.holder}" if self.holder else ""
+        name = f"{self.birth:013d}-{self.token}-{self.attempts}{claim}.json"
         return os.path.join(self.directory, self.box, name)
 
     def read(self) -> bytes:
@@ -62,9 +64,16 @@ class Entry(NamedTuple):
 
         Raises `OSError`: another process has it.
         """
-        # The lease is set before the rename, so that no claimed file ever lacks one.
-        os.utime(self.path, (now, now + LEASE))
-        return self.move(CUR, attempts)
+        # A name that nobody else gives it. The kernel takes a rename from one name of a file to
+        # another of the same file for done, without asking the disk (rename(2)); and a network's
+        # disk may show a node both the old name and the one that another node has just given it.
+        # So both would have claimed it (seen on GlusterFS).
+        until, holder = max(0, int((now + LEASE) * 1000)), os.urandom(4).hex()
+        return self._rename(self._replace(box=CUR, attempts=attempts, until=until, holder=holder))
+
+    def is_claimed(self, now: float) -> bool:
+        """Say whether somebody has it; a clock that was wrong may have set any end to that."""
+        return now < self.until / 1000 <= now + 2 * LEASE
 
     def release(self, attempts: int) -> Entry | None:
         """Let the entry wait again, and say that it may have been sent so often."""
@@ -89,17 +98,14 @@ class Entry(NamedTuple):
         return None
 
     def move(self, box: str, attempts: int) -> Entry:
-        """Move the file, as only one process can. Raises `OSError`."""
-        # A name that nobody else moves it to. The kernel takes a rename from one name of a file to
-        # another of the same file for done, without asking the disk (rename(2)); and a network's
-        # disk may show a node both the old name and the new one that another node has just given
-        # it. So both would have claimed it (seen on GlusterFS).
-        holder = os.urandom(4).hex() if box == CUR else ""
-        moved = self._replace(box=box, attempts=attempts, holder=holder)
+        """Move the file to where nobody claims it, as only one process can. Raises `OSError`."""
+        return self._rename(self._replace(box=box, attempts=attempts, until=0, holder=""))
+
+    def _rename(self, moved: Entry) -> Entry:
         try:
             os.rename(self.path, moved.path)
         except FileNotFoundError:
-            if box != NEW:
+            if moved.box != NEW:
                 raise
             # Somebody has rotated, and not yet made the new `new/`.
             make_box(self.directory, NEW)
@@ -112,8 +118,8 @@ def parse(directory: str, box: str, name: str) -> Entry | None:
     match = re.fullmatch(_NAME, name, re.ASCII)  # compiled when a name is first read
     if match is None:
         return None
-    birth, token, attempts, holder = match.groups("")
-    return Entry(directory, box, int(birth), token, int(attempts), holder)
+    birth, token, attempts, until, holder = match.groups("")
+    return Entry(directory, box, int(birth), token, int(attempts), int(until or 0), holder)
 
 
 def make_box(directory: str, box: str) -> None:

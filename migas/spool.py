@@ -19,7 +19,7 @@ import re
 import time
 
 from . import userdirs
-from .entry import ASIDE, CUR, LEASE, NEW, TMP, Entry, make_box, parse
+from .entry import ASIDE, CUR, NEW, TMP, Entry, make_box, parse
 from .namedtuple import NamedTuple
 from .stamp import Stamp
 
@@ -147,11 +147,8 @@ class Spool:
         """Let entries wait again whose claimer died, looking at no more than ``limit``."""
         now = self._clock()
         for _, entry in zip(range(limit), self._look(CUR), strict=False):
-            with contextlib.suppress(OSError):
-                ends = os.stat(entry.path).st_mtime
-                # A lease that ends later than any can was set by a clock that is wrong.
-                if not now < ends <= now + 2 * LEASE:
-                    entry.release(entry.attempts)
+            if not entry.is_claimed(now):
+                entry.release(entry.attempts)
         self._sweep(TMP, now - _LITTER_AGE, limit)
         self._sweep(ASIDE, now - self._bounds.age, limit)
 

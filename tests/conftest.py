@@ -131,6 +131,15 @@ def need(module: str) -> None:
         pytest.skip(f"{module} is not installed")
 
 
+def end_claims(spool: Spool) -> None:
+    """Let the time pass after which anybody may take over what the dead held."""
+    for entry in spool.waiting():
+        if entry.box == CUR:
+            # Unless the one that claimed it still lives, and is done with it.
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(entry.path, entry._replace(until=0).path)
+
+
 def read_examples(heading: str, language: str) -> list[str]:
     """Return the examples in a language below a heading of the README's."""
     section = README.split(f"\n{heading}\n")[1].split(f"\n{heading.split(maxsplit=1)[0]} ")[0]
@@ -246,11 +255,7 @@ def deliver(host: Host, spool: Callable[..., Spool]) -> Callable[[], None]:
     """Have a later process deliver what waits, once the claims of those that died are over."""
 
     def run() -> None:
-        for entry in spool().waiting():
-            # Unless the one that claimed it still lives, and is done with it.
-            if entry.box == CUR:
-                with contextlib.suppress(FileNotFoundError):
-                    os.utime(entry.path, (0, 0))
+        end_claims(spool())
         ended = host.run("import migas; print(migas.flush(60))", measured=False)
         assert (ended.out, ended.calmly) == ("0\n", True), ended
 

@@ -22,6 +22,8 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from conftest import end_claims
+
 from migas.backoff import Backoff
 from migas.settings import Settings
 from migas.spool import open_spool
@@ -215,9 +217,7 @@ class Soak:
         spool = open_spool(Settings.from_env(environ))
         for _ in range(50):
             Backoff(spool.directory).succeed()
-            for entry in spool.waiting():
-                if entry.box == "cur":
-                    os.utime(entry.path, (0, 0))
+            end_claims(spool)
             code = "import migas; migas.flush(60)"
             subprocess.run([sys.executable, "-c", code], env=environ, check=False)
             if not spool.count():

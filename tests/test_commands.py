@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import PATIENCE, await_condition
+from conftest import PATIENCE, await_condition, end_claims
 
 import migas
 from migas import breadcrumb, optout, report
@@ -226,8 +226,7 @@ def test_a_flush_shows_a_person_how_far_it_is_and_may_be_interrupted(
     os.close(master)
     os.close(slave)
     server.mend()
-    for entry in spool().waiting():
-        os.utime(entry.path, (0, 0))  # the claims of the interrupted one are over
+    end_claims(spool())  # those of the interrupted one
     await_condition(lambda: run("flush").returncode == 0)
     assert len({crumb["version"] for crumb in server.crumbs}) == 40
 

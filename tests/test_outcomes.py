@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import PATIENCE
+from conftest import PATIENCE, end_claims
 
 from migas import breadcrumb
 from migas.backoff import Backoff
@@ -122,9 +122,7 @@ ROWS = {
 def end_all_waits(spool: Spool) -> None:
     """Let the time pass after which anybody may try again, and take over what the dead held."""
     Backoff(spool.directory).succeed()
-    for entry in spool.waiting():
-        if entry.box == "cur":
-            os.utime(entry.path, (0, 0))
+    end_claims(spool)
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 #: What a process may do to the disk; it can die before each.
-CHANGES = {"mkdir", "makedirs", "rename", "rmdir", "unlink", "utime"}
+CHANGES = {"mkdir", "makedirs", "rename", "rmdir", "unlink"}
 
 PROCESSES = range(3)
 
