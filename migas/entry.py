@@ -8,7 +8,6 @@ each node for a while those that it has seen before.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import re
 
@@ -105,11 +104,10 @@ class Entry(NamedTuple):
     def _rename(self, moved: Entry) -> Entry:
         try:
             os.rename(self.path, moved.path)
-        except OSError as error:
-            if moved.box != NEW or error.errno not in (errno.ENOENT, errno.ESTALE):
+        except FileNotFoundError:
+            if moved.box != NEW:
                 raise
-            # Somebody has rotated, and not yet made the new `new/`; or this node of a network's
-            # disk still had the old one in mind.
+            # Somebody has rotated, and not yet made the new `new/`.
             make_box(self.directory, NEW)
             os.rename(self.path, moved.path)
         return moved

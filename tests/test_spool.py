@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import random
 import subprocess
@@ -363,24 +362,6 @@ def test_nothing_is_lost_while_somebody_rotates(spool: Spool, step: str) -> None
         spool.put(b"y")
     claimed.release(0)
     assert spool.count() == 1 + (step == "put")
-
-
-def test_nothing_stays_claimed_where_another_node_rotates(
-    spool: Spool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A network's disk answers once that the `new/` which this node had in mind is stale."""
-    claimed = spool.take(spool.put(b"x"))
-    assert claimed is not None
-    rename, answers = os.rename, iter([errno.ESTALE])
-
-    def rename_or_not(source: str, target: str) -> None:
-        for number in answers:
-            raise OSError(number, os.strerror(number))
-        rename(source, target)
-
-    monkeypatch.setattr(os, "rename", rename_or_not)
-    claimed.release(0)
-    assert len(spool.claim(5)) == 1
 
 
 def test_foreign_files_are_put_aside(spool: Spool) -> None:
