@@ -109,6 +109,7 @@ class Spool:
             entry = draft.move(NEW, 0)
         except OSError:
             draft.discard()
+            self._made = False  # or somebody has removed it since
             raise
         # To look costs a stat for each entry of a share: so some four looks a share, whoever puts.
         share = min(self._bounds.number, self._bounds.size // _LARGE) // _SHARES

@@ -5,8 +5,10 @@ Importing this module imports all that this takes.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+import time
 
 from . import breadcrumb, identity, log, userdirs
 from .environment import Environment
@@ -20,7 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from .breadcrumb import Breadcrumb
+    from .entry import Entry
     from .settings import Settings
+
+
+#: What a network's disk answers for a moment where two nodes make the same directories, and the
+#: seconds after which it is asked again (measured on GlusterFS).
+PASSING = (errno.ENOENT, errno.EEXIST, errno.ESTALE)
+PAUSES = (0.01, 0.05, 0.2)
 
 
 class Writer:
@@ -84,12 +93,19 @@ class Writer:
             sys.stderr.write(data.decode())
             settle(Verdict(Outcome.UNSENT, "MIGAS_DRY_RUN is set"))
             return None
-        try:
-            entry = self._spool.put(data)
-        except OSError as error:
-            log.say(log.DEBUG, "the spool cannot be written: %s", error)
-            entry = None
-        return Parcel(crumb, entry, asks=asks, settle=settle)
+        return Parcel(crumb, self._put(data), asks=asks, settle=settle)
+
+    def _put(self, data: bytes) -> Entry | None:
+        """Write to the disk; None: that cannot be."""
+        for pause in (*PAUSES, None):
+            try:
+                return self._spool.put(data)
+            except OSError as error:
+                if pause is None or error.errno not in PASSING:
+                    log.say(log.DEBUG, "the spool cannot be written: %s", error)
+                    break
+            time.sleep(pause)
+        return None
 
     def _make(
         self,
