@@ -76,10 +76,9 @@ class Agent:
         # Set by one thread and read by another: a moment late does no harm.
         self._hurried = False
         self._exit_deadline = NEVER
-        # Set by the writer's thread when all is written at the exit, which lives on until it is
-        # told that the time of the sender's is up, and whether that is the server's fault.
+        # Set by the writer's thread at the exit, which lives on until the sender's time is up.
         self._written = threading.Event()
-        self._time_is_up = self._was_awaited = False
+        self._time_is_up = False
 
     def add(
         self,
@@ -133,7 +132,8 @@ class Agent:
     def close(self, budget: float, *, sends: bool = True) -> None:
         """Finish within ``budget`` seconds; what is not sent by then stays on disk."""
         deadline = self._clock() + budget
-        self._exit_deadline = deadline if sends else 0.0
+        # An exit that is given no time at all says nothing of the server.
+        self._exit_deadline = deadline if sends and budget > 0 else 0.0
         for parcel in self._kept:
             self._send_worker.submit(parcel)
         self._inbox.extend(self._write_worker.close(budget / 2, self._written))
@@ -141,10 +141,9 @@ class Agent:
             # The thread never started, or other threads import for ever. A writer that hangs at
             # a dead disk would have this thread hang, too.
             self._inbox.drain()
-        last = budget * LAST_SHARE
-        self._send_worker.close(max(0.0, self._exit_deadline - last - self._clock()))
-        # One that was given no time at all says nothing of the server.
-        self._time_is_up, self._was_awaited = True, sends and budget > 0
+        last = self._exit_deadline - budget * LAST_SHARE
+        self._send_worker.close(max(0.0, last - self._clock()))
+        self._time_is_up = True
         # A writer that has much to do gets what is left of the time.
         self._write_worker.close(max(0.0, deadline - self._clock()))
         self._loader.close()
@@ -198,7 +197,7 @@ class Agent:
         self._written.set()
         if not self._time_is_up:
             return self.settings.exit_timeout + LAST_WAIT  # or until it is woken
-        if self._was_awaited and self._made_sender is not None:
+        if self._exit_deadline and self._made_sender is not None:
             self._made_sender.abandon()
         return NEVER
 

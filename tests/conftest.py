@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import os
 import re
@@ -18,7 +17,7 @@ import hypothesis
 import pytest
 
 from migas import lineage, optout, process
-from migas.entry import CUR
+from migas.entry import CUR, LEASE
 from migas.environment import CI_VARIABLES
 from migas.optout import OPTOUT_VARIABLES
 from migas.settings import Settings
@@ -131,13 +130,21 @@ def need(module: str) -> None:
         pytest.skip(f"{module} is not installed")
 
 
+#: Flushes, at a time when every claim that holds now is over.
+LATER = f"""
+import time
+now = time.time
+time.time = lambda: now() + {LEASE + 1}
+import migas
+print(migas.flush(60))
+"""
+
+
 def end_claims(spool: Spool) -> None:
-    """Let the time pass after which anybody may take over what the dead held."""
+    """Let the time pass after which anybody may take over what processes held that are dead."""
     for entry in spool.waiting():
         if entry.box == CUR:
-            # Unless the one that claimed it still lives, and is done with it.
-            with contextlib.suppress(FileNotFoundError):
-                os.rename(entry.path, entry._replace(until=0).path)
+            os.rename(entry.path, entry._replace(until=0).path)
 
 
 def read_examples(heading: str, language: str) -> list[str]:
@@ -251,12 +258,11 @@ def host(tmp_path: Path) -> Iterator[Host]:
 
 
 @pytest.fixture
-def deliver(host: Host, spool: Callable[..., Spool]) -> Callable[[], None]:
+def deliver(host: Host) -> Callable[[], None]:
     """Have a later process deliver what waits, once the claims of those that died are over."""
 
     def run() -> None:
-        end_claims(spool())
-        ended = host.run("import migas; print(migas.flush(60))", measured=False)
+        ended = host.run(LATER, measured=False)
         assert (ended.out, ended.calmly) == ("0\n", True), ended
 
     return run

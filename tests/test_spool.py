@@ -395,10 +395,12 @@ def test_what_lies_aside_for_long_is_removed(spool: Spool, clock: Clock) -> None
     spool.put(b"x")
     [claimed] = spool.claim(5)
     claimed.set_aside()
+    [name] = names(spool, "aside")
+    os.utime(os.path.join(spool.directory, "aside", name), (clock.now, clock.now))
     clock.now += ROOMY.age
     spool.recover(5)
-    assert len(names(spool, "aside")) == 1
-    clock.now += LEASE + 1
+    assert names(spool, "aside") == [name]
+    clock.now += 1
     spool.recover(5)
     assert names(spool, "aside") == []
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 #: Processors that Slurm takes each node to have: jobs that it runs there at a time.
 PROCESSORS = 4
 
+#: Seconds after which jobs have failed to end; each test's take a tenth of it.
+PATIENCE = 900.0
+
 #: Seconds between a job's SIGTERM and its SIGKILL.
 KILL_WAIT = 2
 
@@ -135,16 +138,12 @@ class Slurm:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    def await_end(self, *jobs: str, patience: float = 900.0) -> None:
+    def await_end(self, *jobs: str) -> None:
         """Wait until nothing of ``jobs`` runs or waits any more."""
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + PATIENCE
         while left := self._ask("squeue", "-h", "-o", "%A %T", "-j", ",".join(jobs)).strip():
             assert time.monotonic() < deadline, left
             time.sleep(0.2)
-
-    def await_state(self, job: str, state: str) -> None:
-        """Wait until a job is in that state."""
-        await_condition(lambda: self.state(job) == state)
 
     def state(self, job: str) -> str:
         """Say what state a job is in, or has ended in."""

@@ -7,11 +7,10 @@ import os
 import subprocess
 import sys
 import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import PATIENCE, SLOW, await_condition, versions
+from conftest import LATER, PATIENCE, SLOW, await_condition, versions
 
 from migas.testing import Fault
 
@@ -19,6 +18,7 @@ from .gluster import Disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from .conftest import LimitedServer
     from .network import Network, Node
@@ -101,8 +101,7 @@ def test_claims_are_raced_from_two_mounts(
         statuses=(0, 1),  # what others have claimed is left
     )
     # A release that the disk refuses, as it may for a moment after a rotation, is made up for then.
-    finish([start(one, "-c", EXPIRE)])
-    finish([start(one, "-m", "migas", "flush")])
+    finish([start(one, "-c", LATER)])
     expected = [
         f"{name}.{number}"
         for name, (_, count) in (written | later).items()
@@ -165,22 +164,10 @@ def test_a_disk_that_falls_silent_holds_no_host(
     assert host.communicate(timeout=PATIENCE) == ("", "")
     assert max(took) < 5.0
     figures[f"silent disk, {when}: seconds of two calls and the exit"] = took
-    finish([start(node, "-c", EXPIRE)])
-    finish([start(node, "-m", "migas", "flush")])
+    finish([start(node, "-c", LATER)])
     arrived = versions(server)
     assert set(arrived) >= {"earlier.0"} | ({"first"} if when != "before its start" else set())
     assert len(arrived) == len(set(arrived))
-
-
-#: Has the claims of processes that are gone be over.
-EXPIRE = f"""
-import os, sys
-sys.path.insert(0, {str(Path(__file__).parents[1])!r})
-from conftest import end_claims
-from migas.settings import Settings
-from migas.spool import open_spool
-end_claims(open_spool(Settings.from_env(os.environ)))
-"""
 
 
 def finish(processes: Iterable[subprocess.Popen[str]], statuses: Collection[int] = (0,)) -> None:
