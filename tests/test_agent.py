@@ -209,6 +209,8 @@ def test_a_request_that_is_given_up_is_told_by_no_thread_of_the_hosts(
     assert tellers == ["migas-writer"]
     answers.set()
     server.stop()
+    # The sender's thread, which comes back now, has nothing more to do.
+    await_condition(lambda: not agent._send_worker.is_running())
 
 
 def test_the_writer_is_there_as_long_as_the_sender_is(
