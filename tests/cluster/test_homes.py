@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from conftest import Host
-
     from migas.spool import Spool
 
     from .conftest import LimitedServer
@@ -81,7 +79,7 @@ def test_a_scratch_directory_in_place_of_a_home(
     program: Callable[[str], str],
     spool: Callable[..., Spool],
     server: LimitedServer,
-    host: Host,
+    deliver: Callable[[], None],
     home: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -93,6 +91,6 @@ def test_a_scratch_directory_in_place_of_a_home(
         slurm.await_end(job)
     assert (slurm.state(job), slurm.output(job)) == ("COMPLETED", "")
     assert spool().count() == 1
-    assert host.run("", arguments=("-m", "migas", "flush")).calmly
+    deliver()
     assert versions(server) == ["1.0"]
     assert list(home.iterdir()) == []

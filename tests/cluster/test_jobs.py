@@ -62,7 +62,7 @@ def test_an_array_offline_and_one_flush(
     program: Program,
     spool: Callable[..., Spool],
     server: LimitedServer,
-    host: Host,
+    deliver: Callable[[], None],
     figures: dict[str, object],
 ) -> None:
     """Each of 200 tasks without internet leaves its breadcrumb, and a share of time at most."""
@@ -81,7 +81,7 @@ def test_an_array_offline_and_one_flush(
         took[how] += float(seconds)
     assert took["told"] <= (1 + SHARE) * took["silent"]
 
-    assert host.run("", arguments=("-m", "migas", "flush")).calmly
+    deliver()
     assert versions(server) == sorted(str(number) for number in range(2, 401, 2))
     assert server.requests <= 30
     figures["array: tasks, as many beside them without us"] = 200
@@ -142,7 +142,7 @@ def test_jobs_that_are_killed(
     program: Program,
     spool: Callable[..., Spool],
     server: LimitedServer,
-    host: Host,
+    deliver: Callable[[], None],
     home: Path,
 ) -> None:
     """Cancelled, out of time, out of memory, requeued: what was noted arrives, and a last word."""
@@ -167,7 +167,7 @@ def test_jobs_that_are_killed(
         "memory": "OUT_OF_MEMORY",
     }
     assert {name: slurm.state(job) for name, job in jobs.items()} == {n: ends[n] for n in jobs}
-    assert host.run("", arguments=("-m", "migas", "flush")).calmly
+    deliver()
     words = {
         "late": ["0 R", "0 S"],
         "cancelled": ["0 R", "0 S"],
@@ -198,7 +198,7 @@ def test_nodes_go_online_and_offline_in_the_middle(
     program: Program,
     spool: Callable[..., Spool],
     server: LimitedServer,
-    host: Host,
+    deliver: Callable[[], None],
     home: Path,
 ) -> None:
     """Jobs send while they can, keep what they cannot, and tell nothing twice."""
@@ -216,7 +216,7 @@ def test_nodes_go_online_and_offline_in_the_middle(
     slurm.await_end(job)
     noted = [line.split() for line in slurm.output(job).splitlines()]
     assert len(noted) == 6
-    assert host.run("", arguments=("-m", "migas", "flush")).calmly
+    deliver()
     expected = [f"{task}.{number}" for task, count in noted for number in range(int(count))]
     assert versions(server) == sorted(expected)
 
@@ -235,7 +235,7 @@ def test_two_thousand_tasks_behind_one_address(
     network: Network,
     program: Program,
     server: LimitedServer,
-    host: Host,
+    deliver: Callable[[], None],
     figures: dict[str, object],
 ) -> None:
     """A server that has had enough of that address is left alone, and has all in the end."""
@@ -257,7 +257,7 @@ def test_two_thousand_tasks_behind_one_address(
     # Those that were about to send when the first was refused, and later as the pace allows.
     assert 0 < refusals <= 2 * PROCESSORS * len(network.nodes)
     assert by_themselves <= 100
-    assert host.run("", arguments=("-m", "migas", "flush")).calmly
+    deliver()
     expected = [f"{job}.{number}" for job in range(1, 21) for number in range(1, 101)]
     assert versions(server) == sorted(expected)
     figures["limit: seconds of 2,000 tasks"] = took
