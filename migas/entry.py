@@ -52,6 +52,22 @@ class Entry(NamedTuple):
         with open(self.path, "rb") as file:
             return file.read(_HUGE)
 
+    def publish(self) -> Entry:
+        """Let a draft wait. Raises `OSError`, and then it is removed, if that can be."""
+        try:
+            return self.move(NEW, 0)
+        except OSError:
+            try:
+                os.unlink(self.path)
+            except FileNotFoundError:
+                # It was moved all the same: a network's disk may say no to what it has done, where
+                # `new/` is renamed at that moment (seen on GlusterFS). Written anew it would be
+                # sent twice. Or its person has just removed it.
+                return self._replace(box=NEW)
+            except OSError:
+                pass
+            raise
+
     def claim(self, now: float) -> Entry | None:
         """Take the entry for `LEASE` seconds, or return None: another process was faster."""
         try:

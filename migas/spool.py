@@ -106,7 +106,7 @@ class Spool:
             # fsync: a killed process loses nothing without it, and it is slow on network disks.
             with open(draft.path, "xb", opener=userdirs.open_private) as file:
                 file.write(data)
-            entry = draft.move(NEW, 0)
+            entry = draft.publish()
         except OSError:
             draft.discard()
             self._made = False  # or somebody has removed it since

@@ -364,6 +364,42 @@ def test_nothing_is_lost_while_somebody_rotates(spool: Spool, step: str) -> None
     assert spool.count() == 1 + (step == "put")
 
 
+def test_a_rename_that_is_said_to_have_failed_was_carried_out(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a network's disk may say while somebody rotates: nothing is to be written anew then."""
+    rename = os.rename
+
+    def rename_and_deny(old: str, new: str) -> None:
+        rename(old, new)
+        raise FileNotFoundError(new)
+
+    with monkeypatch.context() as patches:
+        patches.setattr("os.rename", rename_and_deny)
+        entry = spool.put(b"x")
+    taken = spool.take(entry)
+    assert taken is not None
+    assert taken.read() == b"x"
+    assert spool.count() == 1
+
+
+def test_a_draft_that_cannot_be_moved_is_removed(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So whoever is told so may write it anew."""
+
+    def deny(*paths: str) -> None:
+        raise PermissionError(paths)
+
+    spool.put(b"x")
+    with monkeypatch.context() as patches:
+        patches.setattr("os.rename", deny)
+        with pytest.raises(PermissionError):
+            spool.put(b"y")
+    assert names(spool, "tmp") == []
+    assert spool.count() == 1
+
+
 def test_foreign_files_are_put_aside(spool: Spool) -> None:
     """What does not bear an entry's name stands in nobody's way; a file system's own is left."""
     entry = spool.put(b"x")
