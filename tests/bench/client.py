@@ -88,6 +88,11 @@ FLOOR = Client(
     tells=False,
 )
 
+#: The same with all modules of ours that such a process loads: it takes the longer to end.
+LOADED = FLOOR._replace(
+    name="our modules alone", imports=f"{FLOOR.imports}, migas.writer, migas.sender"
+)
+
 YARDSTICKS = [
     Client(
         "requests in a thread",

@@ -7,7 +7,7 @@ import statistics
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import backlog
-from .client import BARE, FLOOR, OURS, YARDSTICKS
+from .client import BARE, FLOOR, LOADED, OURS, YARDSTICKS
 from .host import CHUNKS, HOSTS
 from .rounds import Case, run_rounds
 from .weather import WEATHERS
@@ -109,7 +109,8 @@ def cpu(rounds: int) -> Iterator[Figure]:
 
 def leave(rounds: int) -> Iterator[Figure]:
     """What the exit takes."""
-    cases = [Case(client, host) for client in (BARE, FLOOR, *OURS) for host in (PLAIN, BUSY)]
+    clients = (BARE, FLOOR, LOADED, *OURS)
+    cases = [Case(client, host) for client in clients for host in (PLAIN, BUSY)]
     results = run_rounds(cases, WEATHER["silent"], rounds, chunks=CHUNKS)
     seconds = results.excess(ONLINE, BARE, PLAIN, "exit")
     yield Figure("exit with a silent server, s (the budget is 1)", seconds, 1.05)
@@ -120,6 +121,8 @@ def leave(rounds: int) -> Iterator[Figure]:
         yield Figure(
             f"exit of {client.name}, when all is written, of a bare interpreter", share, 0.1
         )
+    share = results.excess(LOADED, FLOOR, BUSY, "exit") / bare
+    yield Figure(f"exit of a process with {LOADED.name}, of a bare interpreter", share)
 
 
 def work(rounds: int) -> Iterator[Figure]:
