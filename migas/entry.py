@@ -53,9 +53,9 @@ class Entry(NamedTuple):
             return file.read(_HUGE)
 
     def publish(self) -> Entry:
-        """Let a draft wait. Raises `OSError`, and then it is removed, if that can be."""
+        """Let a draft wait, or remove it and raise `OSError`."""
         try:
-            return self.move(NEW, 0)
+            return self._move(NEW, 0)
         except OSError:
             try:
                 os.unlink(self.path)
@@ -64,8 +64,6 @@ class Entry(NamedTuple):
                 # `new/` is renamed at that moment (seen on GlusterFS). Written anew it would be
                 # sent twice. Or its person has just removed it.
                 return self._replace(box=NEW)
-            except OSError:
-                pass
             raise
 
     def claim(self, now: float) -> Entry | None:
@@ -110,10 +108,10 @@ class Entry(NamedTuple):
 
     def _move_quietly(self, box: str, attempts: int) -> Entry | None:
         with contextlib.suppress(OSError):
-            return self.move(box, attempts)
+            return self._move(box, attempts)
         return None
 
-    def move(self, box: str, attempts: int) -> Entry:
+    def _move(self, box: str, attempts: int) -> Entry:
         """Move the file to where nobody claims it, as only one process can. Raises `OSError`."""
         return self._rename(self._replace(box=box, attempts=attempts, until=0, holder=""))
 
