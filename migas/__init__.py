@@ -9,9 +9,13 @@ from .api import (
     track,
     track_exit,
 )
-from .config import clear_user_id, notice, print_config, setup
 from .receipt import Receipt
 from .version import __version__
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .config import clear_user_id, notice, print_config, setup
+del TYPE_CHECKING
 
 __all__ = [
     "Receipt",
@@ -29,11 +33,20 @@ __all__ = [
     "track_exit",
 ]
 
+_MODULES = ("config", "error", "operations")
+
 
 def __getattr__(name: str) -> object:
-    # Earlier clients had these loaded; here they are once somebody looks.
-    if name in ("error", "operations"):
-        import importlib
+    # Loaded once somebody looks: a host's one line needs none of it. Earlier clients had the
+    # modules loaded, too.
+    if name not in (*_MODULES, *__all__):
+        raise AttributeError(f"module 'migas' has no attribute {name!r}")
+    import importlib
 
+    if name in _MODULES:
         return importlib.import_module(f"migas.{name}")
-    raise AttributeError(f"module 'migas' has no attribute {name!r}")
+    return getattr(importlib.import_module("migas.config"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
