@@ -143,21 +143,13 @@ class Uploader:
             self._old_server.set(self._clock())
             return self._deliver_parts([batch])
         verdicts = graphql.read_breadcrumbs(reply, operations)
-        # Where the disk has no room for a breadcrumb there is none for a record of it.
-        self._record.add(
-            (parcel.breadcrumb, verdict)
-            for parcel, verdict in zip(batch, verdicts, strict=True)
-            if parcel.entry is not None
-        )
-        again: list[list[Parcel]] = []
-        for parcel, verdict in zip(batch, verdicts, strict=True):
-            if verdict.outcome is Outcome.RESEND:
-                parcel.asks = False
-                again.append([parcel])
-            else:
-                self._settle(parcel, verdict)
+        judged = list(zip(batch, verdicts, strict=True))
+        self._settle([each for each in judged if each[1].outcome is not Outcome.RESEND])
+        again = [parcel for parcel, verdict in judged if verdict.outcome is Outcome.RESEND]
+        for parcel in again:
+            parcel.asks = False
         # One that is alone, and that does not ask, is never to be resent: this goes no deeper.
-        return self._deliver_parts(again) or policy.find_failure(verdicts)
+        return self._deliver_parts([[each] for each in again]) or policy.find_failure(verdicts)
 
     def _deliver_parts(self, parts: Sequence[Sequence[Parcel]]) -> Verdict | None:
         """Send one request after the other, until one fails or no more may begin."""
@@ -168,8 +160,7 @@ class Uploader:
             if failure is None:
                 failure = self._deliver(part)
                 continue
-            for parcel in part:
-                self._settle(parcel, Verdict(Outcome.UNSENT, failure.reason))
+            self._settle([(parcel, Verdict(Outcome.UNSENT, failure.reason)) for parcel in part])
         return failure
 
     def _exchange(self, batch: Sequence[Parcel]) -> tuple[Reply, list[graphql.Operation]]:
@@ -214,7 +205,18 @@ class Uploader:
             count = max(1, min(count - 1, count * graphql.MAX_BODY // size))
         return count
 
-    def _settle(self, parcel: Parcel, verdict: Verdict) -> None:
+    def _settle(self, judged: Sequence[tuple[Parcel, Verdict]]) -> None:
+        """Carry out what became of each; the disk comes first, as a kill now may send it twice."""
+        for parcel, verdict in judged:
+            self._carry_out(parcel, verdict)
+        # Where the disk has no room for a breadcrumb there is none for a record of it.
+        self._record.add(
+            (parcel.breadcrumb, verdict) for parcel, verdict in judged if parcel.entry is not None
+        )
+        for parcel, verdict in judged:
+            parcel.settle(verdict)
+
+    def _carry_out(self, parcel: Parcel, verdict: Verdict) -> None:
         parcel.asks = False
         parcel.attempts += verdict.outcome is Outcome.UNKNOWN
         if verdict.outcome is Outcome.REFUSED:
@@ -230,4 +232,3 @@ class Uploader:
             self._spool.give_up(parcel.entry)
         elif parcel.entry is not None:
             parcel.entry.discard()
-        parcel.settle(verdict)

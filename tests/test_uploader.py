@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import threading
 import uuid
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import ROOMY
+from conftest import PATIENCE, ROOMY, await_condition
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +21,7 @@ from migas.entry import LEASE, Entry
 from migas.outcome import Outcome, Reply, Verdict
 from migas.parcel import Parcel
 from migas.policy import MAX_ATTEMPTS
+from migas.record import FILES
 from migas.spool import Spool
 from migas.testing import Server
 from migas.uploader import Upload, Uploader
@@ -452,6 +454,22 @@ def test_what_another_process_took_is_not_sent_twice(bench: Bench) -> None:
     bench.upload(parcel)
     assert bench.requests == []
     assert bench.settled["1"].reason == "another process is sending it"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX has pipes with a name")
+def test_what_was_answered_leaves_the_disk_before_anything_else(bench: Bench) -> None:
+    """A process that is killed right after the answer must not have it sent again."""
+    record = os.path.join(bench.spool.directory, FILES[-1])
+    parcel = bench.parcel("1")
+    os.mkfifo(record)
+    uploading = threading.Thread(target=bench.upload, args=(parcel,), daemon=True)
+    uploading.start()  # and it goes no further than the record until somebody reads it
+    await_condition(lambda: bool(bench.stored) and not bench.waiting)
+    assert not bench.settled
+    with open(record, "rb") as pipe:
+        pipe.read()
+    uploading.join(PATIENCE)
+    assert bench.settled["1"].outcome is Outcome.DELIVERED
 
 
 def test_without_a_disk_the_breadcrumbs_stay_in_memory(bench: Bench) -> None:
