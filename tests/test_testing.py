@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import http.client
 import json
+import queue
 import socket
-from typing import TYPE_CHECKING
+import struct
+import threading
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from conftest import PATIENCE, await_condition
 
 from migas.testing import Server
 from migas.testing.schema import SCHEMA
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from migas.testing.server import Answer
 
 ADD = (
     'mutation{add_project(p:{project:"a/b",project_version:"1",language:"python",'
@@ -116,6 +122,42 @@ def test_what_cannot_be_stored_costs_what_comes_after_it() -> None:
         assert status == 200
         assert content.count('"success":true') == 2
         assert server.crumbs == []
+
+
+class Slow(Server):
+    """Takes its time before it answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.goes_on = threading.Event()
+        self.answered: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+
+    def answer(self, *args: Any, **kwargs: Any) -> Answer:
+        assert self.goes_on.wait(PATIENCE)
+        answer = super().answer(*args, **kwargs)
+        self.answered.put(answer)
+        return answer
+
+
+@pytest.mark.parametrize("way", ["stays", "closes", "resets"])
+def test_what_a_client_hung_up_on_is_not_stored(way: str) -> None:
+    """A connection that is closed before the answer takes its request with it (trap 9)."""
+    body = query(ADD % "")
+    head = f"POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n"
+    request = f"{head}Content-Type: application/json\r\n\r\n".encode() + body
+    with Slow() as server:
+        client = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+        client.sendall(request)
+        if way == "resets":
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if way != "stays":
+            await_condition(lambda: bool(server.received))
+            client.close()
+        server.goes_on.set()
+        stored = server.answered.get(timeout=PATIENCE).stored
+        client.close()
+        assert stored is (way == "stays")
+        assert len(server.crumbs) == stored
 
 
 def test_waiting_for_a_breadcrumb_that_does_not_come_is_a_timeout() -> None:

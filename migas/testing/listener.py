@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.server
 import json
+import select
 import socket
 import struct
 import threading
@@ -147,9 +148,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             request.get("operationName"),
             refusal,
             look_up_fails=self._fault is not None and self._fault.look_up_fails,
+            is_gone=self._is_gone,
         )
         self.close_connection |= not answered.stored
         self._send(413 if refusal else 200, answered.body)
+
+    def _is_gone(self) -> bool:
+        readable, _, _ = select.select([self.connection], [], [], 0.0)
+        try:
+            # Below TLS, which cannot peek.
+            return bool(readable) and not socket.socket.recv(self.connection, 1, socket.MSG_PEEK)
+        except OSError:  # it has been reset
+            return True
 
     def _send(self, status: int, body: object, **headers: str) -> None:
         text = isinstance(body, str)

@@ -14,7 +14,7 @@ from .store import Store
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from typing_extensions import Self
 
@@ -149,14 +149,18 @@ class Server:
         refusal: str | None = None,
         *,
         look_up_fails: bool = False,
+        is_gone: Callable[[], bool] = lambda: False,
     ) -> Answer:
         """Answer as its HTTP side does, which counts requests before.
 
-        ``refusal``: valid or not, it is refused. ``look_up_fails``: see `Fault`.
+        ``refusal``: valid or not, it is refused. ``look_up_fails``: see `Fault`. ``is_gone`` says
+        whether the client has hung up: the hosted server then stores nothing, if it has not yet.
         """
         body, rows = self._engine.answer(
             query, variables, operation, refusal, look_up_fails=look_up_fails
         )
+        if is_gone():
+            return Answer(body, stored=False)
         # Stored before the answer leaves, so that whoever has it finds the breadcrumb; the hosted
         # server stores a moment later.
         return Answer(body, self._store.ingest(rows))
