@@ -14,6 +14,8 @@ from migas.pace import Pace
 from migas.settings import Settings
 from migas.spool import open_spool
 
+from . import bundle
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
@@ -31,6 +33,12 @@ def _use_up_the_pace(settings: Settings) -> None:
 
 def _fail_for_hours(settings: Settings) -> None:
     Backoff(_directory(settings)).fail(3 * 3600.0)
+
+
+def _write_bundle(settings: Settings) -> None:
+    assert settings.cache_dir is not None
+    home = os.path.dirname(os.path.dirname(settings.cache_dir))
+    bundle.write(home)
 
 
 def _directory(settings: Settings) -> str:
@@ -80,6 +88,20 @@ OURS = [
     _MIGAS._replace(name="migas, opted out", environ={"MIGAS_OPTOUT": "1"}, tells=False),
 ]
 
+#: What our import would cost if it read one file, with all that is in its modules now.
+BUNDLE = Client(
+    "our modules from one file", imports=bundle.READ, prepare=_write_bundle, tells=False
+)
+
+#: What our first call does for the two threads that it starts.
+THREADS = Client(
+    "two threads",
+    imports="import threading",
+    call="for number in range(2):"
+    " threading.Thread(target=threading.Event().wait, daemon=True).start()",
+    tells=False,
+)
+
 #: What a process cannot do without that writes a breadcrumb: the least that ours could cost.
 FLOOR = Client(
     "threading, json and platformdirs alone",
@@ -88,7 +110,7 @@ FLOOR = Client(
     tells=False,
 )
 
-#: The same with all modules of ours that such a process loads: it takes the longer to end.
+#: The same with all modules of ours that such a process loads, of which none does anything.
 LOADED = FLOOR._replace(
     name="our modules alone", imports=f"{FLOOR.imports}, migas.writer, migas.sender"
 )
@@ -113,6 +135,13 @@ def post(mark):
         call="threading.Thread(target=post, args=(mark,)).start()",
     ),
 ]
+
+#: The first of them with all modules of ours that a delivery loads, of which none does anything.
+EQUIPPED = YARDSTICKS[0]._replace(
+    name="`requests` in a thread, with our modules loaded",
+    imports="import threading, requests, migas.writer, migas.sender, migas.uploader,"
+    " migas.transport",
+)
 
 PEERS = [
     Client(

@@ -7,13 +7,16 @@ import statistics
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import backlog
-from .client import BARE, FLOOR, LOADED, OURS, YARDSTICKS
+from .client import BARE, BUNDLE, EQUIPPED, FLOOR, LOADED, OURS, THREADS, YARDSTICKS
 from .host import CHUNKS, HOSTS
 from .rounds import Case, run_rounds
 from .weather import WEATHERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from .client import Client
+    from .host import Host
 
 ONLINE, *QUIET = OURS
 REQUESTS = YARDSTICKS[0]
@@ -58,17 +61,23 @@ def measure_figures(rounds: int, pattern: str) -> list[Figure]:
 def start(rounds: int) -> Iterator[Figure]:
     """What the one line costs where it stands."""
     cases = [Case(client, host) for client in (BARE, ONLINE) for host in (PLAIN, NIBABEL)]
+    cases += [Case(BUNDLE, NIBABEL), Case(THREADS, PLAIN)]
     results = run_rounds(cases, WEATHER["fast"], rounds)
     bare = [sample.wall for sample in results.of(BARE, PLAIN)]
-    for name, host, limit in (
-        ("`import migas`, of a bare interpreter", PLAIN, 0.5),
-        ("`import migas` beside nibabel, ms*", NIBABEL, 2.0),
+
+    def find_ratio(client: Client, host: Host, name: str) -> float:
+        values = [float(getattr(sample, name)) for sample in results.of(client, host)]
+        return _find_ratio(values, bare)
+
+    ratio = find_ratio(ONLINE, PLAIN, "imported")
+    yield Figure("`import migas`, of a bare interpreter", ratio, 0.5)
+    for name, client, host, part, limit in (
+        ("`import migas` beside nibabel", ONLINE, NIBABEL, "imported", 2.0),
+        (f"{BUNDLE.name} there", BUNDLE, NIBABEL, "imported", None),
+        ("first `add_project`", ONLINE, PLAIN, "first", 1.0),
+        (f"{THREADS.name}, started", THREADS, PLAIN, "first", None),
     ):
-        unit = 1.0 if host is PLAIN else _BARE_MS
-        imported = [sample.imported for sample in results.of(ONLINE, host)]
-        yield Figure(name, unit * _find_ratio(imported, bare), limit)
-    first = [sample.first for sample in results.of(ONLINE, PLAIN)]
-    yield Figure("first `add_project`, ms*", _BARE_MS * _find_ratio(first, bare), 1.0)
+        yield Figure(f"{name}, ms*", _BARE_MS * find_ratio(client, host, part), limit)
 
 
 def calls(rounds: int) -> Iterator[Figure]:
@@ -90,15 +99,19 @@ def _find_ratio(values: list[float], others: list[float]) -> float:
 
 def cpu(rounds: int) -> Iterator[Figure]:
     """What a process costs, with a delivery and without one."""
-    cases = [Case(client, PLAIN) for client in (BARE, REQUESTS, ONLINE)]
+    cases = [Case(client, PLAIN) for client in (BARE, REQUESTS, EQUIPPED, ONLINE)]
     results = run_rounds(cases, WEATHER["fast"], rounds)
     ratio = results.ratio(ONLINE, REQUESTS, PLAIN, "cpu")
     yield Figure("CPU of a delivery, of `requests` in a thread", ratio, 1.05)
-    cases = [Case(client, host) for client in (BARE, FLOOR, *QUIET) for host in (PLAIN, NIBABEL)]
+    ratio = results.ratio(EQUIPPED, REQUESTS, PLAIN, "cpu")
+    yield Figure(f"CPU of {EQUIPPED.name}, of that", ratio)
+    clients = (BARE, FLOOR, LOADED, *QUIET)
+    cases = [Case(client, host) for client in clients for host in (PLAIN, NIBABEL)]
     results = run_rounds(cases, WEATHER["silent"], rounds)
-    for host in PLAIN, NIBABEL:
-        ratio = results.ratio(FLOOR, BARE, host, "cpu")
-        yield Figure(f"CPU of {FLOOR.name}, of a {host.name} host", ratio)
+    for client in FLOOR, LOADED:
+        for host in PLAIN, NIBABEL:
+            ratio = results.ratio(client, BARE, host, "cpu")
+            yield Figure(f"CPU of {client.name}, of a {host.name} host", ratio)
     for client in QUIET:
         for host, limit in (PLAIN, 3.0), (NIBABEL, 1.03):
             ratio = results.ratio(client, BARE, host, "cpu")
@@ -127,10 +140,11 @@ def leave(rounds: int) -> Iterator[Figure]:
 
 def work(rounds: int) -> Iterator[Figure]:
     """What a busy host loses."""
-    cases = [Case(client, BUSY) for client in (BARE, ONLINE)]
+    cases = [Case(client, host) for client in (BARE, ONLINE) for host in (PLAIN, BUSY)]
     results = run_rounds(cases, WEATHER["fast"], rounds, chunks=CHUNKS)
     slower = results.excess(ONLINE, BARE, BUSY, "worked")
-    spent = results.excess(ONLINE, BARE, BUSY, "cpu")
+    # Of a host that does nothing: a busy one's own CPU varies by more than ours.
+    spent = results.excess(ONLINE, BARE, PLAIN, "cpu")
     yield Figure("what a busy host's work takes longer, of our CPU", slower / spent, 1.0)
     early = results.ratio(ONLINE, BARE, BUSY, "early")
     yield Figure("its first half second, of a host's without us", early, 0.97, is_least=True)
