@@ -10,11 +10,11 @@ from .api import (
     track_exit,
 )
 from .receipt import Receipt
-from .version import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .config import clear_user_id, notice, print_config, setup
+    from .version import __version__
 del TYPE_CHECKING
 
 __all__ = [
@@ -45,7 +45,8 @@ def __getattr__(name: str) -> object:
 
     if name in _MODULES:
         return importlib.import_module(f"migas.{name}")
-    return getattr(importlib.import_module("migas.config"), name)
+    home = "version" if name == "__version__" else "config"
+    return getattr(importlib.import_module(f"migas.{home}"), name)
 
 
 def __dir__() -> list[str]:

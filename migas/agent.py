@@ -50,12 +50,10 @@ class Agent:
     def __init__(
         self,
         settings: Settings,
-        user_agent: str,
         clock: Callable[[], float] = time.monotonic,
         stays: Callable[[], bool] = lambda: False,
     ) -> None:
         self.settings = settings
-        self._user_agent = user_agent
         self._clock = clock
         # A forked child has an agent of its own.
         self._pid = os.getpid()
@@ -279,7 +277,6 @@ class Agent:
 
             self._made_sender = Sender(
                 self.settings,
-                self._user_agent,
                 load=self._loader.attempt,
                 keeps_for_good=lambda: self._writer().keeps_for_good(),
                 may_start=self._may_start,

@@ -9,7 +9,7 @@ import time
 from .agent import count_waiting
 from .loading import load
 from .optout import find_optout
-from .process import USER_AGENT, here
+from .process import here
 from .receipt import Receipt
 
 TYPE_CHECKING = False
@@ -250,6 +250,6 @@ def _ask(body: bytes, field: str, failure: Mapping[str, object]) -> dict[str, ob
         load("migas.question")
         from . import question
 
-        return question.ask(settings, USER_AGENT, deadline, body, field, failure)
+        return question.ask(settings, deadline, body, field, failure)
     except Exception as error:  # requests cannot be imported, say
         return {"success": False, **failure, "message": f"nothing is sent: {error}"}

@@ -17,7 +17,7 @@ from .agent import count_waiting
 from .api import flush as flush_all
 from .config import clear_user_id
 from .optout import find_optout, lasting, locate_optout
-from .process import USER_AGENT, here
+from .process import here
 from .record import FILES, Record
 from .spool import open_spool
 from .terminal import print_rows, show_progress
@@ -39,7 +39,7 @@ _TELLING = (
 
 def show_status(options: argparse.Namespace) -> int:
     """Say whether it is on, whether the server answers, and what waits."""
-    found = report.report_status(here().use_settings(), USER_AGENT)
+    found = report.report_status(here().use_settings())
     if options.json:
         _print_json(found)
     else:

@@ -15,7 +15,6 @@ from . import lineage, log
 from .agent import Agent
 from .optout import find_optout, lasting
 from .settings import Settings
-from .version import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
         def finish(self) -> None:
             """Say the last word at the interpreter's exit."""
 
-
-USER_AGENT = f"migas-py/{__version__}"
 
 #: Lower than any that a host is likely to give its own finalizers, which may still add.
 _LAST = -1000
@@ -90,7 +87,7 @@ class Process:
                 if self._told_by_parent is None:
                     self._told_by_parent = lineage.told_by_parent(os.environ)
                 lineage.hand_down(settings, os.environ)
-                self._agent = Agent(settings, USER_AGENT, stays=self._awaits_last_word)
+                self._agent = Agent(settings, stays=self._awaits_last_word)
                 _close_with_worker()
                 if self._awaits_last_word():
                     self._agent.start()

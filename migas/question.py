@@ -18,36 +18,35 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 
-def ask(  # noqa: PLR0917 (each is needed, and there is one caller)
+def ask(
     settings: Settings,
-    user_agent: str,
     deadline: float,
     body: bytes,
     field: str,
     failure: Mapping[str, object],
 ) -> dict[str, object]:
     """Return the answer under ``field``, or ``failure`` with the reason, by ``deadline``."""
-    reply = _exchange(settings, user_agent, deadline, body)
+    reply = _exchange(settings, deadline, body)
     if reply is None:
         message = f"no answer within {settings.timeout:g} seconds"
         return {"success": False, **failure, "message": message}
     return graphql.read_field(reply, field, failure)
 
 
-def reach(settings: Settings, user_agent: str, deadline: float) -> str:
+def reach(settings: Settings, deadline: float) -> str:
     """Return why the server does not answer, or `""`: it does."""
-    reply = _exchange(settings, user_agent, deadline, graphql.encode_greeting())
+    reply = _exchange(settings, deadline, graphql.encode_greeting())
     if reply is None:
         return f"no answer within {settings.timeout:g} seconds"
     return "" if reply.outcome is Outcome.DELIVERED else reply.reason
 
 
-def _exchange(settings: Settings, user_agent: str, deadline: float, body: bytes) -> Reply | None:
+def _exchange(settings: Settings, deadline: float, body: bytes) -> Reply | None:
     """Send ``body`` on a thread of its own, since nothing else bounds the name look-up."""
     remaining = max(0.0, deadline - time.monotonic())
 
     def send() -> Reply:
-        with contextlib.closing(Transport(settings.endpoint, user_agent)) as transport:
+        with contextlib.closing(Transport(settings.endpoint)) as transport:
             return transport.send(body, remaining)
 
     return run_within(remaining, send)

@@ -38,7 +38,7 @@ MEANINGS = {
 }
 
 
-def report_status(settings: Settings, user_agent: str) -> dict[str, object]:
+def report_status(settings: Settings) -> dict[str, object]:
     """Say whether telemetry is on, whether the server answers, and what waits for it."""
     off = find_optout(os.environ)
     spool = open_spool(settings)
@@ -56,7 +56,7 @@ def report_status(settings: Settings, user_agent: str) -> dict[str, object]:
         "telemetry": "off" if off else "on",
         "switched_off_by": off,
         "endpoint": settings.endpoint,
-        "problem": (off and "not asked") or _greet(settings, user_agent),
+        "problem": (off and "not asked") or _greet(settings),
         "next_try_seconds": round(Backoff(spool.directory).remaining()),
         "exits_that_may_deliver": Pace(spool.directory).count_left(),
         "user_id": known,
@@ -94,11 +94,11 @@ def report_sent(settings: Settings) -> Iterator[dict[str, object]]:
     return Record(open_spool(settings).directory).read()
 
 
-def _greet(settings: Settings, user_agent: str) -> str:
+def _greet(settings: Settings) -> str:
     if settings.timeout == 0 or settings.dry_run:
         return "not asked"
     try:
-        return question.reach(settings, user_agent, time.monotonic() + settings.timeout)
+        return question.reach(settings, time.monotonic() + settings.timeout)
     except Exception as error:  # whatever a broken installation raises
         return str(error)
 

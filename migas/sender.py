@@ -67,7 +67,6 @@ class Sender:
     def __init__(
         self,
         settings: Settings,
-        user_agent: str,
         *,
         load: Callable[..., bool],
         keeps_for_good: Callable[[], bool],
@@ -76,7 +75,6 @@ class Sender:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
-        self._user_agent = user_agent
         self._load = load
         self._keeps_for_good = keeps_for_good
         self._may_start = may_start
@@ -218,7 +216,7 @@ class Sender:
     def _connect(self) -> Callable[[bytes, Callable[[], None]], Reply]:
         from .transport import Transport
 
-        transport = self._transport = Transport(self._settings.endpoint, self._user_agent)
+        transport = self._transport = Transport(self._settings.endpoint)
         timeout = min(self._settings.timeout, LONGEST_STEP)
 
         def send(body: bytes, on_write: Callable[[], None]) -> Reply:

@@ -18,6 +18,7 @@ import requests
 from . import log, policy
 from .deadline import DeadlineAdapter
 from .policy import Exchange
+from .version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 # A host that listens to all that goes on in it has not asked for our connections.
 for _module in ("connection", "connectionpool", "poolmanager", "util.retry"):
     log.keep_ours_out(f"urllib3.{_module}")
+
+_USER_AGENT = f"migas-py/{__version__}"
 
 #: Bytes of an answer that are read; the server's are below 3 kB, a captive portal's are not.
 _MAX_ANSWER = 64 * 1024
@@ -54,7 +57,7 @@ class _Body(io.BytesIO):
 class Transport:
     """Sends requests to one server. Not for several threads at a time."""
 
-    def __init__(self, endpoint: str, user_agent: str) -> None:
+    def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint
         # The last request left its connection open.
         self._kept = False
@@ -62,7 +65,7 @@ class Transport:
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, DeadlineAdapter())
         self._session.headers.update(
-            {"User-Agent": user_agent, "Content-Type": "application/json", "Accept": "*/*"}
+            {"User-Agent": _USER_AGENT, "Content-Type": "application/json", "Accept": "*/*"}
         )
         # requests looks into ~/.netrc unless somebody else sees to authentication.
         self._session.auth = lambda request: request

@@ -25,10 +25,7 @@ def start() -> Iterator[Callable[..., Agent]]:
     started: list[Agent] = []
 
     def make(endpoint: str, **settings: float | bool) -> Agent:
-        agent = Agent(
-            Settings(endpoint=endpoint, **settings),  # type: ignore[arg-type]
-            "test",
-        )
+        agent = Agent(Settings(endpoint=endpoint, **settings))  # type: ignore[arg-type]
         started.append(agent)
         return agent
 

@@ -275,7 +275,7 @@ def test_an_opt_out_is_heard_by_a_process_that_runs(
     assert lasting.find(os.environ) == ""
     assert lasting.look(os.environ) == lasting.find(os.environ) == path
     monkeypatch.setattr(optout, "lasting", lasting)
-    answer = Agent(Settings.from_env(os.environ), "test").add("owner/repo", "1", {})
+    answer = Agent(Settings.from_env(os.environ)).add("owner/repo", "1", {})
     assert answer.result(PATIENCE)["message"] == f"switched off by {path}"
     assert (server.requests, spool().count()) == (0, 0)
 

@@ -38,7 +38,7 @@ WRITING = {
 DECIDING = {"backoff", "pace", "rate", "sender"}
 
 #: What it takes to send.
-SENDING = {"deadline", "graphql", "policy", "record", "transport", "uploader"}
+SENDING = {"deadline", "graphql", "policy", "record", "transport", "uploader", "version"}
 
 #: Each is a large part of what `requests` costs, or as dear: `typing` (7 ms where a bare
 #: interpreter takes 22), `logging` (and a lock that forks wait for), `ssl` and what builds on it.

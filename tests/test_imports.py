@@ -46,7 +46,7 @@ LIGHT = {"migas"} | {
     f"migas.{name}"
     for name in (
         *("agent", "api", "identifier", "inbox", "lineage", "loading", "log", "optout"),
-        *("process", "receipt", "settings", "version", "worker"),
+        *("process", "receipt", "settings", "worker"),
     )
 }
 

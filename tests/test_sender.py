@@ -42,7 +42,6 @@ class Bench:
     def sender(self, *, timeout: float = 30.0) -> Sender:
         return Sender(
             Settings(endpoint=self.server.endpoint, timeout=timeout),
-            "test",
             load=self.load,
             keeps_for_good=lambda: self.lasting,
             may_start=lambda: self.may_start,

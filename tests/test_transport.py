@@ -15,6 +15,7 @@ from conftest import NOWHERE, PATIENCE
 from migas.outcome import Outcome
 from migas.testing import Fault, Server
 from migas.transport import Transport
+from migas.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,12 +25,12 @@ BODY = b'{"query": "{get_projects}"}'
 
 
 def send(server: Server, timeout: float = PATIENCE) -> Outcome:
-    return Transport(server.endpoint, "test").send(BODY, timeout).outcome
+    return Transport(server.endpoint).send(BODY, timeout).outcome
 
 
 def test_an_answer_of_the_server_is_read(server: Server) -> None:
     """A GraphQL answer is one, whatever it says."""
-    reply = Transport(server.endpoint, "test").send(BODY, PATIENCE)
+    reply = Transport(server.endpoint).send(BODY, PATIENCE)
     assert reply.outcome is Outcome.DELIVERED
     assert reply.answer == {"data": {"get_projects": []}}
 
@@ -50,7 +51,7 @@ UNSENT = {
 def test_what_no_migas_server_says_is_unsent(server: Server, fault: Fault) -> None:
     """It has not got the breadcrumb, and is not followed anywhere."""
     server.inject(fault)
-    reply = Transport(server.endpoint, "test").send(BODY, PATIENCE)
+    reply = Transport(server.endpoint).send(BODY, PATIENCE)
     assert (reply.outcome, reply.too_large) == (Outcome.UNSENT, False)
     assert "no migas server's" in reply.reason
     assert server.requests == 1
@@ -78,7 +79,7 @@ def test_a_redirect_to_itself_is_not_followed_for_ever(server: Server) -> None:
 def test_a_request_that_is_too_large_says_so(server: Server) -> None:
     """The caller can split it."""
     body = json.dumps({"query": "{get_projects}", "x": "x" * 2500}).encode()
-    reply = Transport(server.endpoint, "test").send(body, PATIENCE)
+    reply = Transport(server.endpoint).send(body, PATIENCE)
     assert (reply.outcome, reply.too_large) == (Outcome.REFUSED, True)
 
 
@@ -128,7 +129,7 @@ def test_a_body_that_drips_is_given_up(server: Server) -> None:
 def test_what_reaches_nobody_is_unsent(endpoint: str) -> None:
     """Refused, unreachable, or no address at all; and nothing begins to leave."""
     left: list[bool] = []
-    reply = Transport(endpoint, "test").send(BODY, PATIENCE, lambda: left.append(True))
+    reply = Transport(endpoint).send(BODY, PATIENCE, lambda: left.append(True))
     assert (reply.outcome, left) == (Outcome.UNSENT, [])
 
 
@@ -139,7 +140,7 @@ def test_a_name_that_nobody_knows_is_unsent(monkeypatch: pytest.MonkeyPatch) -> 
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    reply = Transport("http://migas.invalid/graphql", "test").send(BODY, PATIENCE)
+    reply = Transport("http://migas.invalid/graphql").send(BODY, PATIENCE)
     assert reply.outcome is Outcome.UNSENT
 
 
@@ -149,7 +150,7 @@ def test_who_forbids_the_first_byte_to_leave_stops_the_request(server: Server) -
     def forbid() -> None:
         raise FileNotFoundError
 
-    reply = Transport(server.endpoint, "test").send(BODY, PATIENCE, forbid)
+    reply = Transport(server.endpoint).send(BODY, PATIENCE, forbid)
     assert reply.outcome is Outcome.UNSENT
     assert not server.received
 
@@ -174,7 +175,7 @@ def secure_server(authority: trustme.CA) -> Iterator[Server]:
 def test_a_server_that_cannot_show_who_it_is_gets_nothing(secure_server: Server) -> None:
     """Its certificate is signed by nobody whom this machine knows."""
     left: list[bool] = []
-    transport = Transport(secure_server.endpoint, "test")
+    transport = Transport(secure_server.endpoint)
     reply = transport.send(BODY, PATIENCE, lambda: left.append(True))
     assert (reply.outcome, left) == (Outcome.UNSENT, [])
     assert not secure_server.received
@@ -192,7 +193,7 @@ def test_the_environments_authorities_are_trusted(
 def test_a_server_without_tls_gets_nothing(server: Server) -> None:
     """Nothing goes out before the server has shown who it is."""
     endpoint = server.endpoint.replace("http:", "https:")
-    assert Transport(endpoint, "test").send(BODY, PATIENCE).outcome is Outcome.UNSENT
+    assert Transport(endpoint).send(BODY, PATIENCE).outcome is Outcome.UNSENT
     assert not server.received
 
 
@@ -201,7 +202,7 @@ def test_a_proxy_of_the_environment_is_used(
 ) -> None:
     """The name is the proxy's to look up."""
     monkeypatch.setenv("HTTP_PROXY", server.endpoint.removesuffix("/graphql"))
-    reply = Transport("http://migas.invalid/graphql", "test").send(BODY, PATIENCE)
+    reply = Transport("http://migas.invalid/graphql").send(BODY, PATIENCE)
     assert reply.outcome is Outcome.DELIVERED
 
 
@@ -217,7 +218,7 @@ def test_a_proxy_that_fails_is_unsent(
     if proxy == "gone":
         server.stop()
     timeout = 1.0 if proxy == "drips" else PATIENCE
-    reply = Transport(f"{scheme}://migas.invalid/graphql", "test").send(BODY, timeout)
+    reply = Transport(f"{scheme}://migas.invalid/graphql").send(BODY, timeout)
     # A plain request goes to the proxy itself, and who passes it on nobody knows.
     silent = proxy == "drips" and scheme == "http"
     assert reply.outcome is (Outcome.UNKNOWN if silent else Outcome.UNSENT)
@@ -228,13 +229,13 @@ def test_netrc_is_not_read_and_no_cookie_is_kept(server: Server, home: Path) -> 
     (home / ".netrc").write_text("default login user password secret\n")
     head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nSet-Cookie: portal=1\r\nContent-Length: 6"
     server.inject(Fault.raw(head + b"\r\n\r\n<html>"))
-    transport = Transport(server.endpoint, "migas-py/test")
+    transport = Transport(server.endpoint)
     for _ in range(2):
         transport.send(BODY, PATIENCE)
     assert len(server.received) == 2
     for request in server.received:
         assert not {"authorization", "cookie"} & set(request.headers)
-        assert request.headers["user-agent"] == "migas-py/test"
+        assert request.headers["user-agent"] == f"migas-py/{__version__}"
 
 
 @pytest.fixture
@@ -255,7 +256,7 @@ def test_a_connection_is_used_again_until_it_is_closed(
     server: Server, connects: list[object]
 ) -> None:
     """Requests that follow one another share it; closed, the transport opens another."""
-    transport = Transport(server.endpoint, "test")
+    transport = Transport(server.endpoint)
     for closes, count in ((False, 1), (True, 1), (True, 2)):
         assert transport.send(BODY, PATIENCE).outcome is Outcome.DELIVERED
         assert len(connects) == count
@@ -302,7 +303,7 @@ class Closer:
 def test_a_connection_that_was_closed_meanwhile_is_not_used() -> None:
     """It is seen before anything goes out on it."""
     server = Closer(at_once=True)
-    transport = Transport(server.endpoint, "test")
+    transport = Transport(server.endpoint)
     for _ in range(2):
         server.hung_up.clear()
         assert transport.send(BODY, PATIENCE).outcome is Outcome.DELIVERED
@@ -314,7 +315,7 @@ def test_a_connection_that_was_closed_meanwhile_is_not_used() -> None:
 def test_a_connection_that_is_closed_under_a_request_is_called_stale() -> None:
     """Whether the server read it nobody knows; another connection may do at once."""
     server = Closer(at_once=False)
-    transport = Transport(server.endpoint, "test")
+    transport = Transport(server.endpoint)
     replies = [transport.send(BODY, PATIENCE) for _ in range(3)]
     assert [(reply.outcome, reply.stale) for reply in replies] == [
         (Outcome.DELIVERED, False),

@@ -72,7 +72,7 @@ def _send(endpoint: str, crumbs: list[Breadcrumb], number: int) -> float:
     operations = [graphql.Operation(crumb, asks=False) for crumb in crumbs]
     parts = [operations[index : index + number] for index in range(0, len(crumbs), number)]
     bodies = [graphql.encode_breadcrumbs(part) for part in parts]
-    transport = Transport(endpoint, "bench")
+    transport = Transport(endpoint)
     start = time.perf_counter()
     for body in bodies:
         assert transport.send(body, 30.0).outcome is Outcome.DELIVERED
