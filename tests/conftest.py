@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import queue
 import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from migas.spool import Spool
+    from migas.testing.server import Answer
 
 # No example is too slow: these machines are noisy, and a time limit belongs in a benchmark.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -122,6 +125,22 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     with Server() as server:
         monkeypatch.setenv("MIGAS_ENDPOINT", server.endpoint)
         yield server
+
+
+class SlowServer(Server):
+    """A server that has read a request, and goes on when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.goes_on = threading.Event()
+        self.answered: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+
+    def answer(self, *args: Any, **kwargs: Any) -> Answer:
+        """Answer, at last, and tell what became of it."""
+        assert self.goes_on.wait(PATIENCE)
+        answer = super().answer(*args, **kwargs)
+        self.answered.put(answer)
+        return answer
 
 
 def need(module: str) -> None:

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import FORKS, NOWHERE, PATIENCE, SLOW, await_condition, versions
+from conftest import FORKS, NOWHERE, PATIENCE, SLOW, SlowServer, await_condition, versions
 
 from migas.settings import LEAST_SPOOL_COUNT
 from migas.testing import Fault
@@ -94,6 +94,23 @@ def test_a_violent_end_is_the_hosts_own_and_loses_nothing(
     compare(host, LINE + LIVE, end)
     deliver()
     assert len(server.crumbs) == 1
+
+
+@posix
+def test_a_kill_before_the_server_has_stored_is_made_good_once(
+    host: Host, deliver: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server drops a request that its client hung up on, and a later process sends it."""
+    with SlowServer() as server:
+        monkeypatch.setenv("MIGAS_ENDPOINT", server.endpoint)
+        process = host.start(HEAD + LINE + "time.sleep(600)")
+        await_condition(lambda: bool(server.received))
+        process.kill()
+        process.wait(PATIENCE)
+        server.goes_on.set()
+        assert not server.answered.get(timeout=PATIENCE).stored
+        deliver()
+        assert versions(server) == ["1"]
 
 
 #: Both kinds of the kernel's memory groups: the files that bound one, and where it lies.

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import http.client
 import json
-import queue
 import socket
 import struct
-import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from conftest import PATIENCE, await_condition
+from conftest import PATIENCE, SlowServer, await_condition
 
 from migas.testing import Server
 from migas.testing.schema import SCHEMA
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from migas.testing.server import Answer
 
 ADD = (
     'mutation{add_project(p:{project:"a/b",project_version:"1",language:"python",'
@@ -124,28 +120,13 @@ def test_what_cannot_be_stored_costs_what_comes_after_it() -> None:
         assert server.crumbs == []
 
 
-class Slow(Server):
-    """Takes its time before it answers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.goes_on = threading.Event()
-        self.answered: queue.SimpleQueue[Answer] = queue.SimpleQueue()
-
-    def answer(self, *args: Any, **kwargs: Any) -> Answer:
-        assert self.goes_on.wait(PATIENCE)
-        answer = super().answer(*args, **kwargs)
-        self.answered.put(answer)
-        return answer
-
-
 @pytest.mark.parametrize("way", ["stays", "closes", "resets"])
 def test_what_a_client_hung_up_on_is_not_stored(way: str) -> None:
     """A connection that is closed before the answer takes its request with it (trap 9)."""
     body = query(ADD % "")
     head = f"POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n"
     request = f"{head}Content-Type: application/json\r\n\r\n".encode() + body
-    with Slow() as server:
+    with SlowServer() as server:
         client = socket.create_connection(("127.0.0.1", server.port), timeout=30)
         client.sendall(request)
         if way == "resets":
