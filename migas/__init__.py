@@ -33,20 +33,23 @@ __all__ = [
     "track_exit",
 ]
 
-_MODULES = ("config", "error", "operations")
-
 
 def __getattr__(name: str) -> object:
     # Loaded once somebody looks: a host's one line needs none of it. Earlier clients had the
     # modules loaded, too.
-    if name not in (*_MODULES, *__all__):
-        raise AttributeError(f"module 'migas' has no attribute {name!r}")
-    import importlib
+    if name in ("config", "error", "operations"):
+        import importlib
 
-    if name in _MODULES:
         return importlib.import_module(f"migas.{name}")
-    home = "version" if name == "__version__" else "config"
-    return getattr(importlib.import_module(f"migas.{home}"), name)
+    if name == "__version__":
+        from .version import __version__
+
+        return __version__
+    if name in __all__:
+        from . import config
+
+        return getattr(config, name)
+    raise AttributeError(f"module 'migas' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
