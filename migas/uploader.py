@@ -217,7 +217,6 @@ class Uploader:
             parcel.settle(verdict)
 
     def _carry_out(self, parcel: Parcel, verdict: Verdict) -> None:
-        parcel.asks = False
         parcel.attempts += verdict.outcome is Outcome.UNKNOWN
         if verdict.outcome is Outcome.REFUSED:
             # INFO, since the person whose process this is can do nothing about it.
