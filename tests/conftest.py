@@ -47,6 +47,10 @@ NOWHERE = "http://127.0.0.1:9/graphql"
 #: A host's exit may take this long in tests: machines are slow, and it is no test of speed.
 SLOW = {"MIGAS_EXIT_TIMEOUT": "30"}
 
+#: A host's code that lasts, in steps: what Python does for a signal that comes just before a sleep
+#: begins it does after the sleep, whoever's process it is.
+LASTS = "for _ in range(6000): time.sleep(0.01)"
+
 #: Python 3.12 and later warn of a fork beside threads, whosever they are.
 FORKS = {"PYTHONWARNINGS": "ignore::DeprecationWarning", **SLOW}
 

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import FORKS, NOWHERE, PATIENCE, SLOW, SlowServer, await_condition, versions
+from conftest import FORKS, LASTS, NOWHERE, PATIENCE, SLOW, SlowServer, await_condition, versions
 
 from migas.settings import LEAST_SPOOL_COUNT
 from migas.testing import Fault
@@ -166,7 +166,7 @@ def test_a_ctrl_c_is_neither_kept_from_the_host_nor_commented(
 ) -> None:
     """At work it is the host's; at the exit, while we wait, it gets its user out without a word."""
     server.inject(Fault.hang())
-    work = "try: print('ready', flush=True); time.sleep(60)\nexcept KeyboardInterrupt: pass"
+    work = f"try:\n print('ready', flush=True)\n {LASTS}\nexcept KeyboardInterrupt: pass"
     environ = {"MIGAS_TIMEOUT": "3600", "MIGAS_EXIT_TIMEOUT": "3600"}
     code = HEAD + LINE + (work if where == "at work" else "")
     if where == "at work":

@@ -36,7 +36,7 @@ LINE = "import migas; migas.add_project('owner/repo', '1.2.3')\n"
 WAITS_LONG = LINE, {"MIGAS_EXIT_TIMEOUT": "30"}
 
 #: One that gives up soon; what it takes to send is loaded, so that its request is out by then.
-GIVES_UP = f"import json, logging, platformdirs, requests\n{LINE}", {"MIGAS_EXIT_TIMEOUT": "2"}
+GIVES_UP = f"import json, logging, platformdirs, requests\n{LINE}", {"MIGAS_EXIT_TIMEOUT": "4"}
 
 WAITS, GONE = "waits", "gone"
 

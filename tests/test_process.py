@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import NOWHERE, PATIENCE, SLOW
+from conftest import LASTS, NOWHERE, PATIENCE, SLOW
 
 from migas.backoff import Backoff
 from migas.breadcrumb import decode
@@ -407,7 +407,7 @@ def test_a_ctrl_c_ends_a_host_as_it_always_did(
     for line in ("", LINE):
         # What is still to be imported when it comes would make CPython forget the Ctrl-C.
         imports = "import migas.sender, migas.writer, time"
-        code = f"{imports}\n{line}print('ready', flush=True)\ntime.sleep(60)"
+        code = f"{imports}\n{line}print('ready', flush=True)\n{LASTS}"
         process = host.start(code, measured=False)
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
