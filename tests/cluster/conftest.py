@@ -51,6 +51,11 @@ class LimitedServer(Server):
         with self._deciding:
             self._log.extend([time.monotonic()] * requests)
 
+    def let_period_pass(self) -> None:
+        """Forget all requests, as after a minute without any."""
+        with self._deciding:
+            self._log.clear()
+
     def next_fault(self) -> Fault | None:
         """Count a request, and say what is to befall it."""
         fault = super().next_fault()

@@ -257,6 +257,8 @@ def test_two_thousand_tasks_behind_one_address(
     # Those that were about to send when the first was refused, and later as the pace allows.
     assert 0 < refusals <= 2 * PROCESSORS * len(network.nodes)
     assert by_themselves <= 100
+    # On a fast machine the tasks end within the minute, and the flush would be refused as well.
+    server.let_period_pass()
     deliver()
     expected = [f"{job}.{number}" for job in range(1, 21) for number in range(1, 101)]
     assert versions(server) == sorted(expected)
