@@ -59,9 +59,13 @@ class Agent:
         self._pid = os.getpid()
         self._loader = Loader()
         self._send_worker = Worker(self._send, "sender", stays=stays)
-        # There as long as the sender's is, which it takes over from at the exit.
+        # There as long as the sender's is, which it takes over from at the exit. It starts the
+        # sender's, too: each start is waited for, and a caller shall wait for one only.
         self._write_worker = Worker(
-            self._write, "writer", stays=lambda: stays() or self._send_worker.is_running()
+            self._write,
+            "writer",
+            stays=lambda: stays() or self._send_worker.is_running(),
+            initializer=self._send_worker.start,
         )
         self._inbox = Inbox(self._pass_on, clock)
         self._outbox: list[Parcel | Flush] = []
@@ -102,9 +106,9 @@ class Agent:
         if len(self._inbox) + self._write_worker.count() >= self.settings.spool_count:
             receipt.settle(_TOO_MANY)  # for the disk, too, which the writer is slower to reach
             return receipt
-        # By the caller, and now: from Python 3.12 on no thread starts during the exit. And before
-        # the writer has anything to do, which would keep the interpreter busy while this waits.
-        self._send_worker.start()
+        # Now, since from Python 3.12 on no thread starts during the exit. And before the writer
+        # has anything to do, which would keep the interpreter busy while this waits.
+        self.start()
         if not self._write_worker.submit(use):
             # At the exit, or at a limit of the system's: here and now, since the process may die.
             self._inbox.extend([use])
@@ -114,12 +118,14 @@ class Agent:
     def start(self) -> None:
         """Have the threads ready, though there is nothing to do yet."""
         self._write_worker.start()
+        # Mostly done by now, see above; where a busy machine let this thread go first, done here.
+        # Where that was in the middle of it, an exit may come first: then a later process sends.
         self._send_worker.start()
 
     def flush(self, timeout: float | None) -> int:
         """Send everything that waits, and return how many breadcrumbs are left."""
         flush = Flush(NEVER if timeout is None else self._clock() + timeout, self._hurry)
-        self._send_worker.start()
+        self.start()
         try:
             if self._write_worker.submit(flush):
                 return flush.count_left(timeout)

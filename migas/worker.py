@@ -76,12 +76,15 @@ class Worker:
         name: str,
         idle: float | None = None,
         stays: Callable[[], bool] = lambda: False,
+        initializer: Callable[[], None] = lambda: None,
     ) -> None:
         self._handle = handle
         self._name = name
         self._idle = IDLE if idle is None else idle
         # Says whether the thread is to be there when it has nothing to do. Asked under the lock.
         self._stays = stays
+        # Called on the thread at its start, while whoever starts it may still be waiting for that.
+        self._initializer = initializer
         # Guards all below; not held while `handle` runs. Reentrant, so that a signal handler or a
         # finalizer that submits while its own thread submits does not wait for itself.
         self._lock = threading.RLock()
@@ -156,6 +159,7 @@ class Worker:
                 self._thread = None
 
     def _run(self) -> None:
+        self._initializer()
         pause, idle = NEVER, self._idle
         while True:
             with self._changed:

@@ -15,6 +15,8 @@ from migas.testing import Fault
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from conftest import Host
+
     from migas.spool import Spool
     from migas.testing import Server
 
@@ -208,6 +210,37 @@ def test_a_request_that_is_given_up_is_told_by_no_thread_of_the_hosts(
     server.stop()
     # The sender's thread, which comes back now, has nothing more to do.
     await_condition(lambda: not agent._send_worker.is_running())
+
+
+#: Says by whom each thread of ours is started.
+WHO_STARTS = """
+import sys, threading
+sys.setswitchinterval(60)  # no thread is interrupted, as on a machine that is not busy
+started, start = [], threading.Thread.start
+def note(thread):
+    started.append(f"{thread.name} by {threading.current_thread().name}")
+    start(thread)
+threading.Thread.start = note
+import migas
+migas.add_project("owner/repo", "1.2.3")
+print(*started, sep=", ")
+"""
+
+
+def test_a_caller_waits_for_the_start_of_one_thread(host: Host, server: Server) -> None:
+    """The writer's thread starts the sender's, which is there when the call returns."""
+    ended = host.run(WHO_STARTS, {"MIGAS_EXIT_TIMEOUT": "30"})
+    assert ended.calmly, ended
+    assert ended.out == "migas-writer by MainThread, migas-sender by migas-writer\n"
+    assert len(server.crumbs) == 1
+
+
+def test_a_caller_that_went_first_starts_both_threads(start: Callable[..., Agent]) -> None:
+    """From Python 3.12 on it would be too late at the exit."""
+    agent = start(NOWHERE)
+    agent._write_worker._initializer = lambda: None
+    agent.start()
+    assert agent._send_worker.is_running()
 
 
 def test_the_writer_is_there_as_long_as_the_sender_is(

@@ -51,6 +51,20 @@ def test_items_are_handled_in_order_on_one_daemon_thread() -> None:
     assert thread.name == "migas-test"
 
 
+def test_the_initializer_is_called_on_the_thread_before_all_else() -> None:
+    """So it may start what the handler hands on to."""
+    handle, order = Recorder(), []
+
+    def initialize() -> None:
+        order.append(threading.current_thread())
+        assert not handle.calls
+
+    worker = Worker(handle, "test", initializer=initialize)
+    worker.submit(1)
+    worker.close(PATIENCE)
+    assert order == [handle.threads[0]]
+
+
 def test_no_thread_is_started_before_it_is_needed() -> None:
     """A process that notes nothing has no thread of ours."""
     before = threading.active_count()

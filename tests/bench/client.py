@@ -93,12 +93,12 @@ BUNDLE = Client(
     "our modules from one file", imports=bundle.READ, prepare=_write_bundle, tells=False
 )
 
-#: What our first call does for the two threads that it starts.
+#: What our first call does for its two threads, of which one starts the other.
 THREADS = Client(
     "two threads",
     imports="import threading",
-    call="for number in range(2):"
-    " threading.Thread(target=threading.Event().wait, daemon=True).start()",
+    call="other = threading.Thread(target=threading.Event().wait, daemon=True);"
+    " threading.Thread(target=other.start, daemon=True).start()",
     tells=False,
 )
 
