@@ -13,6 +13,10 @@ import re
 
 from .namedtuple import NamedTuple
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 #: Being written, waiting, being sent, and put aside for a person to read.
 TMP, NEW, CUR, ASIDE = "tmp", "new", "cur", "aside"
 
@@ -140,3 +144,25 @@ def make_box(directory: str, box: str) -> None:
     """Make a box, for its owner alone, if that can be."""
     with contextlib.suppress(OSError):
         os.mkdir(os.path.join(directory, box), 0o700)
+
+
+def read_box(directory: str, box: str, *, tidies: bool) -> Iterator[Entry]:
+    """Yield the entries in a box; ``tidies``: what is none is moved out of their way."""
+    for name in list_names(os.path.join(directory, box)):
+        entry = parse(directory, box, name)
+        if entry is not None:
+            yield entry
+        elif tidies and not name.startswith("."):  # as network file systems name theirs
+            make_box(directory, ASIDE)
+            with contextlib.suppress(OSError):
+                os.rename(os.path.join(directory, box, name), os.path.join(directory, ASIDE, name))
+
+
+def list_names(path: str) -> Iterator[str]:
+    """Read the names in a directory as they are asked for; none where it cannot be read."""
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                yield entry.name
+    except OSError:
+        return

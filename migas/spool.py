@@ -19,7 +19,7 @@ import re
 import time
 
 from . import userdirs
-from .entry import ASIDE, CUR, NEW, TMP, Entry, make_box, parse
+from .entry import ASIDE, CUR, NEW, TMP, Entry, list_names, make_box, read_box
 from .namedtuple import NamedTuple
 from .stamp import Stamp
 
@@ -199,27 +199,13 @@ class Spool:
         """Name the segments, from the oldest on."""
         names = sorted(
             name
-            for name in _names(os.path.join(self.directory, _OLD))
+            for name in list_names(os.path.join(self.directory, _OLD))
             if re.fullmatch(_SEGMENT, name, re.ASCII)
         )
         return [os.path.join(_OLD, name) for name in names]
 
     def _look(self, box: str, *, tidies: bool = True) -> Iterator[Entry]:
-        for name in _names(os.path.join(self.directory, box)):
-            entry = parse(self.directory, box, name)
-            if entry is not None:
-                yield entry
-            elif tidies and not name.startswith("."):  # as network file systems name theirs
-                self._set_foreign_aside(box, name)
-
-    def _set_foreign_aside(self, box: str, name: str) -> None:
-        """Move what is no entry out of the way of those that are."""
-        make_box(self.directory, ASIDE)
-        with contextlib.suppress(OSError):
-            os.rename(
-                os.path.join(self.directory, box, name),
-                os.path.join(self.directory, ASIDE, name),
-            )
+        return read_box(self.directory, box, tidies=tidies)
 
     def _tidy(self) -> None:
         """Drop what is too old, and rotate when `new/` holds its share of the bounds."""
@@ -268,7 +254,7 @@ class Spool:
     def _sweep(self, box: str, before: float, limit: int) -> None:
         """Remove what was last changed ``before`` that moment."""
         path = os.path.join(self.directory, box)
-        for _, name in zip(range(limit), _names(path), strict=False):
+        for _, name in zip(range(limit), list_names(path), strict=False):
             with contextlib.suppress(OSError):
                 if os.stat(os.path.join(path, name)).st_mtime < before:
                     os.unlink(os.path.join(path, name))
@@ -280,13 +266,3 @@ class Spool:
         for box in (TMP, NEW, CUR):
             make_box(self.directory, box)
         self._made = True
-
-
-def _names(path: str) -> Iterator[str]:
-    """Read the names in a directory as they are asked for; none where it cannot be read."""
-    try:
-        with os.scandir(path) as entries:
-            for entry in entries:
-                yield entry.name
-    except OSError:
-        return

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from conftest import ROOMY
 
+import migas.entry
 import migas.spool
 from migas import userdirs
 from migas.entry import LEASE
@@ -306,14 +307,15 @@ def test_a_backlog_is_not_listed_on_a_hosts_path(
     for _ in range(2000):
         spool.put(b"x")
     read: list[str] = []
-    names = migas.spool._names
+    names = migas.entry.list_names
 
     def count_names(path: str) -> Iterator[str]:
         for name in names(path):
             read.append(name)
             yield name
 
-    monkeypatch.setattr(migas.spool, "_names", count_names)
+    for module in (migas.entry, migas.spool):
+        monkeypatch.setattr(module, "list_names", count_names)
     host = Spool(spool.directory, bounds, dice=lambda _sides: 1)
     host.recover(16)
     host.put(b"x")
