@@ -72,6 +72,9 @@ class Agent:
         # What a signal's handler has written, for the exit to send: a process that is killed
         # meanwhile would have begun in vain.
         self._kept: list[Parcel] = []
+        # What the writer has put and the sender not yet taken, see `Spool`: a sender that fills a
+        # request up from the disk could be faster than the parcel, and find its own work done.
+        self._reserved: set[str] = set()
         self._made_writer: Writer | None = None
         self._made_sender: Sender | None = None
         self._poll = FIRST_POLL
@@ -274,7 +277,7 @@ class Agent:
         if self._made_writer is None:
             from .writer import Writer
 
-            self._made_writer = Writer(self.settings)
+            self._made_writer = Writer(self.settings, reserved=self._reserved)
         return self._made_writer
 
     def _sender(self) -> Sender:
@@ -287,6 +290,7 @@ class Agent:
                 keeps_for_good=lambda: self._writer().keeps_for_good(),
                 may_start=self._may_start,
                 find_optout=lambda: look_for_optout(os.environ),
+                reserved=self._reserved,
                 clock=self._clock,
             )
         return self._made_sender

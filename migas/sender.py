@@ -61,7 +61,7 @@ class Sender:
 
     ``load`` imports modules, or says that it cannot do so now. ``keeps_for_good`` says whether what
     waits on disk is there for a later process, ``may_start`` whether a request may begin, and
-    ``find_optout`` what has switched it off meanwhile.
+    ``find_optout`` what has switched it off meanwhile. ``reserved``: see `Spool`.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class Sender:
         keeps_for_good: Callable[[], bool],
         may_start: Callable[[], bool],
         find_optout: Callable[[], str],
+        reserved: set[str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
@@ -80,7 +81,7 @@ class Sender:
         self._may_start = may_start
         self._find_optout = find_optout
         self._clock = clock
-        self._spool = open_spool(settings)
+        self._spool = open_spool(settings, reserved)
         self._backoff = Backoff(self._spool.directory)
         self._pace = Pace(self._spool.directory)
         self._rate = Rate(clock=clock)
@@ -227,6 +228,9 @@ class Sender:
 
     def _give_up(self, reason: str, pause: float) -> float:
         """Leave everything where it is for now, and tell who waits."""
+        for parcel in self._parcels:
+            if parcel.entry is not None:
+                self._spool.unreserve(parcel.entry)
         self._parcels = postpone(self._parcels, reason)
         self._settle_flushes(reason)
         self._hurried = False

@@ -59,10 +59,10 @@ def directory_for(endpoint: str, cache_dir: str | None) -> str:
     return os.path.join(cache_dir or userdirs.cache(), f"{host}-{digest}")
 
 
-def open_spool(settings: Settings) -> Spool:
-    """Return the spool that ``settings`` name; nothing is made yet."""
+def open_spool(settings: Settings, reserved: set[str] | None = None) -> Spool:
+    """Return the spool that ``settings`` name; nothing is made yet. ``reserved``: see `Spool`."""
     bounds = Bounds(settings.spool_count, settings.spool_bytes, settings.spool_days * 86400.0)
-    return Spool(directory_for(settings.endpoint, settings.cache_dir), bounds)
+    return Spool(directory_for(settings.endpoint, settings.cache_dir), bounds, reserved=reserved)
 
 
 class Bounds(NamedTuple):
@@ -77,7 +77,12 @@ class Bounds(NamedTuple):
 
 
 class Spool:
-    """The breadcrumbs on disk that wait for one server."""
+    """The breadcrumbs on disk that wait for one server.
+
+    ``reserved`` is shared by the spools of one agent: the tokens of entries that its writer has
+    put, and that its sender is about to `take`. Whichever thread reads or changes it, each step is
+    one, and a token is there before its entry is.
+    """
 
     def __init__(
         self,
@@ -85,9 +90,11 @@ class Spool:
         bounds: Bounds,
         clock: Callable[[], float] = time.time,
         dice: Callable[[int], int] = random.randrange,
+        reserved: set[str] | None = None,
     ) -> None:
         self.directory = directory
         self._bounds = bounds
+        self._reserved = set() if reserved is None else reserved
         self._clock = clock
         self._dice = dice
         self._made = False
@@ -96,11 +103,16 @@ class Spool:
         self._refusals = Stamp(directory, "refused", "all")
         self._silences = Stamp(directory, "unanswered", "all")
 
-    def put(self, data: bytes) -> Entry:
-        """Write ``data`` as a new waiting entry, whole or not at all. Raises `OSError`."""
+    def put(self, data: bytes, *, reserves: bool = False) -> Entry:
+        """Write ``data`` as a new waiting entry, whole or not at all. Raises `OSError`.
+
+        ``reserves``: here, only `take` claims it, until `unreserve` is called.
+        """
         self._make()
         birth = max(0, int(self._clock() * 1000))
         draft = Entry(self.directory, TMP, birth, os.urandom(8).hex(), 0)
+        if reserves:
+            self._reserved.add(draft.token)
         try:
             # A full disk may be reported as late as by close(): the rename comes after it. No
             # fsync: a killed process loses nothing without it, and it is slow on network disks.
@@ -109,6 +121,7 @@ class Spool:
             entry = draft.publish()
         except OSError:
             draft.discard()
+            self.unreserve(draft)
             self._made = False  # or somebody has removed it since
             raise
         # To look costs a stat for each entry of a share: so some four looks a share, whoever puts.
@@ -123,6 +136,8 @@ class Spool:
         now, looks = self._clock(), limit * _LOOKS
         for box in (*self._segments(), NEW):
             for entry in self._look(box):
+                if entry.token in self._reserved:
+                    continue
                 if looks <= 0 or len(claimed) == limit:
                     return claimed
                 looks -= 1
@@ -138,11 +153,16 @@ class Spool:
 
     def take(self, entry: Entry) -> Entry | None:
         """Claim one entry, or return None: another process has it."""
+        self.unreserve(entry)
         now = self._clock()
         taken = entry.claim(now)
         for segment in () if taken else reversed(self._segments()):
             taken = taken or entry._replace(box=segment).claim(now)
         return taken
+
+    def unreserve(self, entry: Entry) -> None:
+        """Let an entry be claimed as any other."""
+        self._reserved.discard(entry.token)
 
     def recover(self, limit: int) -> None:
         """Let entries wait again whose claimer died, looking at no more than ``limit``."""
@@ -191,9 +211,10 @@ class Spool:
 
     def has_waiting(self) -> bool:
         """Say whether anything waits that could be claimed."""
-        return any(True for _ in self._look(NEW, tidies=False)) or any(
-            True for segment in self._segments() for _ in self._look(segment, tidies=False)
-        )
+        return self._has_claimable(NEW) or any(map(self._has_claimable, self._segments()))
+
+    def _has_claimable(self, box: str) -> bool:
+        return any(entry.token not in self._reserved for entry in self._look(box, tidies=False))
 
     def _segments(self) -> list[str]:
         """Name the segments, from the oldest on."""

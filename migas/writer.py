@@ -36,6 +36,7 @@ class Writer:
     """Writes this process's breadcrumbs; what they have in common is found out once.
 
     ``keeps``: a user who has no id yet is given one, in a file. ``root`` is the file system's.
+    ``reserved``: see `Spool`.
     """
 
     def __init__(
@@ -45,8 +46,9 @@ class Writer:
         root: str = "/",
         *,
         keeps: bool = True,
+        reserved: set[str] | None = None,
     ) -> None:
-        self._spool = open_spool(settings)
+        self._spool = open_spool(settings, reserved)
         self._dry_run = settings.dry_run
         self._before_send = settings.before_send
         self._complained = False
@@ -99,7 +101,7 @@ class Writer:
         """Write to the disk; None: that cannot be."""
         for pause in (*PAUSES, None):
             try:
-                return self._spool.put(data)
+                return self._spool.put(data, reserves=True)
             except OSError as error:
                 if pause is None or error.errno not in PASSING:
                     log.say(log.DEBUG, "the spool cannot be written: %s", error)

@@ -9,8 +9,11 @@ import pytest
 from conftest import NOWHERE, PATIENCE, await_condition
 
 from migas.agent import Agent
+from migas.parcel import Parcel
+from migas.receipt import Flush
 from migas.settings import Settings
 from migas.testing import Fault
+from migas.worker import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,6 +69,27 @@ def test_a_receipt_tells_the_version_news(start: Callable[..., Agent], server: S
     assert answer["success"] is True
     assert answer["latest_version"] == "unknown"
     assert answer["bad_versions"] == []
+
+
+def test_a_parcel_is_not_overtaken_by_what_it_has_put_on_disk(
+    start: Callable[..., Agent], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that is filled up from the disk leaves alone what is about to be handed over."""
+    left: list[int] = []
+    agent = start(server.endpoint)
+    hand_over = agent._send_worker.submit
+
+    def hand_over_late(item: object) -> bool:
+        if isinstance(item, Parcel):
+            flush = Flush(NEVER, agent._hurry)
+            hand_over(flush)
+            left.append(flush.count_left(PATIENCE))
+        return hand_over(item)
+
+    monkeypatch.setattr(agent._send_worker, "submit", hand_over_late)
+    answer = agent.add("owner/repo", "1", {}, asks=True).result(PATIENCE)
+    assert (answer["success"], answer.get("latest_version")) == (True, "unknown")
+    assert (left, server.requests) == ([1], 1)
 
 
 def test_a_receipt_tells_why_a_breadcrumb_waits(
@@ -271,7 +295,7 @@ def test_a_breadcrumb_that_cannot_be_made_is_told_to_its_receipt_alone(
     """Whatever goes wrong in the writer, the host hears nothing."""
     import migas.writer
 
-    def fail(*_args: object) -> None:
+    def fail(*_args: object, **_kwargs: object) -> None:
         raise RuntimeError("no writer")
 
     monkeypatch.setattr(migas.writer, "Writer", fail)

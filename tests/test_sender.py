@@ -35,7 +35,8 @@ class Bench:
         self.may_start = True
         self.off = ""
         self.settled: list[Verdict] = []
-        self.spool = open_spool(Settings(endpoint=server.endpoint))
+        self.reserved: set[str] = set()
+        self.spool = open_spool(Settings(endpoint=server.endpoint), self.reserved)
         self.spool.put(b"").discard()  # so that there is a directory to share a moment in
         self.backoff = Backoff(self.spool.directory)
 
@@ -46,6 +47,7 @@ class Bench:
             keeps_for_good=lambda: self.lasting,
             may_start=lambda: self.may_start,
             find_optout=lambda: self.off,
+            reserved=self.reserved,
             clock=lambda: self.now,
         )
 
@@ -58,8 +60,14 @@ class Bench:
 
     def parcel(self, *, kept: bool = True, version: str = "1") -> Parcel:
         crumb = breadcrumb.make("owner/repo", version, {}, {}).breadcrumb
-        entry = self.spool.put(breadcrumb.encode(crumb)) if kept else None
+        entry = self.spool.put(breadcrumb.encode(crumb), reserves=True) if kept else None
         return Parcel(crumb, entry, settle=self.settled.append)
+
+    def leave(self, version: str = "1") -> None:
+        """Have a breadcrumb wait, as an earlier process has left it."""
+        parcel = self.parcel(version=version)
+        assert parcel.entry is not None
+        self.spool.unreserve(parcel.entry)
 
 
 @pytest.fixture
@@ -252,7 +260,7 @@ def test_one_request_goes_at_a_turn(bench: Bench) -> None:
 def test_an_idle_process_drains_what_waits_at_leisure(bench: Bench) -> None:
     """A full request now and then, until nothing is left, and then it sleeps."""
     for number in range(60):
-        bench.parcel(version=f"{number}")
+        bench.leave(f"{number}")
     sender = bench.sender()
     assert sender.handle([bench.parcel()], hurried=True, closing=False) == LEISURE
     assert bench.server.requests == 1
@@ -268,7 +276,7 @@ def test_an_idle_process_drains_what_waits_at_leisure(bench: Bench) -> None:
 def test_a_failure_ends_the_leisurely_draining_until_the_back_off_is_over(bench: Bench) -> None:
     """The server is left alone, and what waits still waits (pain 17)."""
     for number in range(60):
-        bench.parcel(version=f"{number}")
+        bench.leave(f"{number}")
     sender = bench.sender()
     sender.handle([bench.parcel()], hurried=True, closing=False)
     bench.server.inject(Fault.status(429))
@@ -288,7 +296,7 @@ def test_a_failure_ends_the_leisurely_draining_until_the_back_off_is_over(bench:
 def test_a_process_that_ends_drains_nothing_but_one_request(bench: Bench) -> None:
     """A host's exit does not clear a cluster's backlog."""
     for number in range(60):
-        bench.parcel(version=f"{number}")
+        bench.leave(f"{number}")
     assert bench.sender().handle([bench.parcel()], hurried=False, closing=True) == NEVER
     assert bench.server.requests == 1
 
@@ -296,7 +304,7 @@ def test_a_process_that_ends_drains_nothing_but_one_request(bench: Bench) -> Non
 def test_a_flush_goes_on_until_nothing_waits(bench: Bench) -> None:
     """One request after the other, without a pause."""
     for number in range(60):
-        bench.parcel(version=f"{number}")
+        bench.leave(f"{number}")
     sender, flush = bench.sender(), bench.flush()
     items: list[Parcel | Flush] = [flush]
     while not flush.done():
@@ -309,7 +317,7 @@ def test_a_flush_goes_on_until_nothing_waits(bench: Bench) -> None:
 def test_a_flush_ends_at_its_deadline_and_says_what_is_left(bench: Bench) -> None:
     """What was not sent by then goes at leisure."""
     for number in range(60):
-        bench.parcel(version=f"{number}")
+        bench.leave(f"{number}")
     sender, flush = bench.sender(), bench.flush(timeout=5.0)
     assert sender.handle([flush], hurried=False, closing=False) == 0.0
     bench.now += 5.0
@@ -321,7 +329,7 @@ def test_a_flush_ends_at_its_deadline_and_says_what_is_left(bench: Bench) -> Non
 def test_a_flush_ends_at_the_first_failure(bench: Bench) -> None:
     """And says what is left, and why."""
     for number in range(60):
-        bench.parcel(version=f"{number}")
+        bench.leave(f"{number}")
     bench.server.inject([None, Fault.status(503)])
     sender, flush = bench.sender(), bench.flush()
     sender.handle([flush], hurried=False, closing=False)
@@ -335,7 +343,7 @@ def test_a_flush_of_what_cannot_be_claimed_ends(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a disk that became read-only what waits is not asked for again and again."""
-    bench.parcel()
+    bench.leave()
     flush = bench.flush()
     sender = bench.sender()
     monkeypatch.setattr(sender._spool, "claim", lambda _limit: [])
@@ -351,7 +359,7 @@ def test_a_flush_goes_on_where_others_were_faster(
 ) -> None:
     """As on a network's disk, whose listing still names what they have moved."""
     for number in range(60):
-        bench.parcel(version=f"{number}")
+        bench.leave(f"{number}")
     flush = bench.flush()
     sender = bench.sender()
     claim, turns = sender._spool.claim, iter([True, False, False] * 20)
@@ -369,7 +377,7 @@ def test_the_servers_limit_is_kept(bench: Bench) -> None:
         sender._rate.count()
     bench.now += 1.0
     flush = bench.flush()
-    bench.parcel()
+    bench.leave()
     assert sender.handle([flush], hurried=False, closing=False) == PERIOD - 1.0
     assert bench.server.requests == 0
     bench.now += PERIOD - 1.0

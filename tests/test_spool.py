@@ -99,6 +99,22 @@ def test_a_claim_looks_at_no_more_than_it_was_told(spool: Spool) -> None:
     assert len(spool.claim(7)) == 7
 
 
+def test_what_is_reserved_is_claimed_by_one_who_has_been_handed_it(spool: Spool) -> None:
+    """Other spools, as other processes have, know nothing of that."""
+    own, let_go, others = (spool.put(b"x", reserves=True) for _ in range(3))
+    assert (spool.claim(5), spool.has_waiting()) == ([], False)
+    assert spool.count() == 3
+    assert spool.take(own) is not None
+    spool.unreserve(let_go)
+    assert spool.has_waiting()
+    assert [entry.token for entry in spool.claim(5)] == [let_go.token]
+    [taken] = Spool(spool.directory, ROOMY).claim(5)
+    assert taken.token == others.token
+    assert spool.take(others) is None
+    taken.release(0)
+    assert [entry.token for entry in spool.claim(5)] == [others.token]
+
+
 def test_a_claim_is_not_stopped_by_what_others_are_faster_at(
     spool: Spool, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -471,17 +487,18 @@ def test_another_process_may_be_faster_at_anything(spool: Spool, clock: Clock) -
 
 
 def test_a_put_that_fails_leaves_nothing(home: Path) -> None:
-    """A full disk is reported, and no half file is left."""
+    """A full disk is reported, and no half file is left, nor a name of one."""
     code = """
 import resource, sys
 from migas.spool import Bounds, Spool
-spool = Spool(sys.argv[1], Bounds(100, 1_000_000, 1e6))
+reserved = set()
+spool = Spool(sys.argv[1], Bounds(100, 1_000_000, 1e6), reserved=reserved)
 spool.put(b"x")
 resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
 try:
-    spool.put(b"x" * 100)
+    spool.put(b"x" * 100, reserves=True)
 except OSError:
-    sys.exit(7)
+    sys.exit(8 if reserved else 7)
 """
     directory = home / "full"
     command = [sys.executable, "-c", code, str(directory)]

@@ -40,10 +40,10 @@ def test_a_disk_that_says_no_for_a_moment_is_asked_again(
     """As a network's does where two nodes make the same directories."""
     put, answers = Spool.put, iter([number] * len(PAUSES))
 
-    def put_or_not(spool: Spool, data: bytes) -> Entry:
+    def put_or_not(spool: Spool, data: bytes, *, reserves: bool) -> Entry:
         for answer in answers:
             raise OSError(answer, os.strerror(answer))
-        return put(spool, data)
+        return put(spool, data, reserves=reserves)
 
     monkeypatch.setattr(Spool, "put", put_or_not)
     assert write(Writer(Settings())).entry is not None
@@ -57,7 +57,7 @@ def test_a_disk_that_says_no_for_good_is_not_waited_for(
     monkeypatch.setenv("HOME", str(home / "absent"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "absent" / "cache"))
     assert write(Writer(Settings())).entry is None
-    monkeypatch.setattr(Spool, "put", lambda *_: os.open(home, os.O_WRONLY))  # EISDIR
+    monkeypatch.setattr(Spool, "put", lambda *_, **__: os.open(home, os.O_WRONLY))  # EISDIR
     assert write(Writer(Settings())).entry is None
     assert pauses == []
 
