@@ -44,7 +44,8 @@ LAST_SHARE = 0.05
 class Agent:
     """Carries one process's breadcrumbs, as its settings say.
 
-    ``stays`` says whether the threads are to be there when they have nothing to do.
+    ``stays`` says whether the threads are to be there when they have nothing to do. ``reserved`` is
+    shared by all agents of the process, see `Spool`.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Agent:
         settings: Settings,
         clock: Callable[[], float] = time.monotonic,
         stays: Callable[[], bool] = lambda: False,
+        reserved: set[str] | None = None,
     ) -> None:
         self.settings = settings
         self._clock = clock
@@ -72,9 +74,9 @@ class Agent:
         # What a signal's handler has written, for the exit to send: a process that is killed
         # meanwhile would have begun in vain.
         self._kept: list[Parcel] = []
-        # What the writer has put and the sender not yet taken, see `Spool`: a sender that fills a
-        # request up from the disk could be faster than the parcel, and find its own work done.
-        self._reserved: set[str] = set()
+        # What the writer has put and the sender not yet taken. One that fills a request up from the
+        # disk could be faster than the parcel, whose receipt would then hear of another process.
+        self._reserved = set() if reserved is None else reserved
         self._made_writer: Writer | None = None
         self._made_sender: Sender | None = None
         self._poll = FIRST_POLL
@@ -222,6 +224,7 @@ class Agent:
         parcel = self._put(use)
         if parcel is not None:
             self._kept.append(parcel)
+            self._unreserve(parcel)
 
     def _pass_on(self, item: Use | Flush) -> None:
         """Write a breadcrumb and hand it to the sender; a flush follows what it waits for."""
@@ -232,6 +235,12 @@ class Agent:
         parcel = self._put(item)
         if parcel is not None and not self._send_worker.submit(parcel):
             item.receipt.settle(_THE_END)
+            self._unreserve(parcel)
+
+    def _unreserve(self, parcel: Parcel) -> None:
+        """Let a parcel be sent as what waits on disk is, since the sender does not get it now."""
+        if parcel.entry is not None:
+            self._reserved.discard(parcel.entry.token)
 
     def _put(self, use: Use) -> Parcel | None:
         """Write a breadcrumb; None: there is nothing to send."""

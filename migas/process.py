@@ -54,6 +54,8 @@ class Process:
         self._agent: Agent | None = None
         # Agents of settings that `setup()` has replaced since; the exit looks after them, too.
         self._former: list[Agent] = []
+        # What any of them has put on disk and is about to send by itself.
+        self._reserved: set[str] = set()
         # Uses that the parent of this worker has told, and those that children know from here.
         self._told_by_parent: frozenset[str] | None = None
         self._told: set[str] = set()
@@ -87,7 +89,7 @@ class Process:
                 if self._told_by_parent is None:
                     self._told_by_parent = lineage.told_by_parent(os.environ)
                 lineage.hand_down(settings, os.environ)
-                self._agent = Agent(settings, stays=self._awaits_last_word)
+                self._agent = Agent(settings, stays=self._awaits_last_word, reserved=self._reserved)
                 _close_with_worker()
                 if self._awaits_last_word():
                     self._agent.start()

@@ -79,9 +79,9 @@ class Bounds(NamedTuple):
 class Spool:
     """The breadcrumbs on disk that wait for one server.
 
-    ``reserved`` is shared by the spools of one agent: the tokens of entries that its writer has
-    put, and that its sender is about to `take`. Whichever thread reads or changes it, each step is
-    one, and a token is there before its entry is.
+    ``reserved`` is shared by the spools of one process: the tokens of entries that an agent's
+    writer has put, and that its sender is about to `take`. Whichever thread reads or changes it,
+    each step is one, and a token is there before its entry is.
     """
 
     def __init__(

@@ -6,8 +6,9 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import NOWHERE, PATIENCE, await_condition
+from conftest import NOWHERE, PATIENCE, await_condition, versions
 
+import migas
 from migas.agent import Agent
 from migas.parcel import Parcel
 from migas.receipt import Flush
@@ -90,6 +91,41 @@ def test_a_parcel_is_not_overtaken_by_what_it_has_put_on_disk(
     answer = agent.add("owner/repo", "1", {}, asks=True).result(PATIENCE)
     assert (answer["success"], answer.get("latest_version")) == (True, "unknown")
     assert (left, server.requests) == ([1], 1)
+
+
+def test_an_agent_leaves_alone_what_one_that_replaces_it_is_about_to_send(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package may say `setup()` when another has noted its use already."""
+    left: list[int] = []
+    assert migas.add_project("owner/repo", "1").result(PATIENCE)["success"] is True
+    migas.setup(endpoint=server.endpoint)
+    process = migas.process.here()
+    [former], agent = process._former, process.use_agent()
+    assert agent is not None
+    hand_over = agent._send_worker.submit
+
+    def hand_over_late(item: object) -> bool:
+        left.append(former.flush(PATIENCE))
+        return hand_over(item)
+
+    monkeypatch.setattr(agent._send_worker, "submit", hand_over_late)
+    answer = migas.add_project("owner/repo", "2").result(PATIENCE)
+    assert (answer["success"], answer.get("latest_version")) == (True, "unknown")
+    assert (left, server.requests) == ([1], 2)
+
+
+def test_what_the_sender_does_not_get_is_sent_as_what_waits(
+    start: Callable[..., Agent], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no thread could start, and where a signal's handler has written for the exit."""
+    agent = start(server.endpoint)
+    with monkeypatch.context() as limit:
+        limit.setattr(agent._send_worker, "submit", lambda _item: False)
+        assert agent.add("owner/repo", "1", {}).result(PATIENCE)["success"] is False
+    agent.add("owner/repo", "2", {}, now=True)
+    assert agent.flush(PATIENCE) == 0
+    assert versions(server) == ["1", "2"]
 
 
 def test_a_receipt_tells_why_a_breadcrumb_waits(
