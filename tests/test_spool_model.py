@@ -71,6 +71,8 @@ class SpoolMachine(RuleBasedStateMachine):
         self.delivered: set[str] = set()
         #: By process: what it holds, and until when nobody else may.
         self.held: list[dict[str, tuple[Entry, float]]] = [{} for _ in PROCESSES]
+        #: By process: what it has put, and reserved for itself.
+        self.reserved: list[dict[str, Entry]] = [{} for _ in PROCESSES]
 
     def spool(self) -> Spool:
         bounds = ROOMY._replace(number=40 * 3)
@@ -92,23 +94,50 @@ class SpoolMachine(RuleBasedStateMachine):
         finally:
             self.os.left = None
 
-    @rule(process=st.sampled_from(PROCESSES), death=st.none() | st.integers(0, 8))
-    def put(self, process: int, death: int | None) -> None:
+    @rule(
+        process=st.sampled_from(PROCESSES),
+        death=st.none() | st.integers(0, 8),
+        reserves=st.booleans(),
+    )
+    def put(self, process: int, death: int | None, reserves: bool) -> None:
         """Once it returns it is there for good; before, it may be."""
         before = {entry.token for entry in self.spools[process].waiting()}
-        written = self.attempt(process, death, partial(self.spools[process].put, b"x"))
+        put = partial(self.spools[process].put, b"x", reserves=reserves)
+        written = self.attempt(process, death, put)
         new = {entry.token for entry in self.spools[process].waiting()} - before
         assert written is None or written.token in new
         for token in new:
             self.sent[token] = (0, 0)
+        if written is not None and reserves:
+            self.reserved[process][written.token] = written
 
     @rule(process=st.sampled_from(PROCESSES), death=st.none() | st.integers(0, 6))
     def claim(self, process: int, death: int | None) -> None:
-        """What one holds, nobody else gets."""
+        """What one holds, nobody else gets; nor what it has reserved, it itself."""
         for entry in self.attempt(process, death, partial(self.spools[process].claim, 2)) or ():
-            for held in self.held:
-                assert entry.token not in held or held[entry.token][1] <= self.now
-            self.held[process][entry.token] = entry, self.now + LEASE
+            assert entry.token not in self.reserved[process]
+            self.hold(process, entry)
+
+    @rule(process=st.sampled_from(PROCESSES), death=st.none() | st.integers(0, 3))
+    def take(self, process: int, death: int | None) -> None:
+        """What one has reserved it gets, unless another was faster."""
+        if self.reserved[process]:
+            _, entry = self.reserved[process].popitem()
+            taken = self.attempt(process, death, partial(self.spools[process].take, entry))
+            if taken is not None:
+                self.hold(process, taken)
+
+    @rule(process=st.sampled_from(PROCESSES))
+    def unreserve(self, process: int) -> None:
+        """It may be claimed as any other."""
+        if self.reserved[process]:
+            _, entry = self.reserved[process].popitem()
+            self.spools[process].unreserve(entry)
+
+    def hold(self, process: int, entry: Entry) -> None:
+        for held in self.held:
+            assert entry.token not in held or held[entry.token][1] <= self.now
+        self.held[process][entry.token] = entry, self.now + LEASE
 
     @rule(process=st.sampled_from(PROCESSES), death=st.none() | st.integers(0, 3))
     def send(self, process: int, death: int | None) -> None:
@@ -159,7 +188,7 @@ class SpoolMachine(RuleBasedStateMachine):
     @rule(process=st.sampled_from(PROCESSES))
     def die(self, process: int) -> None:
         """At any time; another one takes its place."""
-        self.held[process] = {}
+        self.held[process], self.reserved[process] = {}, {}
         self.spools[process] = self.spool()
 
     @invariant()
