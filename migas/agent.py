@@ -74,8 +74,8 @@ class Agent:
         # What a signal's handler has written, for the exit to send: a process that is killed
         # meanwhile would have begun in vain.
         self._kept: list[Parcel] = []
-        # What the writer has put and the sender not yet taken. One that fills a request up from the
-        # disk could be faster than the parcel, whose receipt would then hear of another process.
+        # What the writer has put and the sender not yet taken. A sender that fills up a request
+        # from the disk could be faster than the parcel: that would be told of another process.
         self._reserved = set() if reserved is None else reserved
         self._made_writer: Writer | None = None
         self._made_sender: Sender | None = None

@@ -229,8 +229,7 @@ class Sender:
     def _give_up(self, reason: str, pause: float) -> float:
         """Leave everything where it is for now, and tell who waits."""
         for parcel in self._parcels:
-            if parcel.entry is not None:
-                self._spool.unreserve(parcel.entry)
+            self._spool.unreserve(parcel.entry)
         self._parcels = postpone(self._parcels, reason)
         self._settle_flushes(reason)
         self._hurried = False

@@ -160,9 +160,10 @@ class Spool:
             taken = taken or entry._replace(box=segment).claim(now)
         return taken
 
-    def unreserve(self, entry: Entry) -> None:
-        """Let an entry be claimed as any other."""
-        self._reserved.discard(entry.token)
+    def unreserve(self, entry: Entry | None) -> None:
+        """Let an entry be claimed as any other, if it is on disk."""
+        if entry is not None:
+            self._reserved.discard(entry.token)
 
     def recover(self, limit: int) -> None:
         """Let entries wait again whose claimer died, looking at no more than ``limit``."""

@@ -65,9 +65,7 @@ class Bench:
 
     def leave(self, version: str = "1") -> None:
         """Have a breadcrumb wait, as an earlier process has left it."""
-        parcel = self.parcel(version=version)
-        assert parcel.entry is not None
-        self.spool.unreserve(parcel.entry)
+        self.spool.unreserve(self.parcel(version=version).entry)
 
 
 @pytest.fixture
