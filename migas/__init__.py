@@ -1,6 +1,7 @@
 """Usage telemetry that a Python package can carry: one line at import, nothing to notice."""
 
-from .api import (
+from ._runtime.receipt import Receipt
+from .operations import (
     add_breadcrumb,
     add_project,
     check_project,
@@ -9,12 +10,11 @@ from .api import (
     track,
     track_exit,
 )
-from .receipt import Receipt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ._runtime.version import __version__
     from .config import clear_user_id, notice, print_config, setup
-    from .version import __version__
 del TYPE_CHECKING
 
 __all__ = [
@@ -42,7 +42,7 @@ def __getattr__(name: str) -> object:
 
         return importlib.import_module(f"migas.{name}")
     if name == "__version__":
-        from .version import __version__
+        from ._runtime.version import __version__
 
         return __version__
     if name in __all__:

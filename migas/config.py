@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 
-from . import identifier, log
-from .optout import find_optout
-from .process import here
-from .settings import parse_endpoint
+from ._agent.process import here
+from ._runtime import log
+from ._runtime.optout import find_optout
+from ._runtime.settings import parse_endpoint, parse_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from .settings import BeforeSend
+    from ._runtime.settings import BeforeSend
 
 _PARSERS: Mapping[str, Callable[[str], str]] = {
     "endpoint": parse_endpoint,
-    "user_id": identifier.parse,
-    "session_id": identifier.parse,
+    "user_id": parse_id,
+    "session_id": parse_id,
 }
 
 
@@ -54,13 +56,11 @@ def setup(
     given = {"endpoint": endpoint, "user_id": user_id, "session_id": session_id}
     values = {name: str(value) for name, value in given.items() if value is not None}
     if filename is not None:
-        from . import configfile
-
-        values = {**configfile.read(filename), **values}
+        values = {**_read_file(filename), **values}
     sound = {name: _parse(name, value) for name, value in values.items()}
     values = {name: value for name, value in sound.items() if value is not None}
     if filename is not None and save_config and not find_optout(os.environ):
-        configfile.write(filename, values)
+        _write_file(filename, values)
     hook = _check_hook(before_send)
     here().setup(values if hook is None else {**values, "before_send": hook})
 
@@ -72,7 +72,7 @@ def print_config() -> None:
         >>> print_config()  # doctest: +ELLIPSIS
         endpoint: ...
     """
-    from .writer import Writer
+    from ._delivery.writer import Writer
 
     settings = here().use_settings()
     print(f"endpoint: {settings.endpoint}")
@@ -91,11 +91,10 @@ def clear_user_id() -> bool:
         >>> clear_user_id()
         True
     """
-    from . import identity, userdirs
+    from ._disk.directory import find_config, find_earlier_config
+    from ._disk.user_id import clear
 
-    cleared = [
-        identity.clear(directory) for directory in (userdirs.config(), userdirs.earlier_config())
-    ]
+    cleared = [clear(directory) for directory in (find_config(), find_earlier_config())]
     here().setup({})
     return all(cleared)
 
@@ -130,3 +129,37 @@ def _parse(name: str, value: str) -> str | None:
     except ValueError as error:
         log.say(log.WARNING, "%s is ignored: %s", name, error)
         return None
+
+
+#: What a configuration file holds.
+_NAMES = ("endpoint", "user_id", "session_id")
+
+
+def _read_file(filename: str | os.PathLike[str]) -> dict[str, str]:
+    """Return what the file says; nothing where there is none or it makes no sense."""
+    try:
+        with open(filename, encoding="utf-8") as file:
+            content = json.load(file)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        log.say(log.WARNING, "%s is ignored: %s", os.fspath(filename), error)
+        return {}
+    if not isinstance(content, dict):
+        log.say(log.WARNING, "%s is ignored: it holds no JSON object", os.fspath(filename))
+        return {}
+    return {name: content[name] for name in _NAMES if isinstance(content.get(name), str)}
+
+
+def _write_file(filename: str | os.PathLike[str], values: Mapping[str, str]) -> None:
+    """Write the file whole or not at all."""
+    path = os.fspath(filename)
+    draft = f"{path}.{os.getpid()}.tmp"
+    try:
+        with open(draft, "w", encoding="utf-8") as file:
+            json.dump({name: values.get(name) for name in _NAMES}, file, indent=2)
+        os.replace(draft, path)
+    except OSError as error:
+        log.say(log.WARNING, "%s cannot be written: %s", path, error)
+        with contextlib.suppress(OSError):
+            os.unlink(draft)

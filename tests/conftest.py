@@ -2,62 +2,39 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import queue
-import re
 import signal
 import socket
-import subprocess
-import sys
-import threading
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+from support import LATER, NOWHERE, PATIENCE, Host
 
-from migas import lineage, optout, process
-from migas.entry import CUR, LEASE
-from migas.environment import CI_VARIABLES
-from migas.optout import OPTOUT_VARIABLES
-from migas.settings import Settings
-from migas.spool import Bounds, open_spool
+from migas._agent import process
+from migas._crumb.environment import CI_VARIABLES
+from migas._disk.spool import open_spool
+from migas._runtime import optout
+from migas._runtime.optout import OPTOUT_VARIABLES
+from migas._runtime.settings import Settings
 from migas.testing import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-    from migas.spool import Spool
-    from migas.testing.server import Answer
+    from migas._disk.spool import Spool
 
 # No example is too slow: these machines are noisy, and a time limit belongs in a benchmark.
 hypothesis.settings.register_profile("patient", deadline=None)
+
+
 hypothesis.settings.load_profile("patient")
 
-#: Seconds after which a process or a wait of a test has failed. It is no measure of anything.
-PATIENCE = 60.0
-
-README = (Path(__file__).parents[1] / "README.md").read_text()
-
-#: Nobody listens there: https://www.rfc-editor.org/rfc/rfc863 has long been switched off.
-NOWHERE = "http://127.0.0.1:9/graphql"
-
-#: A host's exit may take this long in tests: machines are slow, and it is no test of speed.
-SLOW = {"MIGAS_EXIT_TIMEOUT": "30"}
-
-#: A host's code that lasts, in steps: what Python does for a signal that comes just before a sleep
-#: begins it does after the sleep, whoever's process it is.
-LASTS = "for _ in range(6000): time.sleep(0.01)"
-
-#: Python 3.12 and later warn of a fork beside threads, whosever they are.
-FORKS = {"PYTHONWARNINGS": "ignore::DeprecationWarning", **SLOW}
-
-#: So much that no test comes near it, unless that is its point.
-ROOMY = Bounds(10_000, 20_000_000, 30 * 86400.0)
 
 _AUTHORITIES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
@@ -119,7 +96,7 @@ def _forget_all() -> None:
     optout.lasting.forget()
     process._processes.clear()
     process._setup.clear()
-    for name in (lineage.TOLD, "MIGAS_SESSION_ID", "MIGAS_USER_ID"):
+    for name in (process.TOLD, "MIGAS_SESSION_ID", "MIGAS_USER_ID"):
         os.environ.pop(name, None)
 
 
@@ -129,147 +106,6 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     with Server() as server:
         monkeypatch.setenv("MIGAS_ENDPOINT", server.endpoint)
         yield server
-
-
-class SlowServer(Server):
-    """A server that has read a request, and goes on when it is told to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.goes_on = threading.Event()
-        self.answered: queue.SimpleQueue[Answer] = queue.SimpleQueue()
-
-    def answer(self, *args: Any, **kwargs: Any) -> Answer:
-        """Answer, at last, and tell what became of it."""
-        assert self.goes_on.wait(PATIENCE)
-        answer = super().answer(*args, **kwargs)
-        self.answered.put(answer)
-        return answer
-
-
-def need(module: str) -> None:
-    """Skip the test where a host's own library is not installed."""
-    if importlib.util.find_spec(module) is None:
-        pytest.skip(f"{module} is not installed")
-
-
-#: `migas flush`, at a time when every claim that holds now is over.
-LATER = f"""
-import sys, time
-now = time.time
-time.time = lambda: now() + {LEASE + 1}
-from migas.cli import main
-sys.exit(main(["flush"]))
-"""
-
-
-def end_claims(spool: Spool) -> None:
-    """Let the time pass after which anybody may take over what processes held that are dead."""
-    for entry in spool.waiting():
-        if entry.box == CUR:
-            os.rename(entry.path, entry._replace(until=0).path)
-
-
-def read_examples(heading: str, language: str) -> list[str]:
-    """Return the examples in a language below a heading of the README's."""
-    section = README.split(f"\n{heading}\n")[1].split(f"\n{heading.split(maxsplit=1)[0]} ")[0]
-    return re.findall(rf"^```{language}\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
-
-
-def versions(server: Server) -> list[str]:
-    """Sort the versions that ``server`` has stored."""
-    return sorted(str(crumb["version"]) for crumb in server.crumbs)
-
-
-def await_condition(condition: Callable[[], bool]) -> None:
-    """Poll until ``condition`` holds."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.002)
-
-
-class Host:
-    """Starts hosts: real processes of this interpreter."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._started: list[subprocess.Popen[str]] = []
-
-    def start(
-        self,
-        code: str,
-        environ: Mapping[str, str] = {},
-        *,
-        measured: bool = True,
-        stdin: int = subprocess.DEVNULL,
-        arguments: Sequence[str] = (),
-    ) -> subprocess.Popen[str]:
-        """Start a process that runs ``code``, or, if given, what ``arguments`` say.
-
-        Not ``measured``: no coverage runs in it.
-        """
-        inherited: Mapping[str, str] = os.environ
-        if not measured:
-            inherited = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_")}
-        process = subprocess.Popen(
-            [sys.executable, *(arguments or ("-c", code))],
-            env={**inherited, **environ},
-            cwd=self._directory,
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self._started.append(process)
-        return process
-
-    def run(
-        self,
-        code: str,
-        environ: Mapping[str, str] = {},
-        *,
-        measured: bool = True,
-        arguments: Sequence[str] = (),
-    ) -> Ended:
-        """Run ``code``, or what ``arguments`` say, in a process of its own to its end."""
-        process = self.start(code, environ, measured=measured, arguments=arguments)
-        out, err = process.communicate(timeout=PATIENCE)
-        return Ended(process.returncode, out, err)
-
-    def run_program(
-        self,
-        files: Mapping[str, str],
-        environ: Mapping[str, str] = {},
-        arguments: Sequence[str] = ("main.py",),
-    ) -> Ended:
-        """Run a program that is made of ``files``, as a worker needs it that imports it anew."""
-        for name, text in files.items():
-            (self._directory / name).write_text(text)
-        return self.run("", environ, arguments=arguments)
-
-    def stop(self) -> None:
-        """End what the test left running."""
-        for started in self._started:
-            started.kill()
-            started.communicate()
-
-
-class Ended:
-    """How a process ended."""
-
-    def __init__(self, status: int, out: str, err: str) -> None:
-        self.status = status
-        self.out = out
-        self.err = err
-
-    @property
-    def calmly(self) -> bool:
-        """Whether the host noticed nothing."""
-        return self.status == 0 and self.err == ""
-
-    def __repr__(self) -> str:
-        return f"<ended with {self.status}: {self.out!r}, {self.err!r}>"
 
 
 @pytest.fixture

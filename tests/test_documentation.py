@@ -14,15 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import README, SLOW, need, read_examples
+from support import README, SLOW, need, read_examples
 
 import migas
-from migas import breadcrumb, graphql, lineage, optout, pace, policy, rate, sender, settings
+from migas._agent import process
+from migas._crumb import breadcrumb
+from migas._delivery import graphql, policy, sender, throttle
+from migas._runtime import optout, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Host
+    from support import Host
 
     from migas.testing import Server
 
@@ -40,8 +43,9 @@ def test_the_readmes_examples_run() -> None:
 
 
 MODULES = [
-    *("api", "config", "error", "error.nipype", "graphql", "identifier", "lineage", "optout"),
-    *("receipt", "redaction", "settings", "testing.server", "usage"),
+    *("operations", "config", "error", "error.nipype", "_delivery.graphql", "_agent.process"),
+    *("_runtime.optout", "_runtime.receipt", "_runtime.settings", "_crumb.redaction"),
+    *("testing.server", "cli.usage"),
 ]
 
 
@@ -159,9 +163,14 @@ def test_the_readmes_numbers_for_administrators_are_the_codes() -> None:
     """The bounds of a request, the rate and the pace."""
     section = README.split("## For administrators of a server")[1]
     assert f"at most {graphql.MAX_BODY:,} bytes, up to {graphql.MAX_BATCH} breadcrumbs" in section
-    assert f"at most {rate.REQUESTS} requests a minute" in section
+    assert f"at most {throttle.REQUESTS} requests a minute" in section
     assert f"a full one each {sender.LEISURE:g} s" in section
-    assert (pace.BURST, pace.PERIOD, policy.MAX_ATTEMPTS, policy.SILENCE) == (10, 3600.0, 3, 60.0)
+    assert (throttle.EXITS, throttle.EXITS_PERIOD, policy.MAX_ATTEMPTS, policy.SILENCE) == (
+        10,
+        3600.0,
+        3,
+        60.0,
+    )
 
 
 def test_the_readmes_links_lead_somewhere() -> None:
@@ -175,7 +184,7 @@ def test_the_readmes_links_lead_somewhere() -> None:
 
 def test_the_readme_names_every_variable() -> None:
     """And none that does not exist."""
-    source = Path(settings.__file__).read_text() + Path(lineage.__file__).read_text()
+    source = Path(settings.__file__).read_text() + Path(process.__file__).read_text()
     read = set(re.findall(r"\bMIGAS_[A-Z_]+\b", source)) | set(optout.OPTOUT_VARIABLES)
     tables = set(re.findall(r"^\| `([A-Z_]+)` \|", README, re.MULTILINE))
     assert tables == read
@@ -197,12 +206,12 @@ def test_the_readme_names_every_module_and_function() -> None:
     table = README.split("## For contributors")[1]
     named = {
         name
-        for row in re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)
-        for name in re.findall(r"`(\w+)`", row)
+        for row in re.findall(r"^\|.*\|$", table, re.MULTILINE)
+        for name in re.findall(r"`(\w+)/?`", row)
     }
     package = Path(migas.__file__).parent
-    modules = {path.stem for path in package.iterdir() if not path.stem.startswith("_")}
-    assert named == modules - {"version", "py"}
+    modules = {path.stem for path in package.rglob("*.py")} - {"__init__", "__main__"}
+    assert named & modules == modules
     for name in set(migas.__all__) - {"__version__"}:
         assert f"**`{name}" in README or f"A **`{name}`**" in README
 

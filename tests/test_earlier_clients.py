@@ -20,7 +20,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import PATIENCE
+from support import PATIENCE
 
 import migas
 from migas.operations import add_breadcrumb, add_project, check_project, get_usage
@@ -28,7 +28,7 @@ from migas.operations import add_breadcrumb, add_project, check_project, get_usa
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Host
+    from support import Host
 
     from migas.testing import Server
 

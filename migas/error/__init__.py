@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from migas import log
+from migas._runtime import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def strip_filenames(text: str) -> str:
         >>> strip_filenames("cannot read /data/sub-01/bold.nii.gz")
         'cannot read <path>'
     """
-    from migas.redaction import Redactor
+    from migas._crumb.redaction import Redactor
 
     return Redactor.detect().redact(str(text))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from migas.breadcrumb import MAX_ERROR_DESC, keep_ends
+from migas._crumb.breadcrumb import MAX_ERROR_DESC, keep_ends
 
 from . import strip_filenames
 

@@ -11,16 +11,17 @@ import tempfile
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from migas import breadcrumb, graphql
-from migas.backoff import Backoff
-from migas.outcome import Outcome
-from migas.spool import Bounds, Spool, directory_for
-from migas.transport import Transport
+from migas._crumb import breadcrumb
+from migas._delivery import graphql
+from migas._delivery.parcel import Outcome
+from migas._delivery.throttle import Backoff
+from migas._delivery.transport import Transport
+from migas._disk.spool import Bounds, Spool, directory_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from migas.breadcrumb import Breadcrumb
+    from migas._crumb.breadcrumb import Breadcrumb
 
 #: So many may wait here as anybody likes.
 _BOUNDLESS = Bounds(10_000_000, 10_000_000_000, 365 * 86400.0)

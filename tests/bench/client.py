@@ -8,11 +8,11 @@ import sys
 import venv
 from typing import TYPE_CHECKING, NamedTuple
 
-from migas import breadcrumb, graphql
-from migas.backoff import Backoff
-from migas.pace import Pace
-from migas.settings import Settings
-from migas.spool import open_spool
+from migas._crumb import breadcrumb
+from migas._delivery import graphql
+from migas._delivery.throttle import Backoff, Pace
+from migas._disk.spool import open_spool
+from migas._runtime.settings import Settings
 
 from . import bundle
 
@@ -110,9 +110,12 @@ FLOOR = Client(
     tells=False,
 )
 
+_OURS = "migas._delivery.writer, migas._delivery.sender"
+
 #: The same with all modules of ours that such a process loads, of which none does anything.
 LOADED = FLOOR._replace(
-    name="our modules alone", imports=f"{FLOOR.imports}, migas.writer, migas.sender"
+    name="our modules alone",
+    imports=f"{FLOOR.imports}, {_OURS}",
 )
 
 YARDSTICKS = [
@@ -139,8 +142,8 @@ def post(mark):
 #: The first of them with all modules of ours that a delivery loads, of which none does anything.
 EQUIPPED = YARDSTICKS[0]._replace(
     name="`requests` in a thread, with our modules loaded",
-    imports="import threading, requests, migas.writer, migas.sender, migas.uploader,"
-    " migas.transport",
+    imports=f"import threading, requests, {_OURS},"
+    " migas._delivery.uploader, migas._delivery.transport",
 )
 
 PEERS = [

@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from migas.settings import Settings
-from migas.spool import open_spool
+from migas._disk.spool import open_spool
+from migas._runtime.settings import Settings
 
 from .weather import await_quiet
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conftest import await_condition
+from support import await_condition
 
 from .network import LOGIN, run
 

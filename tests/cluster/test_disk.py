@@ -10,7 +10,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import LATER, PATIENCE, SLOW, await_condition, versions
+from support import LATER, PATIENCE, SLOW, await_condition, versions
 
 from migas.testing import Fault
 

@@ -6,13 +6,13 @@ import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import versions
+from support import versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from migas.spool import Spool
+    from migas._disk.spool import Spool
 
     from .conftest import LimitedServer
     from .network import Network, Node

@@ -9,7 +9,7 @@ import time
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from conftest import PATIENCE, SLOW, await_condition, versions
+from support import PATIENCE, SLOW, await_condition, versions
 
 from .conftest import LIMIT
 from .slurm import CONFINES, PROCESSORS
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from conftest import Host
+    from support import Host
 
-    from migas.spool import Spool
+    from migas._disk.spool import Spool
 
     from .conftest import LimitedServer
     from .network import Network

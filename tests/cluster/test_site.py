@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import read_examples, versions
+from support import read_examples, versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable

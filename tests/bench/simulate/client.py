@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from migas import policy
-from migas.backoff import FIRST, LONGEST, Backoff
-from migas.outcome import Outcome
-from migas.pace import Pace
-from migas.sender import LEISURE, MOMENT
-from migas.settings import Settings
+from migas._delivery import policy
+from migas._delivery.parcel import Outcome
+from migas._delivery.sender import LEISURE, MOMENT
+from migas._delivery.throttle import FIRST, LONGEST, Backoff, Pace
+from migas._runtime.settings import Settings
 
 if TYPE_CHECKING:
     import random
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     import simpy
 
-    from migas.outcome import Reply
+    from migas._delivery.parcel import Reply
 
     from .server import Server
     from .world import World

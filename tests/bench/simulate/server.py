@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import TYPE_CHECKING
 
-from migas import policy
-from migas.policy import Exchange
+from migas._delivery import policy
+from migas._delivery.policy import Exchange
 
 if TYPE_CHECKING:
     import random
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import simpy
 
-    from migas.outcome import Reply
+    from migas._delivery.parcel import Reply
 
     from .world import World
 

@@ -1,0 +1,1 @@
+"""One process's life: its agent, its runs, and how it ends."""

@@ -1,0 +1,1 @@
+"""What a breadcrumb says, and what is taken out of it."""

@@ -1,0 +1,1 @@
+"""A guest in a host's process: threads, imports, settings, and the user's no."""

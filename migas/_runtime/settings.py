@@ -1,0 +1,253 @@
+"""Settings: every `MIGAS_*` variable, and what `setup()` said, read once and frozen.
+
+This module is loaded by `import migas`, so it stays with what the interpreter has loaded already.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import TypeAlias
+
+    BeforeSend: TypeAlias = Callable[[dict[str, object]], Mapping[str, object] | None]
+
+DEFAULT_ENDPOINT = "https://migas.nipreps.org/graphql"
+DEFAULT_TIMEOUT = 5.0
+DEFAULT_EXIT_TIMEOUT = 1.0
+
+#: Longest wait that can be asked for, in seconds. `threading` overflows far above it.
+MAX_TIMEOUT = 3600.0
+
+#: What the spool holds at most, and the least that can be asked for: it is bounded in shares.
+DEFAULT_SPOOL_COUNT, LEAST_SPOOL_COUNT = 10_000, 100
+DEFAULT_SPOOL_BYTES, LEAST_SPOOL_BYTES = 20_000_000, 1_000_000
+DEFAULT_SPOOL_DAYS = 30.0
+
+_LEVELS = {
+    "CRITICAL": 50,
+    "FATAL": 50,
+    "ERROR": 40,
+    "WARNING": 30,
+    "WARN": 30,
+    "INFO": 20,
+    "DEBUG": 10,
+    "NOTSET": 0,
+}
+
+
+_DIGITS = frozenset("0123456789abcdef")
+
+
+class Settings:
+    """What one process was told, frozen.
+
+    Example:
+        >>> Settings.from_env({"MIGAS_ENDPOINT": "http://localhost:8000/"}).endpoint
+        'http://localhost:8000/graphql'
+    """
+
+    __slots__ = (
+        "before_send",
+        "cache_dir",
+        "dry_run",
+        "endpoint",
+        "exit_timeout",
+        "log_level",
+        "problems",
+        "session_id",
+        "spool_bytes",
+        "spool_count",
+        "spool_days",
+        "timeout",
+        "user_id",
+    )
+
+    #: The server's GraphQL address.
+    endpoint: str
+    #: Seconds to wait for the server, all told; 0 sends nothing.
+    timeout: float
+    #: Seconds that the interpreter's exit may take.
+    exit_timeout: float
+    #: The level that the user asked the agent's own log for, or None: say nothing.
+    log_level: int | None
+    #: Where the spool lies, or None: the user's cache directory.
+    cache_dir: str | None
+    #: Breadcrumbs, bytes, and days of age that the spool holds at most.
+    spool_count: int
+    spool_bytes: int
+    spool_days: float
+    #: Print instead of sending.
+    dry_run: bool
+    #: The host's own id for its user, if it has one: a UUID.
+    user_id: str | None
+    #: This run's id: a UUID, the host's own, its parent's or a random one.
+    session_id: str
+    #: The host's own look at each breadcrumb: returns it as it is to be, or None to drop it.
+    before_send: BeforeSend | None
+    #: What was ignored, and why, for the log.
+    problems: tuple[str, ...]
+
+    def __init__(
+        self,
+        *,
+        endpoint: str = DEFAULT_ENDPOINT,
+        timeout: float = DEFAULT_TIMEOUT,
+        exit_timeout: float = DEFAULT_EXIT_TIMEOUT,
+        log_level: int | None = None,
+        cache_dir: str | None = None,
+        spool_count: int = DEFAULT_SPOOL_COUNT,
+        spool_bytes: int = DEFAULT_SPOOL_BYTES,
+        spool_days: float = DEFAULT_SPOOL_DAYS,
+        dry_run: bool = False,
+        user_id: str | None = None,
+        session_id: str = "",
+        before_send: BeforeSend | None = None,
+        problems: tuple[str, ...] = (),
+    ) -> None:
+        given = {**locals(), "session_id": session_id or make_id()}
+        for name in self.__slots__:
+            object.__setattr__(self, name, given[name])
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"Settings are frozen: {name}")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str], setup: Mapping[str, object] = {}) -> Settings:
+        """Read the variables of ``environ``; what ``setup()`` was given goes before them.
+
+        A value that makes no sense is left out and named in ``problems``.
+        """
+        problems: list[str] = []
+
+        def read(name: str, parse: Callable[[str], object]) -> object:
+            text = environ.get(name, "").strip()
+            if not text:
+                return None
+            try:
+                return parse(text)
+            except ValueError as error:
+                problems.append(f"{name} is ignored: {error}")
+                return None
+
+        given: dict[str, object] = {
+            "endpoint": read("MIGAS_ENDPOINT", parse_endpoint),
+            "timeout": read("MIGAS_TIMEOUT", _parse_seconds),
+            "exit_timeout": read("MIGAS_EXIT_TIMEOUT", _parse_seconds),
+            "spool_count": read("MIGAS_SPOOL_COUNT", _parse_least(LEAST_SPOOL_COUNT)),
+            "spool_bytes": read("MIGAS_SPOOL_BYTES", _parse_least(LEAST_SPOOL_BYTES)),
+            "spool_days": read("MIGAS_SPOOL_DAYS", _parse_days),
+            "user_id": read("MIGAS_USER_ID", parse_id),
+            "session_id": read("MIGAS_SESSION_ID", parse_id),
+            "log_level": read("MIGAS_LOG_LEVEL", _parse_level),
+            "cache_dir": read("MIGAS_CACHE_DIR", _find_path),
+            "dry_run": bool(environ.get("MIGAS_DRY_RUN")),
+            **{name: value for name, value in setup.items() if value is not None},
+            "problems": tuple(problems),
+        }
+        return cls(**{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
+
+
+def parse_endpoint(text: str) -> str:
+    """Complete the server's address, which may lack `/graphql` or end in slashes.
+
+    Raises `ValueError` for what is no http or https address.
+    """
+    address = text.strip()
+    scheme, separator, rest = address.partition("://")
+    host = rest.partition("/")[0].rpartition("@")[2]
+    named = host.partition(":")[0] if not host.startswith("[") else host
+    if scheme.lower() not in ("http", "https") or not separator or not named:
+        raise ValueError(f"{text!r} is no http or https address")
+    if any(character.isspace() or ord(character) < 33 for character in address):
+        raise ValueError(f"{text!r} holds a space or a control character")
+    address = address.rstrip("/")
+    return address if address.endswith("/graphql") else f"{address}/graphql"
+
+
+def _find_path(text: str) -> str:
+    # Now, since the host may change its directory: a daemon does.
+    try:
+        return os.path.abspath(text)
+    except OSError as error:
+        raise ValueError(f"there is no current directory: {error}") from None
+
+
+def _parse_seconds(text: str) -> float:
+    return min(_parse_number(text, "seconds"), MAX_TIMEOUT)
+
+
+def _parse_days(text: str) -> float:
+    return _parse_number(text, "days")
+
+
+def _parse_number(text: str, unit: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no number of {unit}") from None
+    if not number >= 0:  # NaN compares false
+        raise ValueError(f"{text!r} is no number of {unit} >= 0")
+    return number
+
+
+def _parse_least(least: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise ValueError(f"{text!r} is no whole number >= {least}")
+        return int(text)
+
+    return parse
+
+
+def _parse_level(text: str) -> int:
+    if text.isdecimal():
+        return int(text)
+    try:
+        return _LEVELS[text.upper()]
+    except KeyError:
+        raise ValueError(f"{text!r} is no logging level") from None
+
+
+def make_id() -> str:
+    """Return a random identifier.
+
+    Example:
+        >>> parse_id(make_id()) == make_id()
+        False
+    """
+    return _format(os.urandom(16))
+
+
+def derive_id(digest: bytes) -> str:
+    """Return the identifier that the first 16 bytes of ``digest`` always make."""
+    return _format(digest[:16])
+
+
+def parse_id(text: str) -> str:
+    """Return ``text`` in its canonical form, read as leniently as `uuid.UUID` does.
+
+    Raises `ValueError` for what is no UUID.
+
+    Example:
+        >>> parse_id("{3F0C6E2A5D394F0E9A370F6B3C5D7E11}")
+        '3f0c6e2a-5d39-4f0e-9a37-0f6b3c5d7e11'
+    """
+    digits = text.strip().lower().replace("urn:", "").replace("uuid:", "")
+    digits = digits.strip("{}").replace("-", "")
+    if len(digits) != 32 or not _DIGITS.issuperset(digits):
+        raise ValueError("no UUID")
+    return _hyphenate(digits)
+
+
+def _format(random: bytes) -> str:
+    # Version 4 and variant 10, as in RFC 9562, 5.4.
+    version, variant = random[6] & 0x0F | 0x40, random[8] & 0x3F | 0x80
+    whole = (*random[:6], version, random[7], variant, *random[9:])
+    return _hyphenate(bytes(whole).hex())
+
+
+def _hyphenate(digits: str) -> str:
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))

@@ -1,0 +1,365 @@
+"""From the caller to the disk and to the server, on two threads."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support import NOWHERE, PATIENCE, await_condition, versions
+
+import migas
+from migas._agent.agent import Agent
+from migas._agent.process import here
+from migas._delivery.parcel import Parcel
+from migas._runtime.receipt import Flush
+from migas._runtime.settings import Settings
+from migas._runtime.threads import NEVER
+from migas.testing import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from support import Host
+
+    from migas._disk.spool import Spool
+    from migas.testing import Server
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Agent]]:
+    """Start agents, as the public functions do."""
+    started: list[Agent] = []
+
+    def make(endpoint: str, **settings: float | bool) -> Agent:
+        agent = Agent(Settings(endpoint=endpoint, **settings))  # type: ignore[arg-type]
+        started.append(agent)
+        return agent
+
+    yield make
+    for agent in started:
+        agent.close(PATIENCE)
+
+
+def test_a_breadcrumb_is_on_disk_while_another_request_hangs(
+    start: Callable[..., Agent], server: Server, spool: Callable[..., Spool]
+) -> None:
+    """What is noted while the server is silent survives a kill at once."""
+    server.inject(Fault.hang())
+    agent = start(server.endpoint, timeout=3600.0)
+    agent.add("owner/repo", "1", {})
+    agent._hurry()
+    await_condition(lambda: server.requests == 1)
+    agent.add("owner/repo", "2", {})
+    await_condition(lambda: spool().count() == 2)
+    server.stop()
+
+
+def test_a_live_process_delivers_after_a_moment(
+    start: Callable[..., Agent], server: Server
+) -> None:
+    """Nobody has to wait or to flush."""
+    receipt = start(server.endpoint).add("owner/repo", "1", {})
+    assert server.await_crumbs(1, PATIENCE)
+    await_condition(receipt.done)
+    assert receipt["success"] is True
+
+
+def test_a_receipt_tells_the_version_news(start: Callable[..., Agent], server: Server) -> None:
+    """As the blocking client's answer did."""
+    answer = start(server.endpoint).add("owner/repo", "1", {}, asks=True).result(PATIENCE)
+    assert answer["success"] is True
+    assert answer["latest_version"] == "unknown"
+    assert answer["bad_versions"] == []
+
+
+def test_a_parcel_is_not_overtaken_by_what_it_has_put_on_disk(
+    start: Callable[..., Agent], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that is filled up from the disk leaves alone what is about to be handed over."""
+    left: list[int] = []
+    agent = start(server.endpoint)
+    hand_over = agent._send_worker.submit
+
+    def hand_over_late(item: object) -> bool:
+        if isinstance(item, Parcel):
+            flush = Flush(NEVER, agent._hurry)
+            hand_over(flush)
+            left.append(flush.count_left(PATIENCE))
+        return hand_over(item)
+
+    monkeypatch.setattr(agent._send_worker, "submit", hand_over_late)
+    answer = agent.add("owner/repo", "1", {}, asks=True).result(PATIENCE)
+    assert (answer["success"], answer.get("latest_version")) == (True, "unknown")
+    assert (left, server.requests) == ([1], 1)
+
+
+def test_an_agent_leaves_alone_what_one_that_replaces_it_is_about_to_send(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package may say `setup()` when another has noted its use already."""
+    left: list[int] = []
+    assert migas.add_project("owner/repo", "1").result(PATIENCE)["success"] is True
+    migas.setup(endpoint=server.endpoint)
+    process = here()
+    [former], agent = process._former, process.use_agent()
+    assert agent is not None
+    hand_over = agent._send_worker.submit
+
+    def hand_over_late(item: object) -> bool:
+        left.append(former.flush(PATIENCE))
+        return hand_over(item)
+
+    monkeypatch.setattr(agent._send_worker, "submit", hand_over_late)
+    answer = migas.add_project("owner/repo", "2").result(PATIENCE)
+    assert (answer["success"], answer.get("latest_version")) == (True, "unknown")
+    assert (left, server.requests) == ([1], 2)
+
+
+def test_what_the_sender_does_not_get_is_sent_as_what_waits(
+    start: Callable[..., Agent], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no thread could start, and where a signal's handler has written for the exit."""
+    agent = start(server.endpoint)
+    with monkeypatch.context() as limit:
+        limit.setattr(agent._send_worker, "submit", lambda _item: False)
+        assert agent.add("owner/repo", "1", {}).result(PATIENCE)["success"] is False
+    agent.add("owner/repo", "2", {}, now=True)
+    assert agent.flush(PATIENCE) == 0
+    assert versions(server) == ["1", "2"]
+
+
+def test_a_receipt_tells_why_a_breadcrumb_waits(
+    start: Callable[..., Agent], spool: Callable[..., Spool]
+) -> None:
+    """Offline is an answer, too, and comes as soon as it is known."""
+    agent = start(NOWHERE)
+    first = agent.add("owner/repo", "1", {}).result(PATIENCE)
+    assert first["success"] is False
+    assert "ConnectionError" in str(first["message"])
+    second = agent.add("owner/repo", "2", {}).result(PATIENCE)
+    assert second["success"] is False
+    assert len(list(spool(NOWHERE).waiting())) == 2
+
+
+def test_a_process_that_lives_tries_again_by_itself(
+    start: Callable[..., Agent], server: Server
+) -> None:
+    """The first back-off is below a second; nobody has to note anything more."""
+    server.stop()
+    receipt = start(server.endpoint).add("owner/repo", "1", {})
+    assert receipt.result(PATIENCE)["success"] is False
+    server.start()
+    assert server.await_crumbs(1, PATIENCE)
+
+
+def test_a_flush_waits_for_what_was_noted_before_it(
+    start: Callable[..., Agent], server: Server
+) -> None:
+    """And says that nothing is left."""
+    agent = start(server.endpoint)
+    for number in range(40):
+        agent.add("owner/repo", str(number), {})
+    assert agent.flush(PATIENCE) == 0
+    assert len(server.crumbs) == 40
+    assert agent.flush(PATIENCE) == 0
+
+
+def test_a_flush_says_that_something_is_left(start: Callable[..., Agent]) -> None:
+    """Offline it ends at the first failure."""
+    agent = start(NOWHERE)
+    agent.add("owner/repo", "1", {})
+    assert agent.flush(PATIENCE) == 1
+
+
+def test_a_flush_keeps_its_timeout(start: Callable[..., Agent], server: Server) -> None:
+    """A silent server holds nobody longer than asked (pain 14)."""
+    server.inject(Fault.hang())
+    agent = start(server.endpoint, timeout=3600.0)
+    agent.add("owner/repo", "1", {})
+    assert agent.flush(0.2) == 1
+    server.stop()
+
+
+def test_with_a_timeout_of_zero_nothing_is_sent(
+    start: Callable[..., Agent], server: Server, spool: Callable[..., Spool]
+) -> None:
+    """MIGAS_TIMEOUT=0 writes to the spool only."""
+    agent = start(server.endpoint, timeout=0.0)
+    assert "MIGAS_TIMEOUT" in str(agent.add("owner/repo", "1", {}).result(PATIENCE)["message"])
+    assert agent.flush(PATIENCE) == 1
+    agent.close(PATIENCE)
+    assert server.requests == 0
+    assert len(list(spool().waiting())) == 1
+
+
+def test_a_dry_run_prints_and_keeps_nothing(
+    start: Callable[..., Agent], server: Server, home: object, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """On stderr, one line a breadcrumb; the identity is not made for it."""
+    agent = start(server.endpoint, dry_run=True)
+    answer = agent.add("owner/repo", "1", {}).result(PATIENCE)
+    assert answer == {"success": False, "message": "MIGAS_DRY_RUN is set"}
+    agent.close(PATIENCE)
+    assert server.requests == 0
+    assert '"project":"owner/repo"' in capfd.readouterr().err
+    assert list(home.iterdir()) == []  # type: ignore[attr-defined]
+
+
+def test_after_closing_the_caller_writes(
+    start: Callable[..., Agent], spool: Callable[..., Spool]
+) -> None:
+    """A late breadcrumb is on disk when the call returns, and a flush says that it is left."""
+    agent = start(NOWHERE)
+    agent.close(PATIENCE)
+    receipt = agent.add("owner/repo", "1", {})
+    assert len(list(spool(NOWHERE).waiting())) == 1
+    assert receipt["message"] == "nothing is sent: no thread is left that could"
+    assert agent.flush(PATIENCE) == 1
+
+
+def test_a_writer_that_is_behind_has_the_whole_of_the_exit(
+    start: Callable[..., Agent],
+    spool: Callable[..., Spool],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the sender leaves of the budget is the writer's: a burst gets to the disk."""
+    agent = start(NOWHERE)
+    at_disk, go = threading.Event(), threading.Event()
+    write, close = agent._inbox._write, agent._send_worker.close
+
+    def write_late(item: Any) -> None:
+        at_disk.set()
+        go.wait(PATIENCE)
+        write(item)
+
+    def close_and_go(timeout: float) -> list[Any]:
+        go.set()
+        return close(timeout)
+
+    monkeypatch.setattr(agent._inbox, "_write", write_late)
+    monkeypatch.setattr(agent._send_worker, "close", close_and_go)
+    agent.add("owner/repo", "0", {})
+    assert at_disk.wait(PATIENCE)
+    for number in range(1, 500):
+        agent.add("owner/repo", str(number), {})
+    # Half of it passes while the writer is held up, and no request is in flight.
+    agent.close(PATIENCE / 10)
+    assert spool(NOWHERE).count() == 500
+
+
+def test_a_request_that_is_given_up_is_told_by_no_thread_of_the_hosts(
+    start: Callable[..., Agent], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that has stopped answering meanwhile does not hold the exit."""
+    server.inject(Fault.hang())
+    agent = start(server.endpoint, timeout=3600.0)
+    agent.add("owner/repo", "1", {})
+    agent._hurry()
+    await_condition(lambda: bool(server.received))
+    tellers, answers = [], threading.Event()
+
+    def hang() -> None:
+        tellers.append(threading.current_thread().name)
+        answers.wait(PATIENCE)
+
+    monkeypatch.setattr(agent._made_sender, "abandon", hang)
+    agent.close(1.0)
+    assert not answers.is_set()
+    assert tellers == ["migas-writer"]
+    answers.set()
+    server.stop()
+    # The sender's thread, which comes back now, has nothing more to do.
+    await_condition(lambda: not agent._send_worker.is_running())
+
+
+#: Says by whom each thread of ours is started.
+WHO_STARTS = """
+import sys, threading
+sys.setswitchinterval(60)  # no thread is interrupted, as on a machine that is not busy
+started, start = [], threading.Thread.start
+def note(thread):
+    started.append(f"{thread.name} by {threading.current_thread().name}")
+    start(thread)
+threading.Thread.start = note
+import migas
+from migas._agent.process import here
+migas.add_project("owner/repo", "1.2.3")
+print(*started, sep=", ")
+"""
+
+
+def test_a_caller_waits_for_the_start_of_one_thread(host: Host, server: Server) -> None:
+    """The writer's thread starts the sender's, which is there when the call returns."""
+    ended = host.run(WHO_STARTS, {"MIGAS_EXIT_TIMEOUT": "30"})
+    assert ended.calmly, ended
+    assert ended.out == "migas-writer by MainThread, migas-sender by migas-writer\n"
+    assert len(server.crumbs) == 1
+
+
+def test_a_caller_that_went_first_starts_both_threads(start: Callable[..., Agent]) -> None:
+    """From Python 3.12 on it would be too late at the exit."""
+    agent = start(NOWHERE)
+    agent._write_worker._initializer = lambda: None
+    agent.start()
+    assert agent._send_worker.is_running()
+
+
+def test_the_writer_is_there_as_long_as_the_sender_is(
+    start: Callable[..., Agent], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From Python 3.12 on the exit could not start it."""
+    server.inject(Fault.hang())
+    agent = start(server.endpoint, timeout=3600.0)
+    monkeypatch.setattr(agent._write_worker, "_idle", 0.01)
+    agent.add("owner/repo", "1", {})
+    agent._hurry()
+    await_condition(lambda: bool(server.received))
+    stays, looks = agent._write_worker._stays, []
+
+    def look() -> bool:
+        looks.append(stays())
+        return looks[-1]
+
+    monkeypatch.setattr(agent._write_worker, "_stays", look)
+    await_condition(lambda: len(looks) > 1)
+    assert agent._write_worker.is_running()
+    server.stop()
+
+
+def test_a_breadcrumb_that_cannot_be_made_is_told_to_its_receipt_alone(
+    start: Callable[..., Agent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever goes wrong in the writer, the host hears nothing."""
+    import migas._delivery.writer
+
+    def fail(*_args: object, **_kwargs: object) -> None:
+        raise RuntimeError("no writer")
+
+    monkeypatch.setattr(migas._delivery.writer, "Writer", fail)
+    answer = start(NOWHERE).add("owner/repo", "1", {}).result(PATIENCE)
+    assert answer == {"success": False, "message": "no writer"}
+
+
+def test_an_upload_that_breaks_leaves_nobody_waiting(
+    start: Callable[..., Agent], monkeypatch: pytest.MonkeyPatch, spool: Callable[..., Spool]
+) -> None:
+    """Every path is accounted for: a flush ends, a receipt has its answer (pain 14)."""
+    from migas._delivery.uploader import Uploader
+
+    def fail(*_args: object, **_kwargs: object) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(Uploader, "upload", fail)
+    agent = start(NOWHERE)
+    receipt = agent.add("owner/repo", "1", {})
+    assert agent.flush(None) == 1
+    assert receipt.result(PATIENCE) == {"success": False, "message": "cannot send: broken"}
+    assert len(list(spool(NOWHERE).waiting())) == 1
+
+
+def test_closing_twice_does_nothing_more(start: Callable[..., Agent]) -> None:
+    """As when a host calls what the exit calls again."""
+    agent = start(NOWHERE)
+    agent.close(PATIENCE)
+    agent.close(PATIENCE)

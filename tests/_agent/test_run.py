@@ -1,0 +1,744 @@
+"""A run's life is told: that it began, and the one last word that is right."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from support import FORKS, SLOW, await_condition
+
+import migas
+from migas._agent.run import Plan, Track
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from support import Host
+
+    from migas._disk.spool import Spool
+    from migas.testing import Server
+
+posix = pytest.mark.skipif(os.name != "posix", reason="no such signals")
+
+HEAD = """
+import logging, os, signal, sys, threading, time
+import migas
+def interrupt(number=signal.SIGINT):
+    # Before it is too late: CPython forgets a Ctrl-C for some imports.
+    import migas._delivery.writer
+    os.kill(os.getpid(), number)
+    time.sleep(30)
+"""
+#: Whichever way a run is tracked, it is told alike.
+FORMS = {
+    "call": "{head}\ndef main():\n    migas.track('owner/repo', '1')\n{body}\nmain()\n{tail}",
+    "block": "{head}\ndef main():\n  with migas.track('owner/repo', '1'):\n{body}\nmain()\n{tail}",
+    "decorator": "{head}\n@migas.track('owner/repo', '1')\ndef main():\n{body}\nmain()\n{tail}",
+}
+
+COMPLETED, FAILED, SUSPENDED = "Completed after 0:00:", "Failed after 0:00:", "Suspended by "
+
+
+def run_form(host: Host, form: str, body: str, tail: str = "") -> tuple[int, str]:
+    """Run ``body`` in a tracked program, and return its status and what it wrote on stderr."""
+    indented = "\n".join(f"    {line}" for line in body.splitlines() or ["pass"])
+    ended = host.run(FORMS[form].format(head=HEAD, body=indented, tail=tail), FORKS)
+    return ended.status, ended.err
+
+
+def words(server: Server) -> list[tuple[str, ...]]:
+    """Return what was told, the beginnings first."""
+    told = [
+        (
+            str(crumb["status"]),
+            re.sub(r"\d\d$", "", str(crumb["status_desc"] or "")),
+            *(str(crumb[name]) for name in ("error_type", "error_desc") if crumb[name]),
+        )
+        for crumb in server.crumbs
+    ]
+    return sorted(told, key=lambda word: word[0] != "R")
+
+
+#: What a program does last, its status, and the word that is right.
+ENDS = [
+    pytest.param(("", 0, ("C", COMPLETED)), id="its end"),
+    pytest.param(("sys.exit(0)", 0, ("C", COMPLETED)), id="exit 0"),
+    pytest.param(("sys.exit()", 0, ("C", COMPLETED)), id="exit None"),
+    pytest.param(("sys.exit(False)", 0, ("C", COMPLETED)), id="exit False"),
+    pytest.param(("sys.exit(3)", 3, ("F", FAILED, "SystemExit", "exit status 3")), id="exit 3"),
+    pytest.param(
+        ("sys.exit('no /data/x here')", 1, ("F", FAILED, "SystemExit", "no <path> here")),
+        id="exit with a text",
+    ),
+    pytest.param(("sys.exit(143)", 143, ("S", SUSPENDED + "SIGTERM after 0:00:")), id="exit 143"),
+    pytest.param(
+        (
+            "open('/data/jane/x')",
+            1,
+            ("F", FAILED, "FileNotFoundError", "[Errno 2] No such file or directory: '<path>'"),
+        ),
+        id="an exception",
+    ),
+    pytest.param(("raise ValueError", 1, ("F", FAILED, "ValueError")), id="one without a text"),
+    pytest.param(
+        (
+            "try: 1 / 0\nexcept OverflowError: pass",
+            1,
+            ("F", FAILED, "ZeroDivisionError", "division by zero"),
+        ),
+        id="one that nobody handles",
+    ),
+    pytest.param(("try: 1 / 0\nexcept Exception: pass", 0, ("C", COMPLETED)), id="a handled one"),
+    pytest.param(
+        ("try: sys.exit(3)\nexcept SystemExit: pass", 0, ("C", COMPLETED)), id="a caught exit"
+    ),
+    pytest.param(
+        ("try: sys.exit(3)\nfinally: sys.exit(0)", 0, ("C", COMPLETED)), id="another exit"
+    ),
+    pytest.param(
+        ("try: interrupt()\nexcept KeyboardInterrupt: pass", 0, ("C", COMPLETED)),
+        id="a caught Ctrl-C",
+    ),
+    pytest.param(
+        (
+            "try: interrupt()\nexcept KeyboardInterrupt: sys.exit(1)",
+            1,
+            ("S", SUSPENDED + "SIGINT after 0:00:"),
+        ),
+        id="an exit for a Ctrl-C",
+    ),
+]
+
+
+@posix
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("end", ENDS)
+def test_a_run_has_a_beginning_and_the_right_last_word(
+    host: Host, server: Server, form: str, end: tuple[str, int, tuple[str, ...]]
+) -> None:
+    """For each way to end, and the program's own status stays what it is."""
+    body, status, word = end
+    assert run_form(host, form, body)[0] == status
+    assert words(server) == [("R", ""), word]
+
+
+@posix
+@pytest.mark.parametrize("form", FORMS)
+def test_a_ctrl_c_suspends(
+    host: Host, server: Server, deliver: Callable[[], None], form: str
+) -> None:
+    """Nothing is sent at its exit, and it ends by that signal as it does without us."""
+    status, err = run_form(host, form, "interrupt()")
+    assert (status, err.splitlines()[-1]) == (-signal.SIGINT, "KeyboardInterrupt")
+    deliver()
+    assert words(server) == [("R", ""), ("S", SUSPENDED + "SIGINT after 0:00:")]
+
+
+@posix
+@pytest.mark.parametrize("form", FORMS)
+def test_a_termination_suspends(
+    host: Host,
+    server: Server,
+    spool: Callable[..., Spool],
+    deliver: Callable[[], None],
+    form: str,
+) -> None:
+    """It is on disk, nothing is sent, and the process ends by its signal at once."""
+    server.stop()
+    status, err = run_form(host, form, "interrupt(signal.SIGTERM)")
+    assert (status, err) == (-signal.SIGTERM, "")
+    assert spool().count() == 2
+    server.start()
+    deliver()
+    assert words(server) == [("R", ""), ("S", SUSPENDED + "SIGTERM after 0:00:")]
+
+
+@posix
+@pytest.mark.parametrize(
+    ("handler", "status"),
+    [
+        pytest.param("lambda *a: sys.exit(7)", 7, id="it exits"),
+        pytest.param("lambda *a: (print('saved'), os._exit(8))", 8, id="it ends at once"),
+        pytest.param("lambda *a: stopped.set()", 0, id="it sets a flag"),
+    ],
+)
+def test_a_hosts_own_handler_has_its_way(
+    host: Host,
+    server: Server,
+    deliver: Callable[[], None],
+    handler: str,
+    status: int,
+) -> None:
+    """The run is told to be suspended, and the host ends as it always did."""
+    code = f"""
+stopped = threading.Event()
+signal.signal(signal.SIGTERM, {handler})
+migas.track('owner/repo', '1')
+os.kill(os.getpid(), signal.SIGTERM)
+stopped.wait(30)
+"""
+    ended = host.run(HEAD + code, SLOW)
+    assert (ended.status, ended.err) == (status, "")
+    deliver()
+    assert words(server) == [("R", ""), ("S", SUSPENDED + "SIGTERM after 0:00:")]
+
+
+@posix
+def test_a_signals_word_is_sent_by_the_exit_that_follows(host: Host, server: Server) -> None:
+    """Where the host's own handler lets the program come to its end."""
+    code = """
+signal.signal(signal.SIGTERM, lambda *a: None)
+migas.track('owner/repo', '1')
+assert migas.flush(60) == 0
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+    assert host.run(HEAD + code, SLOW).calmly
+    assert words(server) == [("R", ""), ("S", SUSPENDED + "SIGTERM after 0:00:")]
+
+
+@posix
+def test_a_signals_word_is_on_disk_even_if_it_comes_at_once(
+    host: Host, server: Server, deliver: Callable[[], None]
+) -> None:
+    """Nothing of ours is imported yet, and the host's thread has to write it all by itself."""
+    ended = host.run("import migas, os; migas.track('o/r', '1'); os.kill(os.getpid(), 15)", SLOW)
+    assert (ended.status, ended.err) == (-15, "")
+    deliver()
+    assert words(server) == [("R", ""), ("S", SUSPENDED + "SIGTERM after 0:00:")]
+
+
+@posix
+@pytest.mark.parametrize(
+    "body",
+    [
+        "migas.flush(60); os._exit(0)",
+        "migas.flush(60); os.kill(os.getpid(), signal.SIGKILL)",
+        "raise SystemExit(0)",
+        "raise SystemExit(3)",
+        """thread = threading.Thread(target=lambda: sys.exit(3))
+thread.start(); thread.join(); raise SystemExit(0)""",
+        "from _sitebuiltins import Quitter; Quitter('exit', '')(4)",
+    ],
+)
+def test_no_last_word_is_invented(
+    host: Host, server: Server, deliver: Callable[[], None], body: str
+) -> None:
+    """Where nobody can know how it ended, nobody says so."""
+    run_form(host, "call", body)
+    deliver()
+    assert words(server) == [("R", "")]
+
+
+@pytest.mark.parametrize("form", ["block", "decorator"])
+def test_a_block_knows_any_exit(host: Host, server: Server, form: str) -> None:
+    """However it was raised."""
+    assert run_form(host, form, "raise SystemExit(3)")[0] == 3
+    assert words(server) == [("R", ""), ("F", FAILED, "SystemExit", "exit status 3")]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_nested_run_is_the_same_run(host: Host, server: Server, form: str) -> None:
+    """Whichever way it is nested; one of another project is another."""
+    body = """
+migas.track('owner/repo', '1')
+with migas.track('owner/repo', '2'):
+    @migas.track('owner/repo', '1')
+    def inner(): migas.track_exit('owner/repo', '1')
+    inner()
+with migas.track('owner/other', '1'): pass
+"""
+    assert run_form(host, form, body) == (0, "")
+    assert [crumb["status"] for crumb in server.crumbs if crumb["project"] == "owner/repo"] == [
+        "R",
+        "C",
+    ]
+    assert len(server.crumbs) == 4
+
+
+def test_runs_that_follow_one_another_are_told_one_by_one(host: Host, server: Server) -> None:
+    """A loop over subjects, and one tracker that is used again."""
+    body = """
+tracker = migas.track('owner/repo', '1')
+with tracker: pass
+with tracker: pass
+@tracker
+def work(): return 7
+assert [work(), work()] == [7, 7]
+"""
+    assert host.run(HEAD + body, SLOW).calmly
+    assert sorted(word[0] for word in words(server)) == ["C"] * 4 + ["R"] * 4
+
+
+def test_a_function_that_is_never_called_is_no_run(host: Host, server: Server) -> None:
+    """To import a module with a decorated `main` is not to run it; nor is anything left behind."""
+    code = """
+before = (sys.exit, signal.getsignal(signal.SIGTERM), threading.active_count())
+@migas.track('owner/repo', '1')
+def main(): pass
+assert (sys.exit, signal.getsignal(signal.SIGTERM)) == before[:2]
+"""
+    assert host.run(HEAD + code, SLOW).calmly
+    assert server.crumbs == []
+
+
+def test_a_decorator_is_faster_than_the_thread_that_writes(host: Host, server: Server) -> None:
+    """Even if that has nothing to load any more, and the interpreter switches at each step."""
+    code = """
+import migas._agent.run
+migas._agent.run.HOLD = 60  # however busy this machine is
+migas.add_breadcrumb('owner/repo', '0').result(60)
+sys.setswitchinterval(1e-6)
+for _ in range(100):
+    @migas.track('owner/repo', '1')
+    def main(): pass
+"""
+    assert host.run(HEAD + code, SLOW).calmly
+    assert len(server.crumbs) == 1
+
+
+@posix
+@pytest.mark.parametrize("end", ["sys.exit(4)", "os._exit(4)", "1 / 0", "os.kill(os.getpid(), 15)"])
+@pytest.mark.parametrize("form", FORMS)
+def test_a_forked_child_has_no_word_in_its_parents_run(
+    host: Host, server: Server, form: str, end: str
+) -> None:
+    """However it ends, and that is not changed by us."""
+    body = f"""
+child = os.fork()
+if child == 0:
+    sys.stderr = open(os.devnull, 'w')
+    {end}
+status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+assert status == {{'1 / 0': 1, 'os.kill(os.getpid(), 15)': -15}}.get({end!r}, 4), status
+"""
+    assert run_form(host, form, body) == (0, "")
+    assert words(server) == [("R", ""), ("C", COMPLETED)]
+
+
+#: A program whose workers import its module anew.
+POOL = """
+import logging, multiprocessing
+if __name__ == '__main__':
+    import tracked
+    with multiprocessing.get_context({method!r}).Pool(1) as pool:
+        assert pool.map(tracked.work, [1, 2]) == [2, 3]
+        pool.close(); pool.join()
+"""
+WORK = "@migas.track('owner/repo', '1')\ndef work(number): return number + 1\n"
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"] if hasattr(os, "fork") else ["spawn"])
+def test_a_worker_is_a_part_of_its_parents_run(host: Host, server: Server, method: str) -> None:
+    """Also one that imports the parent's program anew, and tracks."""
+    tracked = f"import migas\nmigas.track('owner/repo', '1')\n{WORK}"
+    ended = host.run_program({"main.py": POOL.format(method=method), "tracked.py": tracked}, FORKS)
+    assert ended.calmly, ended
+    assert words(server) == [("R", ""), ("C", COMPLETED)]
+
+
+def test_a_worker_may_have_a_run_of_its_own(host: Host, server: Server) -> None:
+    """One that its parent did not begin: a function that is decorated there, and called here."""
+    tracked = f"import migas\n{WORK}"
+    ended = host.run_program({"main.py": POOL.format(method="spawn"), "tracked.py": tracked}, FORKS)
+    assert ended.calmly, ended
+    assert sorted(word[0] for word in words(server)) == ["C", "C", "R", "R"]
+
+
+@pytest.mark.parametrize("variable", ["MIGAS_OPTOUT", "DO_NOT_TRACK"])
+def test_opted_out_nothing_is_installed(host: Host, server: Server, variable: str) -> None:
+    """No handler, no other `sys.exit`, no word, on the exit path too."""
+    code = """
+signal.signal(signal.SIGTERM, lambda *a: None)
+before = (sys.exit, signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT))
+migas.track('owner/repo', '1'); migas.track_exit('owner/repo', '1')
+with migas.track('owner/repo', '1'):
+    assert before == (sys.exit, signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT))
+    assert threading.active_count() == 1
+"""
+    assert host.run(HEAD + code, {variable: "1"}).calmly
+    assert server.requests == 0
+
+
+def test_who_opts_out_meanwhile_is_heard(host: Host, server: Server) -> None:
+    """The last word is not said then."""
+    code = """
+migas.track('owner/repo', '1')
+assert migas.flush(60) == 0
+os.environ['MIGAS_OPTOUT'] = '1'
+"""
+    assert host.run(HEAD + code).calmly
+    assert words(server) == [("R", "")]
+
+
+def test_what_the_host_has_installed_is_put_back(host: Host, server: Server) -> None:
+    """After a block everything is as it was; what the host changes meanwhile is left alone."""
+    code = """
+mine, other = (lambda *a: None), (lambda *a: None)
+signal.signal(signal.SIGTERM, mine)
+before = sys.exit
+with migas.track('owner/repo', '1'):
+    assert signal.getsignal(signal.SIGTERM) is not mine
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+assert (sys.exit, signal.getsignal(signal.SIGTERM)) == (before, mine)
+with migas.track('owner/repo', '1'):
+    signal.signal(signal.SIGTERM, other)
+assert signal.getsignal(signal.SIGTERM) is other
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+with migas.track('owner/repo', '1'):
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+signal.signal(signal.SIGTERM, mine)
+with migas.track('owner/repo', '1', signals=()):
+    pass
+with migas.track('owner/repo', '1'):
+    signal.raise_signal(signal.SIGTERM)
+assert (sys.exit, signal.getsignal(signal.SIGTERM)) == (before, mine)
+with migas.track('owner/repo', '1', signals=[signal.SIGTERM, 9, 0, 4711]):
+    pass
+"""
+    assert host.run(HEAD + code, SLOW).calmly
+    assert len(server.crumbs) == 12
+
+
+def test_a_run_that_is_over_leaves_no_thread(host: Host, server: Server) -> None:
+    """A block needs none until the exit, and the host's threads are counted as before."""
+    code = """
+import migas._runtime.threads
+migas._runtime.threads.IDLE = 0.01
+with migas.track('owner/repo', '1'): pass
+@migas.track('owner/repo', '1')
+def main(): pass
+assert migas.flush(60) == 0
+deadline = time.monotonic() + 60
+while threading.active_count() > 1: assert time.monotonic() < deadline
+"""
+    assert host.run(HEAD + code, SLOW).calmly
+    assert len(server.crumbs) == 2
+
+
+@posix
+def test_a_signal_passes_through_nested_runs(
+    host: Host, server: Server, deliver: Callable[[], None]
+) -> None:
+    """Each project's run is told to be suspended, once."""
+    code = """
+migas.track('owner/repo', '1')
+with migas.track('owner/other', '1'):
+    interrupt(signal.SIGTERM)
+"""
+    assert host.run(HEAD + code, SLOW).status == -15
+    deliver()
+    assert sorted(word[0] for word in words(server)) == ["R", "R", "S", "S"]
+
+
+@posix
+def test_a_signal_that_ends_nothing_lets_the_host_go_on(host: Host, server: Server) -> None:
+    """Its default action is to do nothing, and so nothing is done."""
+    code = """
+with migas.track('owner/repo', '1', signals=[signal.SIGCHLD]):
+    os.kill(os.getpid(), signal.SIGCHLD)
+    print('goes on')
+"""
+    ended = host.run(HEAD + code, SLOW)
+    assert (ended.out, ended.calmly) == ("goes on\n", True)
+    assert words(server) == [("R", ""), ("S", SUSPENDED + "SIGCHLD after 0:00:")]
+
+
+@posix
+def test_a_handler_that_adds_is_no_trouble(
+    host: Host, server: Server, deliver: Callable[[], None]
+) -> None:
+    """A signal may interrupt the main thread anywhere inside of ours, a thousand times."""
+    code = """
+import itertools
+numbers = itertools.count()
+signal.signal(signal.SIGUSR1, lambda *a: migas.add_breadcrumb('owner/repo', f'{next(numbers)}'))
+signal.setitimer(signal.ITIMER_REAL, 0)
+pid = os.getpid()
+def shoot():
+    for _ in range(200):
+        os.kill(pid, signal.SIGUSR1); time.sleep(0.001)
+thread = threading.Thread(target=shoot); thread.start()
+while thread.is_alive():
+    with migas.track('owner/other', '1'): time.sleep(0.001)
+while next(numbers) < 1: pass
+"""
+    assert host.run(HEAD + code, {**SLOW, "MIGAS_TIMEOUT": "0"}).calmly
+    deliver()
+    others = [crumb["status"] for crumb in server.crumbs if crumb["project"] == "owner/other"]
+    assert others.count("R") == others.count("C") > 0
+
+
+def test_the_last_word_of_a_long_run_is_sent_by_its_own_exit(host: Host, server: Server) -> None:
+    """From Python 3.12 on an exit starts no thread, so the one that is idle stays."""
+    code = """
+import migas._runtime.threads
+migas._runtime.threads.IDLE = 0.01
+migas.track_exit('owner/repo', '1')
+migas.setup(session_id='3f0c6e2a-5d39-4f0e-9a37-0f6b3c5d7e11')
+migas.add_breadcrumb('owner/repo', '1').result(60)
+time.sleep(0.5)
+"""
+    assert host.run(HEAD + code, SLOW).calmly
+    assert words(server) == [("R", ""), ("C", COMPLETED)]
+
+
+def test_a_block_that_is_still_open_at_the_exit_has_no_last_word(
+    host: Host, server: Server
+) -> None:
+    """A daemon thread's, which nobody knows how it would have ended."""
+    code = """
+inside = threading.Event()
+def work():
+    with migas.track('owner/repo', '1'):
+        inside.set(); time.sleep(60)
+threading.Thread(target=work, daemon=True).start()
+inside.wait()
+"""
+    assert host.run(HEAD + code, SLOW).calmly
+    assert words(server) == [("R", "")]
+
+
+def test_a_run_in_a_thread_is_told(host: Host, server: Server) -> None:
+    """No signal can be caught there, and the program's end is not the thread's."""
+    code = """
+def work():
+    with migas.track('owner/repo', '1'): sys.exit(3)
+for target in work, lambda: migas.track('owner/other', '1'):
+    thread = threading.Thread(target=target); thread.start(); thread.join()
+"""
+    assert host.run(HEAD + code, SLOW).calmly
+    told = {crumb["project"]: crumb["status"] for crumb in server.crumbs}
+    assert told == {"owner/repo": "F", "owner/other": "C"}
+    assert len(server.crumbs) == 4
+
+
+def test_an_interactive_programs_errors_did_not_end_it(host: Host, server: Server) -> None:
+    """A shell keeps the last exception, and so do test runners; the program went on."""
+    code = """
+def main():
+    migas.track('owner/repo', '1')
+    try: 1 / 0
+    except ZeroDivisionError as error: sys.last_exc = sys.last_value = error
+main()
+"""
+    assert host.run(HEAD + code, SLOW).calmly
+    assert words(server) == [("R", ""), ("C", COMPLETED)]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ("migas.track('owner/repo', '1', [7], None); sys.last_value = sys.last_exc = 'text'", "C"),
+        ("migas.track('owner/repo', '1', 7); raise KeyError(1)", "F"),
+        (
+            """class Odd(KeyError): args = property(lambda self: 1 / 0)
+with migas.track('owner/repo', '1', {KeyError: None}): raise Odd""",
+            "F",
+        ),
+    ],
+)
+def test_nonsense_costs_no_last_word(host: Host, server: Server, body: str, status: str) -> None:
+    """Nor does it reach the host."""
+    ended = host.run(f"{HEAD}\n{body}", SLOW)
+    assert f"{os.sep}migas{os.sep}" not in ended.err
+    assert [word[0] for word in words(server)] == ["R", status]
+
+
+class OddError(SystemExit):
+    """A host's own, at which nobody may look."""
+
+    @property
+    def code(self) -> None:  # type: ignore[override]
+        raise KeyError
+
+
+def test_an_exception_at_which_nobody_may_look_is_the_hosts(server: Server) -> None:
+    """It passes through, and nothing is told of it."""
+    with pytest.raises(OddError), Track(plan(), at_once=False):
+        raise OddError
+    assert migas.flush(60) == 0
+    assert server.requests == 0
+
+
+class Clock:
+    """A clock that a test turns."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def plan(handlers: object = None, **fields: object) -> Plan:
+    return Plan("owner/repo", "1", handlers, (), fields, init_ping=False)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.9, "0:00:00"), (59.9, "0:00:59"), (3600, "1:00:00"), (360_061, "100:01:01")],
+)
+def test_the_last_word_tells_how_long_it_took(server: Server, seconds: float, said: str) -> None:
+    """In hours, minutes and seconds."""
+    clock = Clock()
+    with Track(plan(), at_once=False, clock=clock):
+        clock.now += seconds
+    await_condition(lambda: len(server.crumbs) == 1)
+    assert server.crumbs[0]["status_desc"] == f"Completed after {said}"
+
+
+def fail(_etype: type, evalue: str, _etb: object) -> dict[str, object]:
+    return {"status": "F", "error_type": "Mine", "error_desc": evalue}
+
+
+def explain(_etype: type, _evalue: str, _etb: object) -> dict[str, object]:
+    return {"status": "S", "status_desc": "out of memory"}
+
+
+def break_down(_etype: type, _evalue: str, _etb: object) -> dict[str, object]:
+    raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("handlers", "fields", "told"),
+    [
+        pytest.param({"KeyError": fail}, {}, ("F", "Failed after 0:00:00", "Mine", "k"), id="name"),
+        pytest.param({KeyError: fail}, {}, ("F", "Failed after 0:00:00", "Mine", "k"), id="class"),
+        pytest.param(
+            {LookupError: fail}, {}, ("F", "Failed after 0:00:00", "Mine", "k"), id="base"
+        ),
+        pytest.param(
+            {Exception: fail, "LookupError": explain}, {}, ("S", "out of memory"), id="the nearest"
+        ),
+        pytest.param(
+            {KeyError: break_down},
+            {},
+            ("F", "Failed after 0:00:00", "KeyError", "k"),
+            id="one that fails",
+        ),
+        pytest.param(
+            {KeyError: lambda *_: None},
+            {},
+            ("F", "Failed after 0:00:00", "KeyError", "k"),
+            id="one that says nothing",
+        ),
+        pytest.param(
+            {OSError: fail}, {}, ("F", "Failed after 0:00:00", "KeyError", "k"), id="none"
+        ),
+        pytest.param(
+            "no such preset", {}, ("F", "Failed after 0:00:00", "KeyError", "k"), id="no preset"
+        ),
+        pytest.param(
+            None,
+            {"status_desc": "subject 1", "status": "C"},
+            ("F", "subject 1", "KeyError", "k"),
+            id="the host's own text",
+        ),
+    ],
+)
+def test_a_hosts_handler_says_what_an_exception_means(
+    server: Server, handlers: object, fields: dict[str, object], told: tuple[str, ...]
+) -> None:
+    """Chosen as `except` does; where it has nothing to say, the exception speaks for itself."""
+    with pytest.raises(KeyError), Track(plan(handlers, **fields), at_once=False):
+        raise KeyError("k")
+    await_condition(lambda: len(server.crumbs) == 1)
+    [crumb] = server.crumbs
+    found = [crumb[name] for name in ("status", "status_desc", "error_type", "error_desc")]
+    assert tuple(value for value in found if value is not None) == told
+
+
+def test_a_coroutine_is_a_run_to_its_end(server: Server) -> None:
+    """Not only up to the moment in which it is made, and one that is cancelled is suspended."""
+    begun = asyncio.Event()
+
+    @migas.track("owner/repo", "1")
+    async def work(number: int) -> int:
+        begun.set()
+        await asyncio.sleep(0 if number else 3600)
+        return number
+
+    async def main() -> int:
+        result = await work(3)
+        begun.clear()
+        task = asyncio.create_task(work(0))
+        await begun.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return result
+
+    assert asyncio.run(main()) == 3
+    await_condition(lambda: len(server.crumbs) == 4)
+    told = sorted(str(crumb["status_desc"]) for crumb in server.crumbs)[:2]
+    assert told == ["Completed after 0:00:00", "None"]
+    assert sorted(str(crumb["status"]) for crumb in server.crumbs) == ["C", "R", "R", "S"]
+
+
+def test_a_generator_is_a_run_to_its_end(server: Server) -> None:
+    """And what is sent to it, and thrown, reaches it."""
+
+    @migas.track("owner/repo", "1")
+    def count() -> Generator[int, int, str]:
+        """Count."""
+        received = yield 1
+        yield received
+        return "done"
+
+    generator = count()
+    assert [next(generator), generator.send(7)] == [1, 7]
+    with pytest.raises(KeyError):
+        generator.throw(KeyError())
+    assert (count.__name__, count.__doc__) == ("count", "Count.")
+    await_condition(lambda: len(server.crumbs) == 2)
+    assert sorted(str(crumb["status"]) for crumb in server.crumbs) == ["F", "R"]
+
+
+def test_the_hosts_variables_do_not_live_on(host: Host) -> None:
+    """A run that lasts as long as the program keeps nothing of the caller's alive."""
+    code = """
+import gc, weakref
+class Thing: pass
+def main():
+    thing = Thing()
+    migas.track('owner/repo', '1')
+    try: sys.exit(3)
+    except SystemExit: pass
+    return weakref.ref(thing)
+gc.disable()
+assert main()() is None
+"""
+    assert host.run(HEAD + code).calmly
+
+
+def test_asyncio_still_turns_a_ctrl_c_into_a_cancellation(host: Host) -> None:
+    """It does so from Python 3.11 on, where it finds Python's own handler in place."""
+    code = """
+import asyncio
+async def main():
+    try: os.kill(os.getpid(), signal.SIGINT); await asyncio.sleep(30)
+    except asyncio.CancelledError: print('cancelled'); raise
+migas.track('owner/repo', '1')
+asyncio.run(main())
+"""
+    ended = host.run(HEAD + code)
+    assert ended.err.splitlines()[-1] == "KeyboardInterrupt"
+    assert ended.out == ("cancelled\n" if sys.version_info >= (3, 11) else ended.out)
+
+
+def test_a_console_script_and_a_module_are_programs_as_well(host: Host, server: Server) -> None:
+    """Whatever stands around `main` when it is started by `python -m`."""
+    program = """
+import logging, sys, migas
+migas.track('owner/repo', '1')
+if len(sys.argv) > 1: sys.exit(2)
+"""
+    for arguments, status in ((), 0), (("x",), 2):
+        ended = host.run_program({"prog.py": program}, SLOW, ("-m", "prog", *arguments))
+        assert ended.status == status
+    assert sorted(word[0] for word in words(server)) == ["C", "F", "R", "R"]

@@ -1,0 +1,67 @@
+"""What runs here is known by its real signs."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from migas._crumb.environment import CI_VARIABLES, Environment, find_container, python_version
+from migas._delivery.graphql import is_pep440
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("environ", "marker", "container"),
+    [
+        ({}, None, "unknown"),
+        ({}, ".dockerenv", "docker"),
+        ({}, "run/.containerenv", "docker"),
+        ({"container": "podman"}, None, "docker"),
+        ({"container": "oci"}, None, "docker"),
+        ({"container": "lxc"}, None, "unknown"),
+        ({}, ".singularity.d", "apptainer"),
+        ({"APPTAINER_CONTAINER": "/image.sif"}, None, "apptainer"),
+        ({"SINGULARITY_NAME": "image.sif"}, None, "apptainer"),
+        ({"APPTAINER_NAME": "image.sif"}, ".dockerenv", "apptainer"),
+        ({"APPTAINER_NAME": ""}, None, "unknown"),
+    ],
+)
+def test_a_container_is_known_by_its_signs(
+    tmp_path: Path, environ: dict[str, str], marker: str | None, container: str
+) -> None:
+    """Docker, Podman, Apptainer and Singularity leave marker files or variables."""
+    if marker:
+        path = tmp_path / marker
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert find_container(environ, str(tmp_path)) == container
+
+
+@pytest.mark.parametrize("variable", CI_VARIABLES)
+def test_a_ci_service_is_known_by_its_variable(tmp_path: Path, variable: str) -> None:
+    """Each common service sets one of these, most of them CI."""
+    assert Environment.detect({variable: "true"}, str(tmp_path)).is_ci
+
+
+@pytest.mark.parametrize("environ", [{}, {"CI": ""}, {"CI": "false"}, {"CI": "0"}])
+def test_no_ci_is_claimed_without_a_sign(tmp_path: Path, environ: dict[str, str]) -> None:
+    """CI=false is how some services say no."""
+    assert not Environment.detect(environ, str(tmp_path)).is_ci
+
+
+def test_the_interpreters_version_is_one_that_the_server_takes() -> None:
+    """Versions by PEP 440 only: a build from a repository calls itself 3.13.0rc1+ elsewhere."""
+    assert is_pep440(python_version())
+    numbers = [int(number) for number in re.findall(r"\d+", python_version())]
+    assert numbers[:3] == list(sys.version_info[:3])
+
+
+def test_what_runs_here_is_told_in_the_servers_words() -> None:
+    """The rest is Python, and the platform by its short name."""
+    found = Environment.detect()
+    assert (found.language, found.platform) == ("python", sys.platform)

@@ -1,0 +1,236 @@
+"""Nothing of a person, a machine or their files is left in a text about a run."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import string
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from migas._crumb.redaction import MAX_END, Redactor
+
+USER, HOST, HOME = "jdoe", "lab7.uni.example", "/home/jdoe"
+REDACTOR = Redactor([USER], [HOST, "lab7"], [HOME])
+
+#: A name of a file or directory that nothing else in a text could be taken for.
+NAME = st.text(string.ascii_letters + string.digits + "_-éß", min_size=6, max_size=12).map(
+    lambda text: f"q{text}"
+)
+NAMES = st.lists(NAME, min_size=2, max_size=5)
+#: What may stand around it.
+AROUND = st.sampled_from(
+    [
+        "{}",
+        "cannot read {}",
+        "cannot read {} at all",
+        "{}: no such file",
+        "in={}",
+        "--in={} --out",
+        "({})",
+        "[{}, 1]",
+        "cannot read {}.",
+        "first\n{}\nlast",
+        "it isn't {}",
+        "FileNotFoundError: [Errno 2] No such file or directory: {}",
+    ]
+)
+QUOTES = st.sampled_from(['"{}"', "'{}'", "`{}`", "b'{}'", "<{}>"])
+#: How the names of directories come together as a path.
+PATHS = st.sampled_from(
+    [
+        ("/", "/"),
+        ("//", "//"),
+        ("", "/"),
+        ("./", "/"),
+        ("../", "/"),
+        ("~/", "/"),
+        ("$HOME/", "/"),
+        ("C:\\", "\\"),
+        ("C:\\\\", "\\\\"),
+        ("C:/", "/"),
+        ("\\\\server\\", "\\"),
+        ("", "\\"),
+        ("%USERPROFILE%\\", "\\"),
+        ("file:///", "/"),
+        ("file://host/", "/"),
+        ("s3://", "/"),
+        ("jdoe@lab7:/", "/"),
+        (f"{HOME}/", "/"),
+    ]
+)
+
+
+def left(text: str, names: list[str]) -> list[str]:
+    """What of ``names`` is left in what becomes of ``text``, which has to stay as it is then."""
+    redacted = REDACTOR.redact(text)
+    assert REDACTOR.redact(redacted) == redacted, "it is not done at once"
+    return [name for name in names if name in redacted]
+
+
+@given(NAMES, PATHS, AROUND)
+def test_a_path_leaves(names: list[str], form: tuple[str, str], around: str) -> None:
+    """Absolute, relative, Windows', UNC, a URL: not a name of it is left."""
+    start, separator = form
+    assert left(around.format(start + separator.join(names)), names) == []
+
+
+@given(
+    st.lists(st.lists(NAME, min_size=1, max_size=3), min_size=2, max_size=6), PATHS, AROUND, QUOTES
+)
+def test_a_quoted_path_leaves_with_its_spaces(
+    names: list[list[str]], form: tuple[str, str], around: str, quotes: str
+) -> None:
+    """The quotes say where it ends."""
+    start, separator = form
+    path = start + separator.join(" ".join(words) for words in names)
+    text = around.format(quotes.format(path)) if quotes != "<{}>" else f'"{path}"'
+    assert left(text, [name for words in names for name in words]) == []
+
+
+@given(NAMES, NAMES, st.sampled_from([".nii.gz", ".txt", ".json", "/"]), AROUND)
+def test_a_path_with_spaces_leaves_without_quotes_where_it_shows(
+    names: list[str], words: list[str], end: str, around: str
+) -> None:
+    """A word with a slash, or an extension, tells that it has gone on."""
+    path = f"/{'/'.join(names)} {' '.join(words[:3])}{end}"
+    assert left(around.format(path), [*names, *words[:3]]) == []
+
+
+@given(NAME, st.sampled_from(["nii", "nii.gz", "csv", "mat", "py", "h5"]), AROUND)
+def test_a_files_name_leaves(name: str, extension: str, around: str) -> None:
+    """Even without a directory: it may bear a patient's."""
+    assert left(around.format(f"{name}.{extension}"), [name]) == []
+
+
+@given(st.ip_addresses(), AROUND)
+def test_an_address_leaves(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address, around: str
+) -> None:
+    """Of either version, whoever's it is."""
+    if str(address) == "::":
+        return  # nobody's
+    assert left(around.format(address), [str(address)]) == []
+
+
+@given(NAME, st.sampled_from(["uni.example", "lab7", "localhost"]), AROUND)
+def test_a_mail_address_leaves(name: str, domain: str, around: str) -> None:
+    """And what looks like one, as of a login."""
+    assert left(around.format(f"{name}@{domain}"), [name]) == []
+
+
+@given(NAME, NAME, NAMES, AROUND, st.sampled_from(["http", "https", "ftp"]))
+def test_what_a_url_knows_leaves(
+    user: str, password: str, names: list[str], around: str, scheme: str
+) -> None:
+    """Credentials, path and query; where the service is stays, for its developers."""
+    url = f"{scheme}://{user}:{password}@api.example.org:8080/{'/'.join(names)}?token={password}"
+    text = around.format(url)
+    assert left(text, [user, password, *names]) == []
+    assert f"{scheme}://api.example.org/<path>" in REDACTOR.redact(text)
+
+
+@given(st.sampled_from([USER, USER.upper(), HOST, "lab7", HOME, f"{USER}01"]), AROUND)
+def test_the_persons_and_the_machines_names_leave(name: str, around: str) -> None:
+    """In any case, and with a number behind."""
+    assert left(around.format(name).casefold(), [USER, "lab7", "uni.example"]) == []
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_redacted_once_and_for_all(text: str) -> None:
+    """What is left of it is found to be clean, so that nothing is changed twice."""
+    assert left(text, []) == []
+
+
+@given(st.text(" /\\'\"`:.@<>~ab1é\n", max_size=60))
+def test_a_tangle_of_separators_is_redacted_once_and_for_all(text: str) -> None:
+    """The same, where it is hardest."""
+    assert left(text, []) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "workflow start",
+        "Completed after 1:02:03",
+        "The volume has 3 dimensions, not 4 (n/a).",
+        "[Errno 5] Input/output error",
+        "module 'numpy' has no attribute 'float'",
+        "'numpy.ndarray' object has no attribute 'append'; use self.key and/or np.append(a, b)",
+        "invalid literal for int() with base 10: '3.5'",
+        "std::bad_alloc at 0x7f3a2c, 12:30:45, version 1.2.3",
+        "<frozen importlib._bootstrap> and <urllib3.connection.HTTPConnection object at 0x7f>",
+    ],
+)
+def test_what_is_of_use_stays(text: str) -> None:
+    """A developer can still read what has happened."""
+    assert REDACTOR.redact(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        (
+            "Command 'bet /home/jdoe/in.nii out.nii -f 0.5' returned non-zero exit status 1.",
+            "Command 'bet <path> <path> -f 0.5' returned non-zero exit status 1.",
+        ),
+        (
+            "Command '['mri_convert', '/data/my study/T1.mgz']' died with <Signals.SIGKILL: 9>.",
+            "Command '['mri_convert', '<path>']' died with <Signals.SIGKILL: 9>.",
+        ),
+        (
+            "HTTPConnectionPool(host='10.0.0.1', port=80): Max retries exceeded with url: /a?key=b",
+            "HTTPConnectionPool(host='<address>', port=80): Max retries exceeded with url: <path>",
+        ),
+        ("disk of jdoe on lab7.uni.example is full", "disk of <user> on <host> is full"),
+        ("aa:bb:cc:dd:ee:ff and fe80::1%eth0", "<address> and <address>"),
+        ("moved /home/jdoe/a.nii to the dir /data/out", "moved <path> to the dir <path>"),
+        ("see http://192.168.0.7:8080/", "see http://<address>"),
+    ],
+)
+def test_a_message_is_still_readable(text: str, redacted: str) -> None:
+    """What is put in its place says what it was."""
+    assert REDACTOR.redact(text) == redacted
+
+
+def test_of_a_very_long_text_the_ends_are_kept() -> None:
+    """Nothing that is far from both can be sent anyway."""
+    text = "first " + "word " * MAX_END + "/data/x last"
+    redacted = REDACTOR.redact(text)
+    assert redacted.startswith("first ")
+    assert redacted.endswith("word <path> last")
+    assert len(redacted) < 3 * MAX_END
+    assert not REDACTOR.redact(" " * 3 * MAX_END).strip()
+
+
+@pytest.mark.parametrize(
+    "piece", ["'a ", '"', "/", "a/", " a/b", "1:", "/a b ", "'`\"", "a@", "1."]
+)
+def test_no_text_takes_more_steps_than_its_length_allows(piece: str) -> None:
+    """It runs in a process that is not ours, which stands still meanwhile: its time is bounded."""
+    text = (piece * MAX_END)[:MAX_END]
+    assert left(text, []) == []
+
+
+def test_names_are_those_of_this_person_and_machine() -> None:
+    """From the environment, as it is on every system."""
+    environ = {
+        "USERNAME": "jane",
+        "COMPUTERNAME": "DESKTOP-7",
+        "USERPROFILE": "C:\\Users\\Jane Doe",
+    }
+    redactor = Redactor.detect(environ)
+    text = "JANE's desktop-7 lacks C:\\Users\\Jane Doe"
+    assert redactor.redact(text) == "<user>'s <host> lacks ~"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such data base of users")
+def test_where_no_variable_tells_the_system_does() -> None:
+    """A service has no USER."""
+    import pwd
+
+    name = pwd.getpwuid(os.getuid()).pw_name
+    assert name not in Redactor.detect({}).redact(f"{name} is here")

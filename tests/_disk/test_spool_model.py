@@ -1,0 +1,207 @@
+"""The spool against a model of it, with processes that die between any two file operations."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import hypothesis.strategies as st
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from support import ROOMY
+
+import migas._disk.entry
+import migas._disk.spool
+from migas._disk.entry import LEASE, Entry
+from migas._disk.spool import Spool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+#: What a process may do to the disk; it can die before each.
+CHANGES = {"mkdir", "makedirs", "rename", "rmdir", "unlink"}
+
+PROCESSES = range(3)
+
+
+class Death(BaseException):
+    """A SIGKILL, as seen from inside: nothing is cleaned up."""
+
+
+class MortalOS:
+    """The module `os` as one process has it, which may die at one of the next changes."""
+
+    def __init__(self) -> None:
+        self.left: int | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        function = getattr(os, name)
+        return self._counted(function) if name in CHANGES else function
+
+    def _counted(self, function: Callable[..., object]) -> Callable[..., object]:
+        def change(*args: object, **kwargs: object) -> object:
+            if self.left is not None:
+                self.left -= 1
+                if self.left < 0:
+                    raise Death
+            return function(*args, **kwargs)
+
+        return change
+
+
+class SpoolMachine(RuleBasedStateMachine):
+    """Three processes on one directory. Small shares make each put a likely rotation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = tempfile.mkdtemp()
+        os.chmod(self.directory, 0o700)
+        self.now = 1_800_000_000.0
+        self.os = MortalOS()
+        for module in (migas._disk.entry, migas._disk.spool):
+            vars(module)["os"] = self.os
+        self.spools = [self.spool() for _ in PROCESSES]
+        #: By token: how often each was sent at least and at most, as far as the disk can know.
+        self.sent: dict[str, tuple[int, int]] = {}
+        self.delivered: set[str] = set()
+        #: By process: what it holds, and until when nobody else may.
+        self.held: list[dict[str, tuple[Entry, float]]] = [{} for _ in PROCESSES]
+        #: By process: what it has put, and reserved for itself.
+        self.reserved: list[dict[str, Entry]] = [{} for _ in PROCESSES]
+
+    def spool(self) -> Spool:
+        bounds = ROOMY._replace(number=40 * 3)
+        return Spool(self.directory, bounds, lambda: self.now, lambda _sides: 0)
+
+    def teardown(self) -> None:
+        for module in (migas._disk.entry, migas._disk.spool):
+            vars(module)["os"] = os
+        shutil.rmtree(self.directory)
+
+    def attempt(self, process: int, death: int | None, act: Callable[[], T]) -> T | None:
+        """Do something as ``process``; None: it died at its ``death``th change to the disk."""
+        self.os.left = death
+        try:
+            return act()
+        except Death:
+            self.die(process)
+            return None
+        finally:
+            self.os.left = None
+
+    @rule(
+        process=st.sampled_from(PROCESSES),
+        death=st.none() | st.integers(0, 8),
+        reserves=st.booleans(),
+    )
+    def put(self, process: int, death: int | None, reserves: bool) -> None:
+        """Once it returns it is there for good; before, it may be."""
+        before = {entry.token for entry in self.spools[process].waiting()}
+        put = partial(self.spools[process].put, b"x", reserves=reserves)
+        written = self.attempt(process, death, put)
+        new = {entry.token for entry in self.spools[process].waiting()} - before
+        assert written is None or written.token in new
+        for token in new:
+            self.sent[token] = (0, 0)
+        if written is not None and reserves:
+            self.reserved[process][written.token] = written
+
+    @rule(process=st.sampled_from(PROCESSES), death=st.none() | st.integers(0, 6))
+    def claim(self, process: int, death: int | None) -> None:
+        """What one holds, nobody else gets; nor what it has reserved, it itself."""
+        for entry in self.attempt(process, death, partial(self.spools[process].claim, 2)) or ():
+            assert entry.token not in self.reserved[process]
+            self.hold(process, entry)
+
+    @rule(process=st.sampled_from(PROCESSES), death=st.none() | st.integers(0, 3))
+    def take(self, process: int, death: int | None) -> None:
+        """What one has reserved it gets, unless another was faster."""
+        if self.reserved[process]:
+            _, entry = self.reserved[process].popitem()
+            taken = self.attempt(process, death, partial(self.spools[process].take, entry))
+            if taken is not None:
+                self.hold(process, taken)
+
+    @rule(process=st.sampled_from(PROCESSES))
+    def unreserve(self, process: int) -> None:
+        """It may be claimed as any other."""
+        if self.reserved[process]:
+            _, entry = self.reserved[process].popitem()
+            self.spools[process].unreserve(entry)
+
+    def hold(self, process: int, entry: Entry) -> None:
+        for held in self.held:
+            assert entry.token not in held or held[entry.token][1] <= self.now
+        self.held[process][entry.token] = entry, self.now + LEASE
+
+    @rule(process=st.sampled_from(PROCESSES), death=st.none() | st.integers(0, 3))
+    def send(self, process: int, death: int | None) -> None:
+        """A request leaves only for what is still held, and the disk knows of it before."""
+        for token, (entry, _) in list(self.held[process].items()):
+            low, high = self.sent[token]
+            others = [held for held in self.held if held is not self.held[process]]
+            stolen = any(token in held and held[token][1] > self.now for held in others)
+            try:
+                marked = self.attempt(
+                    process, death, partial(entry.attempt, self.now, entry.attempts + 1)
+                )
+            except OSError:
+                del self.held[process][token]  # somebody had taken it over
+                continue
+            if marked is None:
+                self.sent[token] = low, high + 1
+                return
+            assert not stolen
+            self.sent[token] = low + 1, high + 1
+            self.held[process][token] = marked, self.now + LEASE
+
+    @rule(process=st.sampled_from(PROCESSES), death=st.none() | st.integers(0, 3))
+    def release(self, process: int, death: int | None) -> None:
+        """It waits again."""
+        while self.held[process]:
+            _, (entry, _) = self.held[process].popitem()
+            self.attempt(process, death, partial(entry.release, entry.attempts))
+
+    @rule(process=st.sampled_from(PROCESSES), death=st.none() | st.just(0))
+    def deliver(self, process: int, death: int | None) -> None:
+        """It is gone, unless the process died before it could remove it."""
+        for token, (entry, until) in list(self.held[process].items()):
+            self.held[process].pop(token, None)
+            if until > self.now and self.attempt(process, death, entry.discard):
+                self.delivered.add(token)
+
+    @rule(process=st.sampled_from(PROCESSES), death=st.none() | st.integers(0, 4))
+    def recover(self, process: int, death: int | None) -> None:
+        """What the dead held waits again."""
+        self.attempt(process, death, partial(self.spools[process].recover, 16))
+
+    @rule(seconds=st.sampled_from([1.0, LEASE / 2, LEASE + 1]))
+    def pass_time(self, seconds: float) -> None:
+        """Claims end; who sleeps meanwhile does not know."""
+        self.now += seconds
+
+    @rule(process=st.sampled_from(PROCESSES))
+    def die(self, process: int) -> None:
+        """At any time; another one takes its place."""
+        self.held[process], self.reserved[process] = {}, {}
+        self.spools[process] = self.spool()
+
+    @invariant()
+    def everything_is_there_once(self) -> None:
+        """Whatever was put and not delivered is on disk, once, and its name counts its attempts."""
+        found = [(entry.token, entry.attempts) for entry in self.spools[0].waiting()]
+        assert sorted(token for token, _ in found) == sorted(set(self.sent) - self.delivered)
+        for token, attempts in found:
+            low, high = self.sent[token]
+            assert low <= attempts <= high
+            self.sent[token] = attempts, attempts
+        assert self.spools[0].dropped == 0
+
+
+TestSpool = SpoolMachine.TestCase
+TestSpool.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -1,0 +1,202 @@
+"""One random id for a user, made once, and readable by nobody as a name."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+import subprocess
+import tempfile
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import migas
+from migas._delivery.writer import Writer
+from migas._disk import user_id
+from migas._runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from support import Host
+
+
+@pytest.fixture
+def directory(home: Path) -> Path:
+    return home / "config" / "migas"
+
+
+def test_an_id_is_made_once_and_kept(directory: Path) -> None:
+    """The next process finds the same id, in a file that is the user's alone."""
+    first = user_id.obtain(str(directory))
+    assert user_id.obtain(str(directory)) == user_id.read(str(directory)) == first
+    assert uuid.UUID(first).version == 4
+    assert [path.name for path in directory.iterdir()] == ["user_id"]
+    if os.name == "posix":
+        assert (directory / "user_id").stat().st_mode & 0o777 == 0o600
+        assert directory.stat().st_mode & 0o777 == 0o700
+
+
+def test_an_id_of_an_earlier_client_is_kept(directory: Path) -> None:
+    """Nobody becomes a new user by an update (pain 23)."""
+    directory.mkdir(parents=True)
+    earlier = "1CF6DB85-5D12-4D79-A502-611F353DE27D"
+    (directory / "user_id").write_text(earlier)
+    assert user_id.obtain(str(directory)) == earlier.lower()
+    assert (directory / "user_id").read_text() == earlier
+
+
+def test_an_id_is_found_where_earlier_clients_kept_it(home: Path) -> None:
+    """In ~/.config on every system, wherever this one's configuration lies."""
+    place = home / ".config" / "migas"
+    place.mkdir(parents=True)
+    earlier = "1cf6db85-5d12-4d79-a502-611f353de27d"
+    (place / "user_id").write_text(earlier)
+    assert Writer(Settings(), {}, str(home)).describe()["user_id"] == earlier
+    assert not (home / "config").exists()
+
+
+def test_a_file_without_an_id_gets_one(directory: Path) -> None:
+    """An interrupted write of an earlier client leaves nobody without an id for ever."""
+    directory.mkdir(parents=True)
+    (directory / "user_id").write_text("")
+    assert user_id.obtain(str(directory)) == user_id.read(str(directory))
+
+
+def test_looking_creates_nothing(directory: Path) -> None:
+    """A person may look before there is anything."""
+    assert user_id.read(str(directory)) is None
+    assert not directory.exists()
+
+
+def test_where_nothing_can_be_kept_the_id_is_a_stable_hash(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a home the id is the same at each run, and holds no readable name."""
+    home.rmdir()
+    directory = str(home / "config" / "migas")
+    derived = user_id.obtain(directory)
+    assert derived == user_id.obtain(directory)
+    assert uuid.UUID(derived).version == 4
+    assert getpass.getuser() not in derived
+    assert not home.exists()
+    monkeypatch.setattr(platform, "node", lambda: "another")
+    monkeypatch.setattr("builtins.open", _refuse)
+    assert user_id.obtain(directory) != derived
+
+
+def test_where_no_file_can_be_made_the_id_is_the_same_hash(home: Path, directory: Path) -> None:
+    """A configuration directory that cannot be written gives nobody a new id at each run."""
+    (home / "config").write_text("in the way")
+    assert user_id.obtain(str(directory)) == user_id.obtain(str(directory))
+    assert Writer(Settings(), {}, str(home)).describe()["user_id"] == user_id.obtain(str(directory))
+    assert (home / "config").read_text() == "in the way"
+
+
+def _refuse(*_args: object, **_kwargs: object) -> None:
+    raise FileNotFoundError
+
+
+def test_threads_that_start_together_agree(directory: Path) -> None:
+    """The first to publish wins, and the others read."""
+    with ThreadPoolExecutor(16) as threads:
+        ids = set(threads.map(user_id.obtain, [str(directory)] * 64))
+    assert len(ids) == 1
+
+
+def test_processes_that_start_together_agree(host: Host, directory: Path) -> None:
+    """A job array's first start: 64 processes, let go at the same moment, and one user."""
+    code = "import sys; from migas._disk import user_id\n"
+    code += "print('ready', flush=True); sys.stdin.read()\n"
+    code += f"print(user_id.obtain({str(directory)!r}))"
+    started = [host.start(code, measured=False, stdin=subprocess.PIPE) for _ in range(64)]
+    for process in started:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.close()
+        process.stdin = None
+    ids = {process.stdout.read() for process in started if process.stdout}
+    assert ids == {f"{user_id.read(str(directory))}\n"}
+    assert [path.name for path in directory.iterdir()] == ["user_id"]
+
+
+def test_a_cleared_id_is_followed_by_another(directory: Path) -> None:
+    """A person may become somebody else, and clearing what is not there is no failure."""
+    first = user_id.obtain(str(directory))
+    assert user_id.clear(str(directory))
+    assert user_id.read(str(directory)) is None
+    assert user_id.clear(str(directory))
+    assert user_id.obtain(str(directory)) != first
+
+
+def test_an_id_that_cannot_be_removed_is_told(directory: Path) -> None:
+    """Whoever wants to be forgotten is not told that it is done when it is not."""
+    (directory / "user_id" / "in the way").mkdir(parents=True)
+    assert not user_id.clear(str(directory))
+
+
+def test_the_public_function_clears_every_file(home: Path, directory: Path) -> None:
+    """Also the one that an earlier client has left."""
+    earlier = home / ".config" / "migas"
+    for place in (directory, earlier):
+        place.mkdir(parents=True)
+        (place / "user_id").write_text("1cf6db85-5d12-4d79-a502-611f353de27d")
+    assert migas.clear_user_id()
+    assert [*directory.iterdir(), *earlier.iterdir()] == []
+
+
+@pytest.mark.parametrize(
+    ("marker", "environ", "is_told"),
+    [
+        pytest.param(None, {}, True, id="a machine"),
+        pytest.param(".dockerenv", {}, False, id="a container"),
+        pytest.param(None, {"CI": "true"}, False, id="CI"),
+    ],
+)
+def test_where_nothing_lasts_no_user_is_invented(
+    home: Path, marker: str | None, environ: dict[str, str], is_told: bool
+) -> None:
+    """A new id at each run would count one user a hundred times (pain 23)."""
+    if marker:
+        (home / marker).touch()
+    told = Writer(Settings(), environ, str(home)).describe()["user_id"]
+    assert (told is not None) is is_told
+    assert (home / "config" / "migas" / "user_id").exists() is is_told
+
+
+def test_a_container_with_a_home_that_lasts_has_a_user(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is mounted from outside, and so is another file system than the root."""
+    elsewhere = Path("/dev/shm")
+    if not elsewhere.is_dir() or elsewhere.stat().st_dev == home.stat().st_dev:
+        pytest.skip("there is no second file system")
+    (home / ".dockerenv").touch()
+    with tempfile.TemporaryDirectory(dir=elsewhere) as lasting:
+        monkeypatch.setenv("XDG_CONFIG_HOME", f"{lasting}/not/there/yet")
+        first, second = (Writer(Settings(), {}, str(home)).describe()["user_id"] for _ in range(2))
+    assert first == second is not None
+
+
+def test_a_host_may_name_its_user_anywhere(home: Path) -> None:
+    """Its own id is no invention."""
+    (home / ".dockerenv").touch()
+    named = Settings(user_id="1cf6db85-5d12-4d79-a502-611f353de27d")
+    assert Writer(named, {}, str(home)).describe()["user_id"] == named.user_id
+
+
+def test_a_file_system_without_hard_links_is_good_enough(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rename keeps the id there."""
+
+    def link(*_args: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", link)
+    first = user_id.obtain(str(directory))
+    assert user_id.obtain(str(directory)) == user_id.read(str(directory)) == first

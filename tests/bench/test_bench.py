@@ -1,0 +1,61 @@
+"""The benchmark runs, so that its figures can be taken again; what they are is not a test's."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import PATIENCE, need
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: str) -> str:
+    environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    # The benchmark's own processes are to be as cheap as anybody's.
+    environ = {name: text for name, text in environ.items() if not name.startswith("COVERAGE_")}
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE * 3,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done
+    return done.stdout
+
+
+@pytest.mark.skipif(not hasattr(os, "wait4"), reason="POSIX accounts for processes")
+def test_a_table_tells_what_each_client_delivered_and_lost(tmp_path: Path) -> None:
+    """In good weather and in bad, beside a thread that posts."""
+    path = tmp_path / "rows.json"
+    some = ("--clients", "^migas$|requests", "--hosts", "bare", "--weathers", "fast|500")
+    out = run("tests.bench", "table", "--rounds", "1", "--json", str(path), *some)
+    rows = {(row["client"], row["weather"]): row for row in json.loads(path.read_text())}
+    assert len(out.splitlines()) == 2 + len(rows)
+    ways = {key: (row["delivered"], row["lost"], row["twice"]) for key, row in rows.items()}
+    assert ways == {
+        ("nothing", "fast"): (0, 0, 0),
+        ("nothing", "500"): (0, 0, 0),
+        ("migas", "fast"): (1, 0, 0),
+        ("migas", "500"): (0, 0, 0),
+        ("requests in a thread", "fast"): (1, 0, 0),
+        ("requests in a thread", "500"): (0, 1, 0),
+    }
+    assert all(row["noise"] == 0 for row in rows.values())
+
+
+def test_a_simulation_is_the_same_each_time() -> None:
+    """By its seed; and ours keeps below the server's limit with far fewer requests."""
+    need("simpy")
+    first = run("tests.bench.simulate", "limit", "--seed", "7")
+    assert first == run("tests.bench.simulate", "limit", "--seed", "7")
+    rows = [line.split(" | ") for line in first.splitlines()[2:]]
+    requests = {row[1]: int(row[6].replace(",", "")) for row in rows}
+    assert requests["migas"] < min(n for name, n in requests.items() if name != "migas")

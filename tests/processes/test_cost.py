@@ -1,0 +1,180 @@
+"""What a process loads and asks of the system, at each stage: held without a clock.
+
+Times are the benchmark's, `python -m tests.bench`. A module or a call more than here costs every
+process that carries migas, so it needs a reason.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from test_house import LIGHT
+
+from migas._delivery.throttle import Backoff, Pace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from support import Host
+
+    from migas._disk.spool import Spool
+    from migas.testing import Server
+
+#: What writing a breadcrumb takes besides what `import migas` does: the record itself, its way to
+#: the disk, the user's id, and whatever a breadcrumb says.
+WRITING = {
+    *("_crumb", "_crumb.breadcrumb", "_crumb.environment", "_crumb.redaction"),
+    *("_delivery", "_delivery.parcel", "_delivery.writer", "_runtime.namedtuple"),
+    *("_disk", "_disk.directory", "_disk.entry", "_disk.spool", "_disk.stamp", "_disk.user_id"),
+}
+
+#: What it takes to decide that nothing is sent now.
+DECIDING = {"_delivery.sender", "_delivery.throttle"}
+
+#: What it takes to send.
+SENDING = {
+    *("_delivery.graphql", "_delivery.policy", "_delivery.sent_log"),
+    *("_delivery.transport", "_delivery.uploader", "_runtime.version"),
+}
+
+#: Each is a large part of what `requests` costs, or as dear: `typing` (7 ms where a bare
+#: interpreter takes 22), `logging` (and a lock that forks wait for), `ssl` and what builds on it.
+DEAR = {"asyncio", "email", "http", "logging", "socket", "ssl", "subprocess", "typing", "uuid"}
+
+#: What `requests` is made of, in one release or another.
+REQUESTS = {"certifi", "charset_normalizer", "chardet", "idna", "requests", "urllib3"}
+
+#: What packages that are compiled leave in `sys.modules`, by Cython or mypyc.
+HELPER = re.compile(r"_|cython_runtime|.*__mypyc").match
+
+#: Tells at its very end what it has loaded.
+HOST = """
+import atexit, sys
+sys.dont_write_bytecode = True
+before = set(sys.modules)
+@atexit.register
+def tell(): print(*sorted(set(sys.modules) - before))
+import migas
+migas.add_project('owner/repo', '1')
+"""
+
+ENVIRON = {"MIGAS_EXIT_TIMEOUT": "30", "CI": "", "container": ""}
+
+
+@pytest.fixture
+def lasting(
+    home: Path, monkeypatch: pytest.MonkeyPatch, spool: Callable[..., Spool]
+) -> Callable[[], str]:
+    """Make the spool's directory, where it lasts: a container's own file system does not."""
+
+    def make() -> str:
+        directory = spool().directory
+        os.makedirs(directory, 0o700)
+        return directory
+
+    # Seen from an Apptainer container a home is its user's own, wherever this runs.
+    monkeypatch.setenv("APPTAINER_NAME", "any")
+    assert home.is_dir()
+    return make
+
+
+def load(host: Host, environ: dict[str, str]) -> set[str]:
+    ended = host.run(HOST, {**ENVIRON, **environ}, measured=False)
+    assert ended.calmly, ended
+    return set(ended.out.split())
+
+
+def ours(loaded: set[str]) -> set[str]:
+    return {name.partition(".")[2] for name in loaded if name.startswith("migas.")}
+
+
+def light() -> set[str]:
+    return {name.partition(".")[2] for name in LIGHT} - {""}
+
+
+def roots(loaded: set[str]) -> set[str]:
+    return {name.partition(".")[0] for name in loaded}
+
+
+def test_an_opted_out_call_loads_nothing(host: Host) -> None:
+    """More than the import did."""
+    assert ours(load(host, {"MIGAS_OPTOUT": "1"})) == light()
+
+
+@pytest.mark.parametrize("reason", ["beyond the pace", "backed off"])
+def test_an_exit_that_sends_nothing_loads_no_transport(
+    host: Host, server: Server, lasting: Callable[[], str], reason: str
+) -> None:
+    """Nor anything else that a short command would notice."""
+    directory = lasting()
+    if reason == "backed off":
+        Backoff(directory).fail(86400.0)
+    else:
+        pace = Pace(directory)
+        while pace.take():
+            pass
+    loaded = load(host, {})
+    assert ours(loaded) == light() | WRITING | DECIDING
+    assert "requests" not in loaded
+    # On 3.10 other modules that are needed load `typing` anyway.
+    assert not roots(loaded) & (DEAR - ({"typing"} if sys.version_info < (3, 11) else set()))
+    assert roots(loaded) - sys.stdlib_module_names == {"migas", "platformdirs"}
+    assert server.requests == 0
+
+
+@pytest.mark.parametrize("online", [True, False], ids=["delivers", "offline"])
+def test_a_delivery_loads_requests_and_no_more(
+    host: Host, server: Server, lasting: Callable[[], str], online: bool
+) -> None:
+    """What else it takes is ours, and is small."""
+    lasting()
+    if not online:
+        server.stop()
+    loaded = load(host, {})
+    assert ours(loaded) == light() | WRITING | DECIDING | SENDING
+    foreign = {name for name in roots(loaded) - sys.stdlib_module_names if not HELPER(name)}
+    assert foreign - REQUESTS == {"migas", "platformdirs"}
+    assert len(server.crumbs) == online
+
+
+def trace(host: Host, tmp_path: Path, environ: dict[str, str]) -> list[str]:
+    """Return a process's system calls, with those of its threads."""
+    if shutil.which("strace") is None:
+        pytest.skip("strace is not installed")
+    path = tmp_path / "trace"
+    code = "import migas; migas.add_project('owner/repo', '1')"
+    arguments = ["-f", "-qq", "-o", str(path), sys.executable, "-c", code]
+    launch = f"import os; os.execvp('strace', {['strace', *arguments]!r})"
+    ended = host.run(launch, {**ENVIRON, "PYTHONDONTWRITEBYTECODE": "1", **environ}, measured=False)
+    assert ended.calmly, ended
+    return [line.split(None, 1)[1] for line in path.read_text().splitlines()]
+
+
+def test_an_offline_process_asks_little_of_the_system(
+    host: Host, lasting: Callable[[], str], tmp_path: Path, home: Path
+) -> None:
+    """On a network's disk each call may be a round trip; and no network is touched at all."""
+    directory = lasting()
+    Backoff(directory).fail(86400.0)
+    trace(host, tmp_path, {})  # the first one makes the user's id and the boxes
+    calls = trace(host, tmp_path, {})
+    assert not [call for call in calls if call.startswith(("socket(", "connect("))]
+    # Now and then, at random, the spool is looked through as well.
+    own = [c.split("(")[0] for c in calls if str(home) in c and "O_DIRECTORY" not in c]
+    counted = {name: own.count(name) for name in set(own)}
+    # The user's id is read, and the breadcrumb written.
+    assert counted.pop("openat") == 2
+    assert counted.pop("rename") == 1
+    # A box each, since any may have been deleted.
+    assert counted.pop("mkdir") == 3
+    # For an opt-out; whose the spool is; when to send; and such a look at two breadcrumbs. The name
+    # of `stat` is the C library's.
+    assert sum(counted.values()) <= 10, own
+    # Nearly all of them import modules: some 1,500 more than the some 400 of a bare interpreter.
+    assert len(calls) < 3000
