@@ -19,6 +19,7 @@ from .directory import open_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     from .files import Directory
@@ -197,17 +198,19 @@ def parse(directory: str, box: str, name: str) -> Entry | None:
     return Entry(directory, box, int(birth), token, int(attempts), int(until or 0), holder)
 
 
-def list_box(spool: Directory, box: str) -> list[Entry]:
-    """List the entries in a box by birth, as their names have it; none if it cannot be read.
+def read_box(spool: Directory, box: str) -> Iterator[Entry]:
+    """Yield the entries that a box holds now, by birth; none if it cannot be read.
 
     What bears no entry's name is passed over.
     """
     try:
-        names = spool.box(box).names()
+        names = sorted(spool.box(box).names())  # a name begins with the birth
     except OSError:
-        return []
-    entries = (parse(spool.path, box, name) for name in names)
-    return sorted(entry for entry in entries if entry is not None)
+        return
+    for name in names:
+        entry = parse(spool.path, box, name)
+        if entry is not None:
+            yield entry
 
 
 def list_segments(spool: Directory) -> list[str]:

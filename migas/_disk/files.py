@@ -22,9 +22,10 @@ _MOST_NAMES = 100_000
 POSIX = hasattr(os, "geteuid")
 
 #: Whether files can be named relative to an opened directory.
-_RELATIVE = {os.open, os.stat, os.mkdir, os.unlink, os.rmdir, os.rename, os.link, os.utime} <= (
-    os.supports_dir_fd
-) and os.scandir in os.supports_fd
+_RELATIVE = os.scandir in os.supports_fd and os.supports_dir_fd.issuperset(
+    getattr(os, name, None)
+    for name in ("open", "stat", "mkdir", "unlink", "rmdir", "rename", "link", "utime")
+)
 
 #: Follows no link, and waits for nobody at a FIFO's other end.
 _SAFELY = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
@@ -81,13 +82,14 @@ class Directory:
 
         ``name`` may be a path below this one; ``makes``: make what is absent.
         """
-        above, _, last = name.rpartition(os.sep)
-        if above:
-            return self.box(above, makes=makes).box(last, makes=makes)
-        if name not in self._boxes:
-            path = os.path.join(self.path, name)
-            self._boxes[name] = open_own(path, *self._at(name), makes=makes)
-        return self._boxes[name]
+        opened = self._boxes.get(name)
+        if opened is None:
+            above, _, last = name.rpartition(os.sep)
+            if above:
+                return self.box(above, makes=makes).box(last, makes=makes)
+            opened = open_own(os.path.join(self.path, name), *self._at(name), makes=makes)
+            self._boxes[name] = opened
+        return opened
 
     def forget(self, name: str) -> None:
         """Close a box; the next use opens what bears its name by then."""

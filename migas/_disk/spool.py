@@ -21,7 +21,7 @@ import random
 import time
 
 from .directory import check_writable, file_name, find_cache, open_directory
-from .entry import CUR, NEW, TMP, Entry, has_newer_form, list_box, list_segments
+from .entry import CUR, NEW, TMP, Entry, has_newer_form, list_segments, read_box
 from .files import NoDiskError
 from .stamp import Stamp
 from .upkeep import Bounds, Upkeep, remove_segment
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from migas._runtime.settings import Settings
 
     from .files import Directory
+
+__all__ = ["Bounds", "Spool", "directory_for", "open_spool"]
 
 #: How many names a claim looks at for each entry that it is to find: others may be faster.
 _LOOKS = 4
@@ -146,7 +148,7 @@ class Spool:
         """Make entries pending again whose claim is over, ``limit`` at most, and sweep litter."""
         now = self._clock()
         with contextlib.suppress(OSError), open_directory(self.directory) as spool:
-            over = (entry for entry in list_box(spool, CUR) if not entry.is_claimed(now))
+            over = (entry for entry in read_box(spool, CUR) if not entry.is_claimed(now))
             for entry in over:
                 limit -= entry.release(entry.attempts, spool) is not None
                 if limit <= 0:
@@ -185,7 +187,7 @@ class Spool:
         found: list[Entry] = []
         with contextlib.suppress(OSError), open_directory(self.directory) as spool:
             for box in (*list_segments(spool), NEW, CUR):
-                found += [entry for entry in list_box(spool, box) if _is_there(entry, spool)]
+                found += [entry for entry in read_box(spool, box) if _is_there(entry, spool)]
         return iter(found)
 
     def count(self) -> int:
@@ -228,7 +230,7 @@ class Spool:
     def _pending(self, spool: Directory, *, prunes: bool = False) -> Iterator[Entry]:
         """Yield pending entries by birth; ``prunes``: remove the segments that are empty then."""
         for box in (*list_segments(spool), NEW):
-            for entry in list_box(spool, box):
+            for entry in read_box(spool, box):
                 if entry.token in self._reserved:
                     continue
                 if entry.token not in self._passed:

@@ -7,6 +7,7 @@ no harm: each step has one winner.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 
 from migas._runtime.namedtuple import NamedTuple
@@ -17,8 +18,8 @@ from .entry import (
     NEW,
     OLD,
     TMP,
-    list_box,
     list_segments,
+    read_box,
     segment_moment,
 )
 from .files import NoDiskError
@@ -111,7 +112,7 @@ class Upkeep:
 
     def _is_share_full(self, spool: Directory, now: float) -> bool:
         count, size, share = 0, 0, self._bounds.number // _SHARES
-        for entry in list_box(spool, NEW):
+        for entry in read_box(spool, NEW):
             if self._bounds.exclude(entry.birth, now):
                 self.drop([entry], now, spool)
                 continue
@@ -128,7 +129,7 @@ class Upkeep:
         try:
             old = spool.box(OLD, makes=True)
         except NoDiskError:  # something else bears that name, and `new/` has to hold all
-            self.drop(list_box(spool, NEW)[: -self._bounds.number], now, spool)
+            self.drop(list(read_box(spool, NEW))[: -self._bounds.number], now, spool)
             return
         with contextlib.suppress(OSError):  # another process was faster
             spool.move_box(NEW, old, f"{moment:013d}-{os.urandom(4).hex()}")
@@ -137,7 +138,7 @@ class Upkeep:
         for index, segment in enumerate(segments):
             is_old = self._bounds.exclude(segment_moment(segment), now)
             if is_old or index <= len(segments) - _KEPT:
-                self.drop(list_box(spool, segment), now, spool)
+                self.drop(read_box(spool, segment), now, spool)
                 remove_segment(spool, segment)
 
     def _sweep_stamps(self, spool: Directory, now: float) -> None:
@@ -163,7 +164,7 @@ def remove_segment(spool: Directory, segment: str) -> None:
 
 def _sweep_box(spool: Directory, box: str, before: float) -> None:
     """Remove entries that were last changed ``before`` that moment, in seconds since the epoch."""
-    for entry in list_box(spool, box)[:_SWEPT]:
+    for entry in itertools.islice(read_box(spool, box), _SWEPT):
         with contextlib.suppress(OSError):
             if spool.box(box).examine(entry.name, LARGEST).st_mtime < before:
                 entry.discard(spool)

@@ -13,15 +13,13 @@ import pytest
 from support import ROOMY
 
 import migas._disk.spool
-from migas._disk import files
-from migas._disk.directory import TAG, create_directory, find_cache
-from migas._disk.entry import LEASE, NEW, Entry
-from migas._disk.files import Directory, NoDiskError
+from migas._disk.directory import TAG, find_cache
+from migas._disk.entry import LEASE, NEW
+from migas._disk.files import Directory
 from migas._disk.spool import Bounds, Spool, directory_for, open_spool
 from migas._runtime.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -124,7 +122,7 @@ def test_a_claim_is_not_stopped_by_what_others_are_faster_at(
         spool.put(b"x")
     slow = [entry for entry in spool.waiting() if entry.box == "new"]
     monkeypatch.setattr(
-        migas._disk.spool, "list_box", lambda _spool, box: slow if box == NEW else []
+        migas._disk.spool, "read_box", lambda _spool, box: slow if box == NEW else []
     )
     for entry in slow[:5]:
         entry.claim(clock.now)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: What a process may do to the disk; it can die before each. To open is one only if it makes a file.
+#: What a process may do to the disk; it can die before each. To open is one if it makes a file.
 CHANGES = {"chmod", "link", "mkdir", "open", "replace", "rmdir", "unlink", "utime", "write"}
 
 #: The modules that do it.
