@@ -38,10 +38,9 @@ _OWN_NAMES = (
     r"|(backoff|retry-after|pace|old-server|dropped|refused|unanswered)-[A-Za-z0-9_.-]+"
 )
 
-#: The spools that this process has found to be ours, and whether each bears its mark. A number that
-#: a removed spool had may come to another directory of this user's. That one would be taken for the
-#: spool if somebody moved it to the same path while this process lives, which nobody does.
-_known: dict[tuple[str, int, int], bool] = {}
+#: By a spool's path: the mark that this process has read there. One that is another file by now is
+#: read again, since the directory may be another as well.
+_known: dict[str, tuple[int, int, int]] = {}
 
 
 def find_home() -> str:
@@ -108,12 +107,12 @@ def open_directory(path: str, *, makes: bool = False, marked: bool = True) -> Di
         check_place(path)
         _make(path)
         opened = open_own(path, path, None)
-        _known.pop(_identify(opened), None)
     try:
         if marked:
             _check_mark(opened, writes=makes)
         elif makes:
             check_place(path)
+        opened.close_to_others()
     except BaseException:
         opened.close()
         raise
@@ -179,14 +178,10 @@ def _make(path: str) -> None:
 
 def _check_mark(opened: Directory, *, writes: bool) -> None:
     """Raise `NoDiskError` unless a directory is a spool; mark one that an earlier version made."""
-    identity = _identify(opened)
-    is_marked = _known.get(identity)
-    if is_marked or (is_marked is False and not writes):
-        return
-    check_place(opened.path)
     try:
-        text = opened.read(TAG, _LARGEST_TAG)
+        status = opened.examine(TAG, _LARGEST_TAG)
     except FileNotFoundError:
+        check_place(opened.path)
         for name in opened.names():
             if re.fullmatch(_OWN_NAMES, name, re.ASCII) is None:
                 raise NoDiskError(f"{opened.path} holds files that migas has not made") from None
@@ -195,15 +190,15 @@ def _check_mark(opened: Directory, *, writes: bool) -> None:
             draft = f"{TAG}.{os.urandom(4).hex()}"
             opened.create(draft, _SIGNATURE + _MARK)
             opened.publish(draft, opened, TAG)
-        _known[identity] = writes
         return
+    mark = status.st_dev, status.st_ino, status.st_mtime_ns
+    if _known.get(opened.path) == mark:
+        return
+    check_place(opened.path)
+    text = opened.read(TAG, _LARGEST_TAG)
     if not text.startswith(_SIGNATURE) or b"migas" not in text:
         raise NoDiskError(f"{opened.path} is the cache of another program")
-    _known[identity] = True
-
-
-def _identify(opened: Directory) -> tuple[str, int, int]:
-    return opened.path, opened.status.st_dev, opened.status.st_ino
+    _known[opened.path] = mark
 
 
 def create_directory(path: str) -> None:

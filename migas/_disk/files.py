@@ -89,12 +89,28 @@ class Directory:
                 return self.box(above, makes=makes).box(last, makes=makes)
             opened = open_own(os.path.join(self.path, name), *self._at(name), makes=makes)
             self._boxes[name] = opened
+            opened.close_to_others()
         return opened
 
     def forget(self, name: str) -> None:
         """Close a box; the next use opens what bears its name by then."""
-        if name in self._boxes:
+        above, _, last = name.rpartition(os.sep)
+        if above:
+            self.box(above).forget(last)
+        elif name in self._boxes:
             self._boxes.pop(name).close()
+
+    def close_to_others(self) -> None:
+        """Take from other users what they may do in it. Raises `NoDiskError` if they may write."""
+        mode = self.status.st_mode
+        if not POSIX or (not mode & 0o077 and mode & 0o500 == 0o500):
+            return
+        place = self.path if self._descriptor is None else self._descriptor
+        with contextlib.suppress(OSError):
+            os.chmod(place, 0o700)
+        # Some file systems know no modes, and show the same one for all files.
+        if os.stat(place).st_mode & 0o022:
+            raise NoDiskError(f"others may write to {self.path}")
 
     def names(self) -> list[str]:
         """List the names in it, in no order."""
@@ -179,12 +195,6 @@ class Directory:
         at, holder = self._at(name)
         os.unlink(at, dir_fd=holder)
 
-    def move_box(self, name: str, to: Directory, new_name: str) -> None:
-        """Move a directory of ours with all that lies in it."""
-        self.box(name)
-        self.forget(name)
-        self.publish(name, to, new_name)
-
     def remove_box(self, name: str) -> None:
         """Remove a directory that is empty."""
         self.forget(name)
@@ -199,7 +209,7 @@ class Directory:
 
 
 def open_own(path: str, at: str, holder: int | None, *, makes: bool = False) -> Directory:
-    """Open a directory of ours without following a link, and close it to others.
+    """Open a directory of ours without following a link.
 
     ``path`` is the whole path, and ``at`` the one relative to ``holder``, a directory's descriptor;
     ``makes``: make the directory if it is absent.
@@ -219,7 +229,7 @@ def open_own(path: str, at: str, holder: int | None, *, makes: bool = False) -> 
 def _enter(path: str, at: str, holder: int | None) -> Directory:
     if not _RELATIVE:
         status = os.lstat(path)
-        _judge_directory(status, path, path)
+        check_directory(status, path)
         return Directory(path, None, status)
     try:
         descriptor = os.open(at, os.O_RDONLY | os.O_DIRECTORY | _SAFELY, dir_fd=holder)
@@ -229,7 +239,7 @@ def _enter(path: str, at: str, holder: int | None) -> Directory:
         raise
     try:
         status = os.fstat(descriptor)
-        _judge_directory(status, path, descriptor)
+        check_directory(status, path)
     except BaseException:
         os.close(descriptor)
         raise
@@ -257,18 +267,6 @@ def check_directory(status: os.stat_result, path: str) -> None:
         raise NoDiskError(f"{path} is a link, or no directory")
     if POSIX and status.st_uid != os.geteuid():
         raise NoDiskError(f"{path} belongs to another user")
-
-
-def _judge_directory(status: os.stat_result, path: str, place: int | str) -> None:
-    """Check an opened directory, and take from others what they may do in it."""
-    check_directory(status, path)
-    if not POSIX or (not status.st_mode & 0o077 and status.st_mode & 0o500 == 0o500):
-        return
-    with contextlib.suppress(OSError):
-        os.chmod(place, 0o700)
-    # Some file systems know no modes, and show the same one for all files.
-    if os.stat(place).st_mode & 0o022:
-        raise NoDiskError(f"others may write to {path}")
 
 
 def _check_file(status: os.stat_result, name: str, limit: int, links: int) -> None:

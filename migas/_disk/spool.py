@@ -119,13 +119,13 @@ class Spool:
         now, looks = self._clock(), limit * _LOOKS
         with contextlib.suppress(OSError), open_directory(self.directory) as spool:
             for entry in self._pending(spool, prunes=True):
+                if looks <= 0 or len(claimed) == limit:
+                    break
                 if self._bounds.exclude(entry.birth, now):
                     self._upkeep.drop([entry], now, spool)
                 elif taken := self._claim(entry, now, spool):
                     claimed.append(taken)
                 looks -= entry.token not in self._passed
-                if looks <= 0 or len(claimed) == limit:
-                    break
         return claimed
 
     def take(self, entry: Entry) -> Entry | None:
@@ -136,6 +136,7 @@ class Spool:
             taken = entry.claim(now, spool)
             for segment in () if taken else reversed(list_segments(spool)):
                 taken = taken or entry._replace(box=segment).claim(now, spool)
+                spool.forget(segment)
             return taken
         return None
 
@@ -188,10 +189,11 @@ class Spool:
         with contextlib.suppress(OSError), open_directory(self.directory) as spool:
             for box in (*list_segments(spool), NEW, CUR):
                 found += [entry for entry in read_box(spool, box) if _is_there(entry, spool)]
+                spool.forget(box)
         return iter(found)
 
     def count(self) -> int:
-        """Count what is not delivered yet."""
+        """Return how many entries are not delivered yet."""
         return sum(1 for _ in self.waiting())
 
     def has_waiting(self) -> bool:
@@ -210,8 +212,10 @@ class Spool:
                         spool.box(box)
         except FileNotFoundError:
             return ""
-        except OSError as error:
+        except NoDiskError as error:
             return str(error)
+        except OSError as error:
+            return f"{self.directory}: {error.strerror}"
         return ""
 
     def _next_birth(self) -> int:
@@ -237,6 +241,7 @@ class Spool:
                     yield entry
             if prunes and box != NEW:
                 remove_segment(spool, box)
+            spool.forget(box)
 
     def _claim(self, entry: Entry, now: float, spool: Directory) -> Entry | None:
         """Claim an entry that this version can read; a newer version's stays where it is."""

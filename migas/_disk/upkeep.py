@@ -19,6 +19,7 @@ from .entry import (
     OLD,
     TMP,
     list_segments,
+    parse,
     read_box,
     segment_moment,
 )
@@ -128,11 +129,13 @@ class Upkeep:
         moment = max(birth, int(now * 1000), 0)
         try:
             old = spool.box(OLD, makes=True)
-        except NoDiskError:  # something else bears that name, and `new/` has to hold all
+            _check_all(spool, NEW)
+        except NoDiskError:  # what is not ours is not moved; so `new/` has to hold all
             self.drop(list(read_box(spool, NEW))[: -self._bounds.number], now, spool)
             return
         with contextlib.suppress(OSError):  # another process was faster
-            spool.move_box(NEW, old, f"{moment:013d}-{os.urandom(4).hex()}")
+            spool.forget(NEW)
+            spool.publish(NEW, old, f"{moment:013d}-{os.urandom(4).hex()}")
         spool.box(NEW, makes=True)
         segments = list_segments(spool)
         for index, segment in enumerate(segments):
@@ -157,9 +160,19 @@ class Upkeep:
 
 
 def remove_segment(spool: Directory, segment: str) -> None:
-    """Remove a segment if it is empty."""
+    """Close a segment, and remove it if it is empty."""
     with contextlib.suppress(OSError):
+        spool.forget(segment)
         spool.box(OLD).remove_box(os.path.basename(segment))
+
+
+def _check_all(spool: Directory, box: str) -> None:
+    """Raise `NoDiskError` unless all that lies in a box are entries of ours."""
+    for name in spool.box(box).names():
+        if parse(spool.path, box, name) is None:
+            raise NoDiskError(f"{name} is no entry")
+        with contextlib.suppress(FileNotFoundError):  # it was claimed meanwhile
+            spool.box(box).examine(name, LARGEST)
 
 
 def _sweep_box(spool: Directory, box: str, before: float) -> None:
