@@ -155,12 +155,10 @@ def check_writable(path: str) -> None:
 
     It asks for permissions and writes nothing, so a full disk is not noticed.
     """
-    if not path:
-        raise NoDiskError("there is no home directory")
     above = check_place(path)
-    for place in (above,) if not os.path.lexists(path) else (path,):
-        if not os.access(place, os.W_OK | os.X_OK):
-            raise NoDiskError(f"{place} cannot be written")
+    place = path if os.path.isdir(path) else above
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise NoDiskError(f"{place} cannot be written")
 
 
 def _make(path: str) -> None:

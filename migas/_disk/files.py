@@ -27,7 +27,7 @@ _RELATIVE = os.scandir in os.supports_fd and os.supports_dir_fd.issuperset(
     for name in ("open", "stat", "mkdir", "unlink", "rmdir", "rename", "link", "utime")
 )
 
-#: Follows no link, and waits for nobody at a FIFO's other end.
+#: Follows no link, and does not wait for a FIFO's other end.
 _SAFELY = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
 
 
@@ -72,8 +72,7 @@ class Directory:
         for box in self._boxes.values():
             box.close()
         if self._descriptor is not None:
-            # Each system call refuses the new one.
-            descriptor, self._descriptor = self._descriptor, -1
+            descriptor, self._descriptor = self._descriptor, -1  # which each system call refuses
             with contextlib.suppress(OSError):
                 os.close(descriptor)
 
@@ -89,7 +88,7 @@ class Directory:
                 return self.box(above, makes=makes).box(last, makes=makes)
             opened = open_own(os.path.join(self.path, name), *self._at(name), makes=makes)
             self._boxes[name] = opened
-            opened.close_to_others()
+        opened.close_to_others()
         return opened
 
     def forget(self, name: str) -> None:
@@ -101,9 +100,8 @@ class Directory:
             self._boxes.pop(name).close()
 
     def close_to_others(self) -> None:
-        """Take from other users what they may do in it. Raises `NoDiskError` if they may write."""
-        mode = self.status.st_mode
-        if not POSIX or (not mode & 0o077 and mode & 0o500 == 0o500):
+        """Take from others what they may do in it. Raises `NoDiskError` if they may still write."""
+        if not POSIX or not self.status.st_mode & 0o077:
             return
         place = self.path if self._descriptor is None else self._descriptor
         with contextlib.suppress(OSError):
@@ -240,6 +238,8 @@ def _enter(path: str, at: str, holder: int | None) -> Directory:
     try:
         status = os.fstat(descriptor)
         check_directory(status, path)
+        if POSIX and status.st_mode & 0o500 != 0o500:  # a umask of 0177
+            os.chmod(descriptor, 0o700)
     except BaseException:
         os.close(descriptor)
         raise

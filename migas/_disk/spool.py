@@ -205,13 +205,11 @@ class Spool:
     def problem(self) -> str:
         """Return why nothing can be kept on disk, for a person to read, or `""`."""
         try:
-            check_writable(self.directory)
-            with open_directory(self.directory) as spool:
+            with contextlib.suppress(FileNotFoundError), open_directory(self.directory) as spool:
                 for box in (TMP, NEW, CUR):
                     with contextlib.suppress(FileNotFoundError):
                         spool.box(box)
-        except FileNotFoundError:
-            return ""
+            check_writable(self.directory)
         except NoDiskError as error:
             return str(error)
         except OSError as error:
