@@ -98,7 +98,9 @@ class Entry(NamedTuple):
             except FileNotFoundError:
                 # It was moved all the same: a network's disk may deny what it has done, if `new/`
                 # is renamed at that moment (seen on GlusterFS). Written again it would be sent
-                # twice. Or its person has just removed it.
+                # twice. But not if all of `tmp/` is gone, as an unmounted disk is.
+                within.forget(TMP)
+                within.box(TMP)
                 return self._replace(box=NEW)
             raise
 
