@@ -153,10 +153,16 @@ class Outside:
         self._before: dict[str, object] = {}
         self._watch: Watch | None = None
 
-    def watch(self) -> None:
-        """Note how all of it looks now, and whoever touches or reads it from now on."""
+    def watch(self, planted: Path | None = None) -> None:
+        """Note how all of it looks now, and whoever touches or reads it from now on.
+
+        Also what is ``planted`` elsewhere, unless it is a link.
+        """
         self._before = take_picture(self.path)
-        self._watch = Watch([self.path, *self.path.rglob("*")])
+        paths = [self.path, *self.path.rglob("*")]
+        if planted is not None and not planted.is_symlink():
+            paths += [planted, *planted.rglob("*")] if planted.is_dir() else [planted]
+        self._watch = Watch(paths)
 
     def check(self) -> None:
         """Fail if anybody has touched or read any of it."""

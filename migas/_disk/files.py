@@ -207,10 +207,9 @@ class Directory:
 
 
 def open_own(path: str, at: str, holder: int | None, *, makes: bool = False) -> Directory:
-    """Open a directory of ours without following a link.
+    """Open a directory of ours without following a link; ``makes``: make it if it is absent.
 
-    ``path`` is the whole path, and ``at`` the one relative to ``holder``, a directory's descriptor;
-    ``makes``: make the directory if it is absent.
+    ``path`` is the whole path, and ``at`` the one relative to ``holder``, a directory's descriptor.
     """
     try:
         return _enter(path, at, holder)
@@ -220,7 +219,8 @@ def open_own(path: str, at: str, holder: int | None, *, makes: bool = False) -> 
         with contextlib.suppress(FileExistsError):
             os.mkdir(at, 0o700, dir_fd=holder)
     except PermissionError:
-        restore_mode(path, at, holder)
+        pass
+    restore_mode(path, at, holder)
     return _enter(path, at, holder)
 
 

@@ -109,7 +109,7 @@ def test_a_host_leaves_alone_what_is_not_its_users_and_delivers(
     if kind != "another's":
         person.own(path)
     before = take_picture(path)
-    outside.watch()
+    outside.watch(path)
     ended = person.run(HOST)
     status = person.run("", arguments=["-m", "migas", "status"])
     outside.check()
