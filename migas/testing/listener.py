@@ -9,17 +9,17 @@ import select
 import socket
 import struct
 import threading
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from .fault import write_answer
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections import deque
+    from collections.abc import Callable, Mapping
 
     from .fault import Fault
-    from .server import Server
 
 #: Bytes of a body that the hosted server takes.
 MAX_BODY = 2500
@@ -34,13 +34,45 @@ class Request(NamedTuple):
     body: bytes
 
 
+class Answer(NamedTuple):
+    """The answer to a GraphQL request."""
+
+    body: dict[str, object]
+    #: Whether every breadcrumb of the request could be stored.
+    stored: bool
+
+
+class Application(Protocol):
+    """What the listener calls for each request that arrives."""
+
+    #: The listener appends each request that it has read.
+    received: deque[Request]
+
+    def next_fault(self) -> Fault | None:
+        """Count a request and return the fault that befalls it."""
+
+    def answer(
+        self,
+        query: str,
+        variables: Mapping[str, Any] | None = None,
+        operation: str | None = None,
+        refusal: str | None = None,
+        *,
+        look_up_fails: bool = False,
+        is_gone: Callable[[], bool] = ...,
+    ) -> Answer:
+        """Answer a GraphQL request."""
+
+
 class HTTPServer(http.server.ThreadingHTTPServer):
     """Listens, and has a thread for each connection."""
 
     daemon_threads = True
 
-    def __init__(self, address: tuple[str, int], owner: Server, tls: ssl.SSLContext | None) -> None:
-        self.owner = owner
+    def __init__(
+        self, address: tuple[str, int], application: Application, tls: ssl.SSLContext | None
+    ) -> None:
+        self.application = application
         #: Set when it stops: until then whoever hangs goes on hanging.
         self.stopped = threading.Event()
         self._tls = tls
@@ -91,7 +123,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         with contextlib.suppress(OSError):
             if not self.rfile.peek(1):  # type: ignore[attr-defined]  # it is a BufferedReader
                 return
-            self._fault = self.server.owner.next_fault()
+            self._fault = self.server.application.next_fault()
             if self._fault is not None and not self._fault.reads:
                 self._fail(self._fault, b"")
                 return
@@ -113,7 +145,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         # A client of a proxy sends the whole address (RFC 9112, 3.2.2).
         path = urlsplit(target).path if target.startswith("http") else target
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.server.owner.received.append(Request(path, headers, body))
+        self.server.application.received.append(Request(path, headers, body))
         if path == "/graphql/":
             self._send(307, "", Location=f"http://{self.headers['Host']}/graphql")
         elif path != "/graphql":
@@ -142,7 +174,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         size = f"Request body ({len(body)}) exceeds maximum size ({MAX_BODY})"
         refusal = size if len(body) > MAX_BODY else None
-        answered = self.server.owner.answer(
+        answered = self.server.application.answer(
             request["query"],
             request.get("variables"),
             request.get("operationName"),

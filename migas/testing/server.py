@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from collections import deque
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from .fault import Fault
-from .listener import HTTPServer, Request
+from .listener import Answer, HTTPServer, Request
 from .schema import Engine, Projects
 from .store import Store
 
@@ -18,15 +18,10 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+__all__ = ["Answer", "Server"]
+
 #: Requests that are kept for a test to read.
 _KEPT = 1000
-
-
-class Answer(NamedTuple):
-    """What the server says, and whether it could store what it was told."""
-
-    body: dict[str, object]
-    stored: bool
 
 
 class Server:
