@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .fault import Fault
-    from .listener import Request
+    from .message import Request
     from .server import Server
 
 __all__ = ["Fault", "Request", "Server"]
@@ -19,7 +19,7 @@ def __getattr__(name: str) -> object:
 
         return Fault
     if name == "Request":
-        from .listener import Request
+        from .message import Request
 
         return Request
     if name == "Server":

@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-from .fault import write_answer
+from .message import MAX_BODY, SIGNATURE, Reply, Request
 
 if TYPE_CHECKING:
     import ssl
@@ -20,18 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from .fault import Fault
-
-#: Bytes of a body that the hosted server takes.
-MAX_BODY = 2500
-
-
-class Request(NamedTuple):
-    """A request as it arrived."""
-
-    path: str
-    #: By their names in lower case.
-    headers: Mapping[str, str]
-    body: bytes
 
 
 class Answer(NamedTuple):
@@ -197,8 +185,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         text = isinstance(body, str)
         compact = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
         kind = "text/plain; charset=utf-8" if text else "application/json"
-        headers = {"Content-Type": kind, "X-Backend-Server": "migas@0.9", **headers}
-        answer = write_answer(status, str(body) if text else compact, headers)
+        content = (str(body) if text else compact).encode()
+        answer = Reply(status, content, {"Content-Type": kind, **SIGNATURE, **headers}).encode()
         if self._fault is None:
             self.wfile.write(answer)
         else:

@@ -8,7 +8,8 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from .fault import Fault
-from .listener import Answer, HTTPServer, Request
+from .listener import Answer, HTTPServer
+from .message import Request
 from .schema import Engine, Projects
 from .store import Store
 

@@ -1,0 +1,78 @@
+"""Faults of the local server look as the hosted server's own do, where it has them."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from migas.testing import Fault, Server
+
+RECORDINGS = json.loads((Path(__file__).parents[1] / "data" / "recordings.json").read_text())
+
+ADD = (
+    '{name}:add_breadcrumb(project:"a/b",project_version:"1",language:"python",'
+    'language_version:"3.11",ctx:{{}},proc:{{}}){{success}}'
+)
+
+
+def ask(server: Server, document: str) -> tuple[int, http.client.HTTPMessage, Any]:
+    """Send one GraphQL request and return status, headers and body of the answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    body = json.dumps({"query": document})
+    connection.request("POST", "/graphql", body, {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    content = json.loads(response.read())
+    connection.close()
+    return response.status, response.headers, content
+
+
+def mutation(*names: str) -> str:
+    return f"mutation{{{' '.join(ADD.format(name=name) for name in names)}}}"
+
+
+def test_an_outage_is_answered_as_by_a_server_without_redis() -> None:
+    """Status 200, signed, and one error that has neither `path` nor `locations` (trap 16)."""
+    with Server() as server:
+        server.inject([Fault.outage()])
+        status, headers, content = ask(server, mutation("a0", "a1"))
+        assert (status, headers["X-Backend-Server"]) == (200, "migas@0.9")
+        [error] = content.pop("errors")
+        assert content == {"data": None}
+        assert set(error) == {"message"}
+        assert error["message"].startswith("Error 111 connecting to ")
+        assert server.crumbs == []
+        ask(server, mutation("a0", "a1"))
+        assert len(server.crumbs) == 2
+
+
+def test_an_error_has_the_shape_of_the_schemas_refusals() -> None:
+    """That shape is `locations` and no `path`, signed, whatever the message says."""
+    recorded = [
+        entry["response"]["body"]
+        for entry in RECORDINGS
+        if entry["name"].startswith(("add_project/bad status", "add_breadcrumb/bad status"))
+    ]
+    with Server() as server:
+        server.inject(Fault.error("Value 'X' does not exist"))
+        status, headers, content = ask(server, mutation("a0"))
+        assert (status, headers["X-Backend-Server"]) == (200, "migas@0.9")
+        for body in recorded:
+            assert content.keys() == body.keys()
+            assert content["errors"][0].keys() == body["errors"][0].keys()
+            assert content["data"] is body["data"] is None
+        assert content["errors"][0]["message"] == "Value 'X' does not exist"
+        assert server.crumbs == []
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_an_answer_is_signed_if_it_is_asked_for(signed: bool) -> None:
+    """A proxy's answer bears no signature, the application's own does (trap 15)."""
+    with Server() as server:
+        server.inject([Fault.json({}, signed=signed), Fault.status(413, "{}", signed=signed)])
+        for _ in range(2):
+            _, headers, _ = ask(server, mutation("a0"))
+            assert ("X-Backend-Server" in headers) is signed
