@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,9 +16,11 @@ from graphql import (
     validate,
     value_from_ast_untyped,
 )
-from packaging.version import Version
+
+from .scalars import PARSERS
 
 if TYPE_CHECKING:
+    import datetime
     from collections.abc import Callable, Collection, Mapping
 
     from .store import Store
@@ -251,13 +252,7 @@ def _failure(*errors: object) -> dict[str, object]:
 
 def _build(sdl: str) -> GraphQLSchema:
     schema = build_schema(sdl)
-    parsers: dict[str, Callable[[Any], object]] = {
-        "Version": _parse_version,
-        "DateTime": _parse_moment,
-        "SafeStr": lambda value: value if isinstance(value, str) else str(value),
-        "JSON": lambda value: value,
-    }
-    for name, parser in parsers.items():
+    for name, parser in PARSERS.items():
         scalar = schema.type_map[name]
         if not isinstance(scalar, GraphQLScalarType):
             raise TypeError(name)
@@ -271,21 +266,6 @@ def _teach(scalar: GraphQLScalarType, parser: Callable[[Any], object]) -> None:
 
     scalar.parse_value = parser  # type: ignore[method-assign,assignment]  # build_schema() takes no parsers
     scalar.parse_literal = parse_literal  # type: ignore[method-assign]
-
-
-def _parse_version(value: Any) -> str:
-    if not isinstance(value, str):
-        # What the hosted server's `packaging` says of it; other releases say it otherwise.
-        raise TypeError(f"'{type(value).__name__}' object is not iterable")
-    return str(Version(value))
-
-
-def _parse_moment(value: Any) -> datetime.datetime:
-    try:
-        moment = datetime.datetime.strptime(value, "%Y-%m-%dT%H:%M:%SZ")  # noqa: DTZ007 (below)
-    except ValueError:
-        moment = datetime.datetime.combine(datetime.date.fromisoformat(value), datetime.time())
-    return moment.replace(tzinfo=datetime.timezone.utc)
 
 
 SCHEMA = _build(_SDL)

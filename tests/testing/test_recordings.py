@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +29,6 @@ DIFFERENCES = {
     "size/rest body of 2500 bytes": "REST is not served: no client of ours speaks it",
     "size/rest body of 2501 bytes": "REST is not served: no client of ours speaks it",
 }
-if sys.version_info < (3, 11):
-    DIFFERENCES |= {
-        "get_usage/start '20200101'": "date.fromisoformat() reads this from Python 3.11 on",
-        "get_usage/start '2020-W01-1'": "date.fromisoformat() reads this from Python 3.11 on",
-    }
 
 
 def replay(server: Server, recording: dict[str, Any]) -> tuple[int, Any]:
