@@ -10,6 +10,7 @@ import http.client
 import json
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import parse_qsl, unquote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,6 +41,17 @@ class Request(NamedTuple):
     headers: Mapping[str, str]
     body: bytes
     method: str = "POST"
+
+    @property
+    def route(self) -> str:
+        """The path alone, decoded."""
+        return unquote(self.path.partition("?")[0])
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The query string's parameters. Of several that have one name the last counts."""
+        query = self.path.partition("?")[2]
+        return dict(parse_qsl(query, keep_blank_values=True))
 
 
 class Connection(NamedTuple):

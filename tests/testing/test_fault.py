@@ -2,50 +2,36 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
+from local_client import PLAIN, Told, ask, query
 
 from migas.testing import Fault, Server
 
 RECORDINGS = json.loads((Path(__file__).parents[1] / "data" / "recordings.json").read_text())
 
-ADD = (
-    '{name}:add_breadcrumb(project:"a/b",project_version:"1",language:"python",'
-    'language_version:"3.11",ctx:{{}},proc:{{}}){{success}}'
-)
 
-
-def ask(server: Server, document: str) -> tuple[int, http.client.HTTPMessage, Any]:
-    """Send one GraphQL request and return status, headers and body of the answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
-    body = json.dumps({"query": document})
-    connection.request("POST", "/graphql", body, {"Content-Type": "application/json"})
-    response = connection.getresponse()
-    content = json.loads(response.read())
-    connection.close()
-    return response.status, response.headers, content
-
-
-def mutation(*names: str) -> str:
-    return f"mutation{{{' '.join(ADD.format(name=name) for name in names)}}}"
+def send(server: Server, count: int = 1) -> Told:
+    """Send a request of several breadcrumbs."""
+    fields = PLAIN[len("mutation{") : -1] % ""
+    aliases = " ".join(f"a{index}:{fields}" for index in range(count))
+    return ask(server, "POST", "/graphql", query(f"mutation{{{aliases}}}"))
 
 
 def test_an_outage_is_answered_as_by_a_server_without_redis() -> None:
     """Status 200, signed, and one error that has neither `path` nor `locations` (trap 16)."""
     with Server() as server:
         server.inject([Fault.outage()])
-        status, headers, content = ask(server, mutation("a0", "a1"))
+        status, headers, content = send(server, 2)
         assert (status, headers["X-Backend-Server"]) == (200, "migas@0.9")
         [error] = content.pop("errors")
         assert content == {"data": None}
         assert set(error) == {"message"}
         assert error["message"].startswith("Error 111 connecting to ")
         assert server.crumbs == []
-        ask(server, mutation("a0", "a1"))
+        send(server, 2)
         assert len(server.crumbs) == 2
 
 
@@ -58,7 +44,7 @@ def test_an_error_has_the_shape_of_the_schemas_refusals() -> None:
     ]
     with Server() as server:
         server.inject(Fault.error("Value 'X' does not exist"))
-        status, headers, content = ask(server, mutation("a0"))
+        status, headers, content = send(server)
         assert (status, headers["X-Backend-Server"]) == (200, "migas@0.9")
         for body in recorded:
             assert content.keys() == body.keys()
@@ -74,5 +60,5 @@ def test_an_answer_is_signed_if_it_is_asked_for(signed: bool) -> None:
     with Server() as server:
         server.inject([Fault.json({}, signed=signed), Fault.status(413, "{}", signed=signed)])
         for _ in range(2):
-            _, headers, _ = ask(server, mutation("a0"))
+            _, headers, _ = send(server)
             assert ("X-Backend-Server" in headers) is signed
