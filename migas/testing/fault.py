@@ -54,6 +54,8 @@ class Fault:
     #: Whether the server fails to learn a project's latest version. It then stores what stands
     #: before the first `add_project` of a request, and nothing after it.
     look_up_fails: bool = False
+    #: Seconds that each look-up of a project's latest version takes.
+    look_up_seconds: float = 0.0
 
     @classmethod
     def hang(cls, *, reads: bool = True, stores: bool = False) -> Fault:
@@ -170,9 +172,24 @@ class Fault:
         return cls.json({"data": None, "errors": [{"message": _OUTAGE}]}, signed=True)
 
     @classmethod
-    def look_up(cls) -> Fault:
-        """Fail to learn a project's latest version: the first `add_project` ends the request."""
-        return cls(lambda good: (good,), "keep", stores=True, look_up_fails=True)
+    def look_up(cls, *, fails: bool = True, seconds: float = 0.0) -> Fault:
+        """Make the look-up of a project's latest version fail, or slow, or both.
+
+        The hosted server asks GitHub for it, within 15 ms to 3 s, for each `add_project` and each
+        `check_project`. `add_breadcrumb` looks nothing up, so this fault does nothing to it.
+
+        Parameters:
+            fails: whether the version remains unknown. Then that operation fails, and with it all
+                that come after it in the same request.
+            seconds: how long each look-up takes.
+        """
+        return cls(
+            lambda good: (good,),
+            "keep",
+            stores=True,
+            look_up_fails=fails,
+            look_up_seconds=seconds,
+        )
 
     @classmethod
     def _answer(

@@ -220,7 +220,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return True
 
     def _look_up(self) -> bool:
-        return self._fault is None or not self._fault.look_up_fails
+        if self._fault is None:
+            return True
+        self.server.stopped.wait(self._fault.look_up_seconds)
+        return not self._fault.look_up_fails
 
     def _fail(self, fault: Fault, good: bytes) -> None:
         """Carry out a fault.
