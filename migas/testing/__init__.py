@@ -1,4 +1,8 @@
-"""A real local migas server, for trying things out and for tests."""
+"""A local migas server for trying things out and for tests, faults for it, and pytest's plugin.
+
+A name below is imported when it is first used: pytest loads the plugin from this folder, and
+graphql-core, which the server needs, may not be installed then.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,6 @@ __all__ = ["Fault", "Request", "Server"]
 
 
 def __getattr__(name: str) -> object:
-    # The plugin lies here as well, and pytest loads that where graphql-core may not be installed.
     if name == "Fault":
         from .fault import Fault
 
@@ -27,3 +30,7 @@ def __getattr__(name: str) -> object:
 
         return Server
     raise AttributeError(f"module 'migas.testing' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -35,7 +35,7 @@ _MEMBERS: tuple[tuple[str, type, str], ...] = (
 
 
 class Answers(Protocol):
-    """Answers a GraphQL request, as `Server.answer` does."""
+    """The type of `Server.answer`."""
 
     def __call__(
         self,
@@ -55,7 +55,7 @@ class Endpoint:
 
     Parameters:
         answer: answers what has been read.
-        limit: how many requests a client may make. Only those that get as far as to GraphQL count.
+        limit: counts the requests that hold a GraphQL document. Others are refused before.
         old: whether this is a server 0.3.
     """
 
@@ -84,7 +84,7 @@ class Endpoint:
         return self._execute(asked, request, connection)
 
     def get(self, request: Request, connection: Connection) -> Reply:
-        """Answer a question whose document stands in the query string, or show a browser a page."""
+        """Answer a query that stands in the address, or a browser's visit with a page."""
         asked: dict[str, Any] = dict(request.parameters)
         accepted = request.headers.get("accept", "")
         if "query" not in asked and ("text/html" in accepted or "*/*" in accepted):
@@ -97,6 +97,7 @@ class Endpoint:
         return self._execute(asked, request, connection)
 
     def _execute(self, asked: dict[str, Any], request: Request, connection: Connection) -> Reply:
+        """Answer a request whose members are in ``asked``."""
         for name, kind, words in _MEMBERS:
             if not isinstance(asked.get(name), (kind, type(None))):
                 problem = f"`{name}` must be {words} or null, if provided."
@@ -121,7 +122,7 @@ class Endpoint:
         return reply_graphql(status, answer.body)._replace(last=not answer.stored)
 
     def _find_refusal(self, request: Request, connection: Connection) -> tuple[int, str | None]:
-        """Return the status of the answer, and why the request is refused or None."""
+        """Return the answer's status, and the reason why the request is refused or None."""
         if self._limit.refuses(connection.client):
             return 429, TOO_MANY
         if len(request.body) > MAX_BODY:

@@ -1,7 +1,7 @@
-"""The GraphQL engine of the local server: executes a document and says what it asks to store.
+"""The GraphQL engine of the local server: executes a document and collects the rows to store.
 
-Nothing is stored here: the rows that a request asks for are returned with the answer, since the
-hosted server stores them after it has answered.
+Nothing is stored here. The rows are returned with the answer, since the hosted server stores them
+after it has answered.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
     from .store import Store
 
-#: What the hosted server says where it cannot reach GitHub.
+#: The hosted server's message if it cannot reach GitHub.
 _NO_LOOK_UP = "Cannot connect to host api.github.com:443 ssl:default [Name or service not known]"
 
-#: What the hosted server gives as the latest version where GitHub has refused to name one.
+#: The hosted server's latest version of a project if GitHub has refused to name one.
 _FORBIDDEN = "forbidden"
 
 
@@ -41,11 +41,13 @@ class OperationError(Exception):
 
 
 class Projects(NamedTuple):
-    """The projects that the server knows, and what it says of their versions."""
+    """The registered projects, and the news of their versions."""
 
-    #: The registered projects. None: every `owner/repo` is registered.
+    #: Their names. None: every `owner/repo` is registered.
     names: Collection[str] | None
+    #: The latest version of each project.
     latest_version: str
+    #: The versions that their developers warn of.
     bad_versions: tuple[str, ...]
 
     def __contains__(self, project: object) -> bool:
@@ -63,7 +65,7 @@ class Answer(NamedTuple):
     """The answer to a GraphQL request."""
 
     body: dict[str, object]
-    #: Whether every breadcrumb of the request was stored that should have been.
+    #: False if a breadcrumb could not be stored, or if the client has hung up.
     stored: bool
 
 
@@ -87,12 +89,16 @@ class _Root:
         self.rows: list[dict[str, object]] = []
 
     def get_projects(self, _info: object) -> list[str]:
+        """Return the names of the registered projects, or of those that have a breadcrumb."""
         if self._projects.names is not None:
             return list(self._projects.names)
         return self._store.projects()
 
     def check_project(self, _info: object, project: str, project_version: str) -> object:
-        # GitHub alone is asked, so an unregistered project is answered like any other.
+        """Return the news of a version.
+
+        GitHub alone is asked, so an unregistered project is answered like any other.
+        """
         del project
         self._await_look_up()
         return {
@@ -110,6 +116,7 @@ class _Root:
         unique: bool,
         end: datetime.datetime | None = None,
     ) -> object:
+        """Return the number of a project's breadcrumbs, or of its users."""
         known = self._is_tracked(project)
         last = None if end is None else end.timestamp()
         return {
@@ -120,6 +127,10 @@ class _Root:
         }
 
     def add_project(self, _info: object, p: Mapping[str, Any]) -> object:
+        """Take a breadcrumb, and return the news of its version.
+
+        If the look-up of that version fails, the breadcrumb is not taken.
+        """
         if self._old and "/" not in p["project"]:
             raise GraphQLError("Invalid project specified.")
         if not self._is_registered(p["project"]):
@@ -139,11 +150,11 @@ class _Root:
     def add_breadcrumb(
         self, _info: object, ctx: Mapping[str, Any], proc: Mapping[str, Any], **given: Any
     ) -> object:
+        """Take a breadcrumb. Its user's type is not kept."""
         if not self._is_registered(given["project"]):
             slash = "/" in given["project"]
             message = "Project is not yet registered." if slash else ""
             return {"success": False, "message": message}
-        # This operation does not keep the user's type.
         self.rows.append(make_row({**given, **ctx, **proc, "user_type": "general"}))
         return {"success": True, "message": ""}
 
@@ -161,7 +172,10 @@ class _Root:
         return project in self._projects
 
     def _is_tracked(self, project: str) -> bool:
-        # The old server registers a project by its first breadcrumb.
+        """Return whether the server counts the uses of ``project``.
+
+        The old server registers a project by its first breadcrumb.
+        """
         if self._old:
             return project in self._store.projects()
         return self._is_registered(project)
@@ -171,8 +185,8 @@ class Engine:
     """Executes GraphQL requests.
 
     Parameters:
-        store: what questions are answered from.
-        projects: what is registered.
+        store: the breadcrumbs that are there already.
+        projects: the registered projects.
         old: whether this is a server 0.3.
     """
 
@@ -197,8 +211,8 @@ class Engine:
             query: the document.
             variables: its variables.
             operation: the name of the operation to execute. None: the first one.
-            refusal: why the request is refused. A document that is not valid is still answered by
-                what is wrong with it, as the hosted server does.
+            refusal: the reason why the request is refused, or None. It gives way to the errors of
+                a document that is not valid, as at the hosted server.
             look_up: see `Connection`.
 
         Raises `OperationError` if there is no operation of that name.
@@ -215,13 +229,23 @@ class Engine:
             return Answered(_failure(*(error.formatted for error in errors)), [])
         if refusal is not None:
             return Answered(_failure({"message": refusal}), [])
+        name = node.name.value if node is not None and node.name else None
+        return self._execute(document, variables, name, look_up)
+
+    def _execute(
+        self,
+        document: DocumentNode,
+        variables: Mapping[str, Any] | None,
+        name: str | None,
+        look_up: Callable[[], bool],
+    ) -> Answered:
         root = _Root(self._store, self._projects, look_up, old=self._old)
         result = execute_sync(
             self._schema,
             document,
             root_value=root,
             variable_values=dict(variables or {}),
-            operation_name=node.name.value if node is not None and node.name else None,
+            operation_name=name,
         )
         if not isinstance(result, ExecutionResult):  # none of the schema's fields is awaitable
             raise TypeError(result)

@@ -1,4 +1,4 @@
-"""The limit: how many requests one client may make in a while, as the hosted server counts them."""
+"""The limit on one client's requests, counted as the hosted server counts them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: What the hosted server says to a client that is beyond its limit.
+#: The hosted server's message to a client that is beyond its limit.
 TOO_MANY = "Too many requests, wait a minute."
 
 
 class Limit:
-    """Refuses a client's requests beyond a number within a window.
+    """Refuses a client's requests beyond a number within a sliding window.
 
-    A request that is refused counts as well, so a client that goes on asking stays refused. After a
-    window without any request it starts from nothing.
+    A refused request counts as well, so a client that goes on asking stays refused. After a window
+    without any request it is taken again.
 
     Parameters:
         limit: requests of one client that are taken within a window. None: any number.
@@ -39,7 +39,7 @@ class Limit:
         self._clock = clock
         # Guards the moments below, which the server's threads share.
         self._counting = threading.Lock()
-        #: By client: when its requests of the last window came.
+        #: By client: the moments of its requests, refused ones included, of the last window.
         self._moments: defaultdict[str, deque[float]] = defaultdict(deque)
 
     def refuses(self, client: str) -> bool:

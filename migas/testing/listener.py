@@ -14,7 +14,6 @@ import socket
 import struct
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlsplit
 
 from .message import Connection, Request, reply_text
 
@@ -31,7 +30,7 @@ _MAX_LINE = 65536
 
 
 class Application(Protocol):
-    """What the listener calls for each request."""
+    """The part of the server that answers requests."""
 
     def next_fault(self) -> Fault | None:
         """Count a request that begins to arrive, and return the fault that befalls it."""
@@ -48,7 +47,7 @@ class HTTPServer(http.server.ThreadingHTTPServer):
     Parameters:
         address: the host and port to listen on. Port 0: any that is free.
         application: answers the requests.
-        tls: what it takes to speak HTTPS. None: HTTP.
+        tls: the certificate for HTTPS. None: speak HTTP.
 
     Raises `OSError` if the port is taken.
     """
@@ -89,7 +88,7 @@ class HTTPServer(http.server.ThreadingHTTPServer):
         """Print nothing: clients come and go."""
 
     def hang_up(self) -> None:
-        """End every connection, whatever it waits for."""
+        """Close every connection, and end what its thread waits for."""
         self.stopped.set()
         for connection in list(self._connections):
             with contextlib.suppress(OSError):
@@ -138,7 +137,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self.send_error(501)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Refuse what is no HTTP. The hosted server's web server says always the same to that."""
+        """Answer bytes that are no HTTP. The hosted server's web server has one answer to all."""
         del code, message, explain
         self.close_connection = True
         reply = reply_text(400, "Invalid HTTP request received.")
@@ -149,14 +148,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Print nothing: the server shares its terminal with the host."""
 
     def _read_target(self) -> str:
+        """Return the request's path with its query string."""
         target = self.requestline.split()[1]  # `self.path` is mended where it begins with "//"
         if target.startswith(("/", "*")):
             return target
         # A client of a proxy sends the whole address (RFC 9112, 3.2.2).
-        parts = urlsplit(target)
-        if parts.scheme not in ("http", "https"):
+        scheme, mark, rest = target.partition("://")
+        if not mark or scheme not in ("http", "https"):
             raise _BadRequestError
-        return parts._replace(scheme="", netloc="").geturl() or "/"
+        return f"/{rest.partition('/')[2]}"
 
     def _read_headers(self) -> dict[str, str]:
         return {name.lower(): value for name, value in self.headers.items()}
@@ -183,18 +183,21 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return b"".join(chunks)
 
     def _read_exactly(self, size: int) -> bytes:
+        """Return so many bytes. Raises `OSError` if the client goes away before."""
         data = self.rfile.read(size)
         if len(data) < size:
             raise ConnectionResetError
         return data
 
     def _read_line(self) -> bytes:
+        """Return a line without its end. Raises `OSError` if the client goes away before."""
         line = self.rfile.readline(_MAX_LINE + 1)
         if not line:
             raise ConnectionResetError
         return line.rstrip(b"\r\n")
 
     def _answer(self, request: Request) -> None:
+        """Write the good answer, or carry out the fault."""
         connection = Connection(self._read_client(request), self._is_gone, self._look_up)
         reply = self.server.application.respond(request, connection, self._fault)
         answer = b""
@@ -207,11 +210,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._fail(self._fault, answer)
 
     def _read_client(self, request: Request) -> str:
-        """Return the client's address, by the word of a proxy if there is one before the server."""
+        """Return the client's address. A proxy before the server names it in a header."""
         forwarded = request.headers.get("x-forwarded-for", "").partition(",")[0].strip()
         return forwarded or str(self.client_address[0])
 
     def _is_gone(self) -> bool:
+        """Return whether either end has hung up."""
+        if self.server.stopped.is_set():  # this end hangs up, a moment later
+            return True
         readable, _, _ = select.select([self.connection], [], [], 0.0)
         try:
             # Below TLS, which cannot peek.
@@ -220,6 +226,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return True
 
     def _look_up(self) -> bool:
+        """Take as long as a look-up does by the injected fault. Returns False if it fails."""
         if self._fault is None:
             return True
         self.server.stopped.wait(self._fault.look_up_seconds)
@@ -248,6 +255,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 def _read_size(digits: str, base: int) -> int:
+    """Return a length. Raises `_BadRequestError` for anything else."""
     # int() takes signs and underscores, which HTTP does not.
     if not re.fullmatch(r"[0-9A-Fa-f]+", digits.strip()):
         raise _BadRequestError

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, unquote
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-#: Bytes of a body that the hosted server takes; beyond that it answers 413.
+#: Bytes of a body that the hosted server takes. It answers 413 to a larger one.
 MAX_BODY = 2500
 
 #: Headers of each answer by the migas application (since 0.9). An answer by the web server before
@@ -37,8 +37,9 @@ class Request(NamedTuple):
 
     #: The request's target: a path and, after a `?`, a query string.
     path: str
-    #: By their names in lower case.
+    #: The headers by their names in lower case.
     headers: Mapping[str, str]
+    #: The body, put together from its chunks if it came in chunks.
     body: bytes
     method: str = "POST"
 
@@ -55,7 +56,7 @@ class Request(NamedTuple):
 
 
 class Connection(NamedTuple):
-    """What an answer may depend on besides the request itself."""
+    """The circumstances of a request that its answer may depend on."""
 
     #: The client's address.
     client: str
@@ -87,6 +88,14 @@ class Reply(NamedTuple):
         return head + (b"" if bodiless else self.content)
 
 
+class RefusedError(Exception):
+    """Raised in place of a good answer, with the answer that is given instead."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.status)
+        self.reply = reply
+
+
 def reply_text(status: int, text: str) -> Reply:
     """Return an answer of plain text."""
     return Reply(status, text.encode(), {"Content-Type": "text/plain; charset=utf-8"})
@@ -98,14 +107,14 @@ def reply_page(html: str) -> Reply:
 
 
 def reply_graphql(status: int, body: object) -> Reply:
-    """Return an answer of JSON as the hosted server's GraphQL writes it: spaced, in ASCII."""
+    """Return an answer of JSON as the hosted server's GraphQL writes it: with blanks, in ASCII."""
     return Reply(status, json.dumps(body).encode(), _JSON)
 
 
 def reply_rest(status: int, body: object, **headers: str) -> Reply:
-    """Return an answer of JSON as all but the hosted server's GraphQL writes it: compact, in UTF-8.
+    """Return an answer of JSON as the rest of the hosted server writes it: compact, in UTF-8.
 
-    Raises `ValueError` for what has no such form: a lone surrogate, NaN.
+    Raises `ValueError` for a lone surrogate and for NaN, which cannot be written so.
     """
     text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return Reply(status, text.encode(), {**_JSON, **headers})

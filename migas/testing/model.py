@@ -1,12 +1,15 @@
-"""The model of a breadcrumb that comes by REST: which fields it has and what each may be.
+"""The model of a breadcrumb that comes by REST: its fields, their types and their defaults.
 
-The hosted server's errors are worded by the library that reads its bodies. Each error here says the
-same: what kind it is, where in the body, and what stood there.
+The hosted server leaves the words of its errors to the library that reads its bodies. The errors
+here have the same form: a type, a place, a message, and the value that stood there.
 """
 
 from __future__ import annotations
 
+import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .scalars import parse_moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,22 +31,23 @@ _FALSE = ("0", "off", "f", "false", "n", "no")
 class _Field(NamedTuple):
     """A field of the model."""
 
+    #: Returns the field's value, or any value with an error.
     read: Reader
     default: object = _REQUIRED
 
 
 def read_breadcrumb(body: object, errors: Errors) -> dict[str, Any]:
-    """Return a body's fields with defaults for those that are missing.
+    """Return the fields of a breadcrumb.
 
     Parameters:
-        body: what the body's JSON holds.
-        errors: an error is appended for each field that is not as it has to be.
+        body: the request's body, read from its JSON.
+        errors: an error is appended for each field that is missing or of another type.
     """
     return _read_fields(_BREADCRUMB, body, ("body",), errors)
 
 
 def read_flag(value: object, place: Place, errors: Errors) -> bool:
-    """Return a truth value, which may be written in a dozen ways."""
+    """Return a truth value, or False with an error."""
     text = value.lower() if isinstance(value, str) else value
     if text in (True, *_TRUE):
         return True
@@ -66,25 +70,35 @@ def read_number(value: str, place: Place, errors: Errors) -> int:
         return 0
 
 
-def miss(errors: Errors, place: Place, value: object) -> None:
-    """Append the error that a field is missing, where ``value`` stands in its place."""
+def read_date(value: str, place: Place, errors: Errors) -> datetime.date:
+    """Return a date in one of the forms that `parse_moment` reads, or any date with an error."""
+    try:
+        return parse_moment(value).date()
+    except ValueError as error:
+        _note(errors, "date_parsing", place, f"a valid date, {error}", value)
+        return datetime.date.max
+
+
+def note_missing(errors: Errors, place: Place, value: object) -> None:
+    """Append the error that a field is missing in ``value``."""
     errors.append({"type": "missing", "loc": place, "msg": "Field required", "input": value})
 
 
 def _read_fields(
     fields: Mapping[str, _Field], value: object, place: Place, errors: Errors
 ) -> dict[str, Any]:
+    """Return the values of ``fields`` in an object. Others in it are ignored."""
     if not isinstance(value, dict):
         reason = "a valid dictionary or object to extract fields from"
         _note(errors, "model_attributes_type", place, reason, value)
         value = {}
-        errors = []  # of a value that is of another kind, no field is said to be missing
+        errors = []  # fields that such a value cannot have are not missing
     read = {}
     for name, field in fields.items():
         if name in value:
             read[name] = field.read(value[name], (*place, name), errors)
         elif field.default is _REQUIRED:
-            miss(errors, (*place, name), value)
+            note_missing(errors, (*place, name), value)
         else:
             read[name] = field.default
     return read
@@ -116,6 +130,8 @@ def _choice(names: str, default: str) -> _Field:
 def _read_text(value: object, place: Place, errors: Errors) -> object:
     if not isinstance(value, str):
         _note(errors, "string_type", place, "a valid string", value)
+    else:
+        value.encode()  # a lone surrogate breaks the hosted server's answer: UnicodeEncodeError
     return value
 
 
@@ -124,6 +140,7 @@ def _read_optional_text(value: object, place: Place, errors: Errors) -> object:
 
 
 def _note(errors: Errors, kind: str, place: Place, expected: str, value: object) -> None:
+    """Append the error that ``value`` is not as expected."""
     message = f"Input should be {expected}"
     errors.append({"type": kind, "loc": place, "msg": message, "input": value})
 

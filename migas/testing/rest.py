@@ -1,7 +1,7 @@
-"""The REST interface of the local server: a breadcrumb to store, and sessions to count.
+"""The REST interface of the local server: stores a breadcrumb, and counts sessions for a token.
 
-A `Rest` answers what comes below `/api`. What is wrong with a breadcrumb is found in the hosted
-server's order: a body that is no JSON, the limit, the size, the fields, the project.
+A breadcrumb is checked in the hosted server's order: JSON, limit, size, fields, project. A method
+raises `RefusedError` for a request that is answered by an error.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from email.message import Message
 from typing import TYPE_CHECKING, Any
 
 from .limit import TOO_MANY
-from .message import MAX_BODY, Reply, Request, reply_rest
-from .model import miss, read_breadcrumb, read_flag, read_number
-from .scalars import parse_moment
+from .message import MAX_BODY, RefusedError, Reply, Request, reply_rest
+from .model import note_missing, read_breadcrumb, read_date, read_flag, read_number
 from .store import check_text, make_row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from .engine import Projects
     from .limit import Limit
@@ -27,47 +26,28 @@ if TYPE_CHECKING:
     from .model import Errors
     from .store import Store
 
-# Another version is stored as "unknown". (Recorded: a blank and a parenthesis make it another, and
-# so does an empty text.)
+# Any other version is stored as "unknown". (The recordings show that of an empty text, of blanks
+# and of parentheses.)
 _VERSION = re.compile(r"[0-9A-Za-z.+!_-]+", re.ASCII)
-
-_DAY = datetime.timedelta(days=1)
-
-
-class _RefusalError(Exception):
-    """A request that is answered by an error."""
-
-    def __init__(self, status: int, detail: object) -> None:
-        super().__init__(detail)
-        self.reply = reply_rest(status, {"detail": detail})
 
 
 class Rest:
     """Answers REST requests.
 
     Parameters:
-        store: where breadcrumbs go, and what questions are answered from.
-        projects: what is registered.
-        limit: how many breadcrumbs a client may send.
+        store: keeps the breadcrumbs.
+        projects: the registered projects.
+        limit: counts the breadcrumbs, and refuses them.
         tokens: the project that each token may read.
-        today: returns the present day in UTC.
     """
 
     def __init__(
-        self,
-        store: Store,
-        projects: Projects,
-        limit: Limit,
-        tokens: Mapping[str, str],
-        today: Callable[[], datetime.date] = lambda: datetime.datetime.now(
-            datetime.timezone.utc
-        ).date(),
+        self, store: Store, projects: Projects, limit: Limit, tokens: Mapping[str, str]
     ) -> None:
         self._store = store
         self._projects = projects
         self._limit = limit
         self._tokens = tokens
-        self._today = today
 
     def add_breadcrumb(self, request: Request, connection: Connection) -> Reply:
         """Store the breadcrumb of a `POST /api/breadcrumb`.
@@ -75,94 +55,78 @@ class Rest:
         The answer is a 202, or with `?wait=true` a 200 once the breadcrumb is stored and a 500 if
         it cannot be. The hosted server stores it even if the client has hung up.
         """
-        try:
-            return self._add_breadcrumb(request, connection)
-        except _RefusalError as refusal:
-            return refusal.reply
-
-    def get_usage(self, request: Request, _connection: Connection) -> Reply:
-        """Answer `GET /api/usage/{owner}/{repo}` with the project's sessions.
-
-        They are those of the last `weeks` before the day `since`, by default all until today. Each
-        is counted by date, version and status.
-        """
-        try:
-            return reply_rest(200, self._count_sessions(request))
-        except _RefusalError as refusal:
-            return refusal.reply
-
-    def get_projects(self, request: Request, _connection: Connection) -> Reply:
-        """Answer `GET /api/auth/projects` with the projects that the token may read."""
-        try:
-            return reply_rest(200, {"projects": [self._read_token(request)]})
-        except _RefusalError as refusal:
-            return refusal.reply
-
-    def _add_breadcrumb(self, request: Request, connection: Connection) -> Reply:
         body = _read_json(request)
         if self._limit.refuses(connection.client):
-            raise _RefusalError(429, TOO_MANY)
-        if len(request.body) > MAX_BODY:
-            raise _RefusalError(
-                413, f"Request body ({len(request.body)}) exceeds maximum size ({MAX_BODY})"
-            )
+            raise _refuse(429, TOO_MANY)
+        size = len(request.body)
+        if size > MAX_BODY:
+            raise _refuse(413, f"Request body ({size}) exceeds maximum size ({MAX_BODY})")
         wait, given = _read_breadcrumb(request, body)
         if "/" not in given["project"]:
-            raise _RefusalError(400, "Invalid project format (expected owner/repo).")
+            raise _refuse(400, "Invalid project format (expected owner/repo).")
         check_text(given["project"])
         if given["project"] not in self._projects:
-            raise _RefusalError(400, "Project is not registered.")
+            raise _refuse(400, "Project is not registered.")
         stored = self._store.ingest([make_row(given)])
         if wait and not stored:
             return reply_rest(500, {"success": False, "message": "Error during ingestion."})
         reply = reply_rest(200 if wait else 202, {"success": True, "message": ""})
         return reply._replace(last=not stored)
 
-    def _count_sessions(self, request: Request) -> list[dict[str, object]]:
+    def get_usage(self, request: Request, _connection: Connection) -> Reply:
+        """Answer `GET /api/usage/{owner}/{repo}` with sessions by date, version and status.
+
+        The query string's `weeks` says how many weeks are counted, by default all. They end with
+        today, or with the day before the date `since`.
+        """
         readable = self._read_token(request)
-        weeks, end = self._read_period(request)
+        weeks, end = _read_period(request)
         project = request.route.removeprefix("/api/usage/")
         if project not in self._projects:
-            raise _RefusalError(404, "Project is not registered.")
+            raise _refuse(404, "Project is not registered.")
         if project != readable:
-            raise _RefusalError(401, "Invalid token.")
-        start = datetime.date.min if weeks is None else end - 7 * weeks * _DAY
-        return self._store.sessions(project, start.isoformat(), end.isoformat())
+            raise _refuse(401, "Invalid token.")
+        start = datetime.date.min
+        if weeks is not None and 7 * weeks < (end - start).days:
+            start = end - datetime.timedelta(weeks=max(0, weeks))
+        return reply_rest(200, self._store.sessions(project, start.isoformat(), end.isoformat()))
+
+    def get_projects(self, request: Request, _connection: Connection) -> Reply:
+        """Answer `GET /api/auth/projects` with the projects that the token may read."""
+        return reply_rest(200, {"projects": [self._read_token(request)]})
 
     def _read_token(self, request: Request) -> str:
         """Return the project that the request's token may read."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
-            raise _RefusalError(401, "Missing or malformed Authorization header.")
+            raise _refuse(401, "Missing or malformed Authorization header.")
         if token not in self._tokens:
-            raise _RefusalError(401, "Invalid token.")
+            raise _refuse(401, "Invalid token.")
         return self._tokens[token]
 
-    def _read_period(self, request: Request) -> tuple[int | None, datetime.date]:
-        """Return how many weeks are asked for, and the day after the last one."""
-        query = request.parameters
-        errors: Errors = []
-        weeks, end = None, self._today() + _DAY
-        if "weeks" in query:
-            weeks = read_number(query["weeks"], ("query", "weeks"), errors)
-        if "since" in query:
-            try:
-                end = parse_moment(query["since"]).date()
-            except ValueError as error:
-                place = ("query", "since")
-                problem = {
-                    "type": "date_parsing",
-                    "loc": place,
-                    "msg": f"Input should be a valid date, {error}",
-                }
-                errors.append({**problem, "input": query["since"]})
-        if errors:
-            raise _RefusalError(422, errors)
-        return weeks, end
+
+def _refuse(status: int, detail: object) -> RefusedError:
+    """Return the exception that answers with an error."""
+    return RefusedError(reply_rest(status, {"detail": detail}))
+
+
+def _read_period(request: Request) -> tuple[int | None, datetime.date]:
+    """Return the number of weeks or None, and the day after the last one."""
+    query = request.parameters
+    errors: Errors = []
+    weeks = None
+    if "weeks" in query:
+        weeks = read_number(query["weeks"], ("query", "weeks"), errors)
+    end = datetime.datetime.now(datetime.timezone.utc).date() + datetime.timedelta(days=1)
+    if "since" in query:
+        end = read_date(query["since"], ("query", "since"), errors)
+    if errors:
+        raise _refuse(422, errors)
+    return weeks, end
 
 
 def _read_json(request: Request) -> object:
-    """Return what a body holds: its JSON, or its text if it is said to be of another type."""
+    """Return the body's JSON, or its text if its content type is another. None: it is empty."""
     if not request.body:
         return None
     header = Message()
@@ -174,9 +138,9 @@ def _read_json(request: Request) -> object:
         return json.loads(request.body)
     except json.JSONDecodeError as error:
         problem = {"type": "json_invalid", "loc": ("body", error.pos), "msg": "JSON decode error"}
-        raise _RefusalError(422, [{**problem, "input": {}, "ctx": {"error": error.msg}}]) from None
+        raise _refuse(422, [{**problem, "input": {}, "ctx": {"error": error.msg}}]) from None
     except (ValueError, RecursionError):
-        raise _RefusalError(400, "There was an error parsing the body") from None
+        raise _refuse(400, "There was an error parsing the body") from None
 
 
 def _read_breadcrumb(request: Request, body: object) -> tuple[bool, dict[str, Any]]:
@@ -187,9 +151,9 @@ def _read_breadcrumb(request: Request, body: object) -> tuple[bool, dict[str, An
     if request.body:
         fields = read_breadcrumb(body, errors)
     else:
-        miss(errors, ("body",), None)
+        note_missing(errors, ("body",), None)
     if errors:
-        raise _RefusalError(422, errors)
+        raise _refuse(422, errors)
     given = {**fields, **fields.pop("ctx"), **fields.pop("proc")}
     for name in ("project_version", "language_version"):
         if not _VERSION.fullmatch(given[name]):

@@ -1,7 +1,7 @@
-"""The scalars of the GraphQL schema: how the hosted server reads a version, a date and a text.
+"""The scalars of the GraphQL schema: versions, dates and texts, read as the hosted server does.
 
-A parser raises an exception, and its words go out in the answer. So each error is worded here, by
-the words that were recorded: those of Python and of `packaging` change between releases.
+A parser's exception is quoted in the answer. So each one is worded here as it was recorded: the
+words of Python and of `packaging` change between releases.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The GraphQL schema of migas-server 0.9.0, and of the old server 0.3.
 
-`SCHEMA` and `OLD_SCHEMA` say which operations there are and which values they take. What the
-operations do stands in `engine`, and how a scalar is read in `scalars`.
+`SCHEMA` and `OLD_SCHEMA` define the operations and the types of their values. `engine` carries the
+operations out, and `scalars` reads the values.
 """
 
 from __future__ import annotations
@@ -86,6 +86,7 @@ input ProjectInput {
 
 
 def _build(sdl: str) -> GraphQLSchema:
+    """Return the schema of a text in GraphQL's own language, with the parsers of its scalars."""
     schema = build_schema(sdl)
     for name, parser in PARSERS.items():
         scalar = schema.type_map.get(name)
@@ -95,6 +96,8 @@ def _build(sdl: str) -> GraphQLSchema:
 
 
 def _teach(scalar: GraphQLScalarType, parser: Callable[[Any], object]) -> None:
+    """Have ``scalar`` read its values by ``parser``, in variables and in documents alike."""
+
     def parse_literal(node: Any, variables: Any = None) -> object:
         return parser(value_from_ast_untyped(node, variables))
 

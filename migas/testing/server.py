@@ -1,7 +1,7 @@
-"""The server: migas-server 0.9.0 over real HTTP, on loopback, and what a test does with it.
+"""The server: a migas-server 0.9.0 of one's own over real HTTP, on loopback.
 
-A `Server` puts together the listener, the site and the store, and holds what a test injects. Its
-threads end with it; a port that is taken is the one thing that may go wrong in `start`.
+A `Server` puts listener, site and store together, and owns the faults that a test injects. `start`
+fails if the port is taken. Its threads end with `stop`.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ class Server:
         port: where to listen on 127.0.0.1. 0: any free port, the same at each start.
         database: a SQLite file that keeps the breadcrumbs. None: memory.
         projects: the registered projects. None: every `owner/repo`.
-        latest_version: what version news say of each of them. "forbidden" is what the hosted server
-            says where GitHub has refused to name a version.
+        latest_version: the latest version of each of them in version news. "forbidden" stands for
+            the hosted server's answer after GitHub has refused to name one.
         bad_versions: the versions that their developers warn of.
-        tls: what it takes to speak HTTPS. None: HTTP.
+        tls: the certificate for HTTPS. None: speak HTTP.
         old: whether to be a server 0.3, which knows neither `add_breadcrumb` nor `check_project`
             nor REST, and signs none of its answers.
         limit: requests that one client may make within ``window``. Others are answered 429, and
@@ -191,10 +191,10 @@ class Server:
             query: the document.
             variables: its variables.
             operation: the name of the operation to execute. None: the first one.
-            refusal: why the request is refused. None: it is not.
+            refusal: the reason why the request is refused. None: it is not.
             look_up: looks a version up and returns False if that fails.
-            is_gone: returns True once the client has hung up. Then nothing is stored: the hosted
-                server gives such a request up if it has not stored it yet.
+            is_gone: returns True once the client has hung up. Nothing is stored then, since the
+                hosted server gives up a request that it has not stored by that time.
         """
         body, rows = self._engine.answer(query, variables, operation, refusal, look_up=look_up)
         if is_gone():

@@ -1,7 +1,7 @@
-"""The site: which path and method lead to which answer, and what every answer has in common.
+"""The site finds what answers a request by its path and method, and signs the answer.
 
-An exception from below is answered as the hosted server answers its own: by a bare 500, after which
-it hangs up.
+An exception from below is answered as the hosted server answers its own ones: by a bare 500, after
+which the connection is closed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import gzip
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from .message import SIGNATURE, Reply, reply_page, reply_rest, reply_text
+from .message import SIGNATURE, RefusedError, Reply, reply_page, reply_rest, reply_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,6 +26,7 @@ _PAGE = """<!doctype html><title>migas</title>
 <p>This is a local <a href="https://github.com/nipreps/migas-server">migas server</a>.</p>
 """
 
+#: The old server's answer to `GET /info`.
 _INFO = {
     "package": "migas",
     "version": "0.3.3",
@@ -37,15 +38,16 @@ _LARGE = 1000
 
 
 class _Route(NamedTuple):
-    """A path, and what answers one method there."""
+    """The handler for a path and a method."""
 
+    #: A regular expression for the whole path.
     pattern: str
     method: str
     handler: Handler
 
 
 class Site:
-    """Answers whatever is asked of the server.
+    """Answers requests of every kind.
 
     Parameters:
         endpoint: answers GraphQL.
@@ -66,7 +68,7 @@ class Site:
         else:
             self._routes += [
                 _Route("/api/breadcrumb", "POST", rest.add_breadcrumb),
-                _Route("/api/usage/.+", "GET", rest.get_usage),
+                _Route("/api/usage/[^/]+/[^/]+", "GET", rest.get_usage),
                 _Route("/api/auth/projects", "GET", rest.get_projects),
             ]
             self._signature = {**SIGNATURE, "X-Backend-Geolocation": str(places).lower()}
@@ -76,11 +78,14 @@ class Site:
         """Return the answer to a request."""
         try:
             reply = _compress(request, self._answer(request, connection))
+        except RefusedError as refused:
+            reply = refused.reply
         except Exception:
             return reply_text(500, "Internal Server Error")._replace(last=True)
         return reply._replace(headers={**reply.headers, **self._signature})
 
     def _answer(self, request: Request, connection: Connection) -> Reply:
+        """Return the answer without the application's signature."""
         found = self._find(request.route)
         for route in found:
             if route.method == request.method:
@@ -90,7 +95,7 @@ class Site:
         return self._redirect(request) or reply_rest(404, {"detail": "Not Found"})
 
     def _redirect(self, request: Request) -> Reply | None:
-        """Return a redirect if the path has a slash too many, or one too few, at its end."""
+        """Return a redirect if the path is right but for a slash at its end, or None."""
         path, mark, query = request.path.partition("?")
         other = path.rstrip("/") if path.endswith("/") else f"{path}/"
         if not self._find(other):
@@ -99,11 +104,12 @@ class Site:
         return Reply(307, headers={"Location": f"{self._scheme}://{host}{other}{mark}{query}"})
 
     def _find(self, path: str) -> list[_Route]:
+        """Return the routes of a path, one for each method."""
         return [route for route in self._routes if re.fullmatch(route.pattern, path)]
 
 
 def _compress(request: Request, reply: Reply) -> Reply:
-    """Return ``reply`` compressed, if that is worth it and the client takes it."""
+    """Return ``reply``, compressed if it is large and the client takes that."""
     if len(reply.content) < _LARGE:
         return reply
     headers = {**reply.headers, "Vary": "Accept-Encoding"}
