@@ -72,12 +72,12 @@ def print_config() -> None:
         >>> print_config()  # doctest: +ELLIPSIS
         endpoint: ...
     """
-    from ._delivery.writer import Writer
+    from ._delivery.writer import describe
 
     settings = here().use_settings()
     print(f"endpoint: {settings.endpoint}")
     print(f"switched off by: {find_optout(os.environ) or 'nothing'}")
-    for name, value in Writer(settings, keeps=False).describe().items():
+    for name, value in describe(settings).items():
         print(f"{name}: {value}")
 
 

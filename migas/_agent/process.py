@@ -13,6 +13,7 @@ import time
 
 from migas._runtime import log
 from migas._runtime.optout import find_optout, lasting
+from migas._runtime.receipt import Listeners
 from migas._runtime.settings import DEFAULT_ENDPOINT, Settings
 
 from .agent import Agent
@@ -55,8 +56,8 @@ class Process:
         self._agent: Agent | None = None
         # Agents of settings that `setup()` has replaced since; the exit looks after them, too.
         self._former: list[Agent] = []
-        # What any of them has put on disk and is about to send by itself.
-        self._reserved: set[str] = set()
+        # Of all agents: any of them may send what another has written.
+        self._listeners = Listeners()
         # Uses that the parent of this worker has told, and those that children know from here.
         self._told_by_parent: frozenset[str] | None = None
         self._told: set[str] = set()
@@ -90,7 +91,7 @@ class Process:
                 if self._told_by_parent is None:
                     self._told_by_parent = told_by_parent(os.environ)
                 hand_down(settings, os.environ)
-                self._agent = Agent(settings, stays=self._awaits_last_word, reserved=self._reserved)
+                self._agent = Agent(settings, self._listeners, keep_alive=self._awaits_last_word)
                 _close_with_worker()
                 if self._awaits_last_word():
                     self._agent.start()

@@ -90,13 +90,13 @@ def judge(exchange: Exchange, now: float) -> Reply:
         return Reply(Outcome.REFUSED, f"the server answered {status}")
     content = exchange.content
     if status == 200 and isinstance(content, dict) and ("data" in content or "errors" in content):
-        return Reply(Outcome.DELIVERED, answer=content)
+        return Reply(Outcome.DELIVERED, answer=content, signed=exchange.signed)
     return Reply(Outcome.UNSENT, f"the answer was no migas server's ({status})")
 
 
 def waits(outcome: Outcome, attempts: int) -> bool:
     """Say whether a breadcrumb is to be sent again, of which ``attempts`` remained unanswered."""
-    return outcome in _FAILURES and attempts < MAX_ATTEMPTS
+    return outcome is Outcome.UNSENT or (outcome is Outcome.UNKNOWN and attempts < MAX_ATTEMPTS)
 
 
 def find_failure(verdicts: Iterable[Verdict]) -> Verdict | None:

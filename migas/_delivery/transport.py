@@ -160,6 +160,10 @@ class Transport:
         exchange = self._exchange(self._endpoint, _Body(body, on_write), timeout)
         return policy.judge(exchange, time.time())
 
+    def has_answer(self) -> bool:
+        """Return True if a request is under way and its answer waits to be read."""
+        return False
+
     def close(self) -> None:
         """Let go of the connection, as has to be done where no other request follows at once.
 

@@ -26,6 +26,9 @@ _IMPORTING = "<frozen importlib._bootstrap>"
 #: How long to wait for `logging`'s lock, in seconds; its holders need microseconds.
 _LOGGING_LOCK_TIMEOUT = 1.0
 
+#: Seconds, half of the pause after the first attempt to import that could not be made.
+_FIRST_PAUSE = 0.005
+
 
 #: Packages of which this module has imported something.
 _packages: set[str] = set()
@@ -92,6 +95,28 @@ class Loader:
             return True
         finally:
             _imp.release_lock()
+
+
+class Import:
+    """Modules that one thread needs, imported exclusively, and tried again until that can be."""
+
+    def __init__(self, loader: Loader, names: Iterable[str], longest: float) -> None:
+        self._loader = loader
+        self._names = tuple(names)
+        # Seconds from one attempt to the next, at most. Each pause is twice the one before.
+        self._longest = longest
+        self._pause = _FIRST_PAUSE
+
+    def attempt(self, *, loads_logging: bool = False) -> float:
+        """Import what is missing, and return 0.0, or the seconds until the next attempt.
+
+        For ``loads_logging`` see `Loader.attempt`. Raises whatever the import raises.
+        """
+        if self._loader.attempt(self._names, loads_logging=loads_logging):
+            self._pause = _FIRST_PAUSE
+            return 0.0
+        self._pause = min(self._pause * 2, self._longest)
+        return self._pause
 
 
 def load(name: str) -> None:

@@ -12,7 +12,7 @@ import textwrap
 import threading
 from typing import TYPE_CHECKING
 
-from migas._agent.agent import count_waiting
+from migas._agent.agent import count_pending
 from migas._agent.process import here
 from migas._delivery.sent_log import FILES, Record
 from migas._disk.directory import create_directory, open_private
@@ -90,7 +90,7 @@ def flush(options: argparse.Namespace) -> int:
     """Send everything that waits, and tell now and then how far that is."""
     off = find_optout(os.environ)
     settings = here().use_settings()
-    left = count_waiting(settings)
+    left = count_pending(settings)
     if not off:
         left = _flush_aloud(left, options.timeout)
     if options.json:
@@ -112,9 +112,9 @@ def _flush_aloud(before: int, timeout: float | None) -> int:
             thread.join(progress.pause)
             if thread.is_alive():
                 # Others may have added to it since.
-                left = count_waiting(here().use_settings())
+                left = count_pending(here().use_settings())
                 progress.update(max(0, before - left))
-    return results[0] if results else count_waiting(here().use_settings())
+    return results[0] if results else count_pending(here().use_settings())
 
 
 def show_usage(options: argparse.Namespace) -> int:
@@ -179,7 +179,7 @@ def opt_out(options: argparse.Namespace) -> int:
         print(f"migas: {error}; set MIGAS_OPTOUT=1 instead", file=sys.stderr)
         return LEFT
     lasting.forget()
-    waiting = count_waiting(here().use_settings())
+    waiting = count_pending(here().use_settings())
     if options.json:
         _print_json({"switched_off_by": find_optout(os.environ), "waiting": waiting})
         return WELL
@@ -213,7 +213,7 @@ def clear(options: argparse.Namespace) -> int:
     settings = here().use_settings()
     directory = open_spool(settings).directory
     question = {
-        "spool": f"Remove {count_waiting(settings)} breadcrumbs that wait in {directory}?",
+        "spool": f"Remove {count_pending(settings)} breadcrumbs that wait in {directory}?",
         "record": f"Remove the record of what has left from {directory}?",
         "id": "Forget your anonymous id? You are somebody else then.",
     }[options.what]

@@ -10,7 +10,7 @@ from migas._crumb import breadcrumb
 from migas._delivery import query
 from migas._delivery.sent_log import Record, write_time
 from migas._delivery.throttle import Backoff, Pace
-from migas._delivery.writer import Writer
+from migas._delivery.writer import describe
 from migas._disk import user_id
 from migas._disk.directory import find_config, find_earlier_config
 from migas._disk.spool import open_spool
@@ -53,7 +53,7 @@ def report_status(settings: Settings) -> dict[str, object]:
         births.append(entry.birth)
     sent = list(Record(spool.directory).read())
     reasons = [line["reason"] for line in sent if line["outcome"] == "refused"]
-    known = Writer(settings, keeps=False).describe()["user_id"]
+    known = describe(settings)["user_id"]
     return {
         "telemetry": "off" if off else "on",
         "switched_off_by": off,
@@ -78,7 +78,7 @@ def report_status(settings: Settings) -> dict[str, object]:
 
 def report_fields(settings: Settings) -> dict[str, object]:
     """Say what every breadcrumb of this process would tell."""
-    return Writer(settings, keeps=False).describe()
+    return describe(settings)
 
 
 def report_waiting(settings: Settings) -> Iterator[dict[str, object]]:

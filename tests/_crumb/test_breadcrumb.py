@@ -55,8 +55,8 @@ def test_nothing_that_is_passed_is_refused(
     """Any values make one breadcrumb, that can be written, read back, and sent alone."""
     crumb = make(project, version, fields, {}).breadcrumb
     assert decode(encode(crumb)) == crumb
-    body = graphql.encode_breadcrumbs([graphql.Operation(crumb, asks=True)])
-    assert len(body) <= graphql.MAX_BODY
+    for encode_request in (graphql.encode_breadcrumbs, graphql.encode_project):
+        assert len(encode_request([crumb])) <= graphql.MAX_BODY
     for value in crumb:
         if isinstance(value, str):
             assert "\0" not in value

@@ -17,6 +17,7 @@ import migas
 from migas._agent.agent import Agent
 from migas._crumb import breadcrumb
 from migas._runtime import optout
+from migas._runtime.receipt import Listeners
 from migas._runtime.settings import Settings
 from migas.cli import report
 from migas.testing import Fault, Server
@@ -277,7 +278,7 @@ def test_an_opt_out_is_heard_by_a_process_that_runs(
     assert lasting.find(os.environ) == ""
     assert lasting.look(os.environ) == lasting.find(os.environ) == path
     monkeypatch.setattr(optout, "lasting", lasting)
-    answer = Agent(Settings.from_env(os.environ)).add("owner/repo", "1", {})
+    answer = Agent(Settings.from_env(os.environ), Listeners()).add("owner/repo", "1", {})
     assert answer.result(PATIENCE)["message"] == f"switched off by {path}"
     assert (server.requests, spool().count()) == (0, 0)
 
