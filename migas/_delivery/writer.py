@@ -14,7 +14,7 @@ from migas._crumb import breadcrumb
 from migas._crumb.environment import Environment
 from migas._crumb.redaction import Redactor
 from migas._disk import user_id
-from migas._disk.directory import find_config, find_earlier_config
+from migas._disk.directory import find_config, find_earlier_config, is_on_root_file_system
 from migas._disk.spool import open_spool
 from migas._runtime import log
 
@@ -73,7 +73,7 @@ class Writer:
 
     def keeps_for_good(self) -> bool:
         """Say whether what waits on disk is there for a later process."""
-        return self._environment.outlives(self._spool.directory)
+        return _is_persistent(self._environment, self._spool.directory)
 
     def write(
         self,
@@ -149,7 +149,14 @@ class Writer:
 def _find_user(environment: Environment, root: str, *, keeps: bool) -> str | None:
     """Return the user's id, or None where nothing lasts: each run would invent a user."""
     directory = find_config()
-    if not environment.outlives(directory, root):
+    if not _is_persistent(environment, directory, root):
         return None
     known = user_id.read(directory) or user_id.read(find_earlier_config())
     return known or (user_id.obtain(directory) if keeps else None)
+
+
+def _is_persistent(environment: Environment, path: str, root: str = "/") -> bool:
+    """Return False if a file at ``path`` is thrown away after this run, in CI or a container."""
+    if environment.is_disposable:
+        return False
+    return not (environment.has_disposable_root and is_on_root_file_system(path, root))
