@@ -67,7 +67,7 @@ class Writer:
 
     def describe(self) -> dict[str, object]:
         """Return what every breadcrumb of this process says."""
-        common = breadcrumb.make("", "", {}, self._defaults).breadcrumb._asdict()
+        common = breadcrumb.sanitize("", "", {}, self._defaults).breadcrumb._asdict()
         del common["project"], common["project_version"]
         return common
 
@@ -119,7 +119,7 @@ class Writer:
         fields: Mapping[str, object],
         defaults: Mapping[str, object],
     ) -> Breadcrumb:
-        made = breadcrumb.make(project, version, fields, defaults, self._redact)
+        made = breadcrumb.sanitize(project, version, fields, defaults, self._redact)
         if made.changes:
             log.say(log.DEBUG, "%s: %s", made.breadcrumb.project, "; ".join(made.changes))
         return made.breadcrumb

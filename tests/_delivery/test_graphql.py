@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import InvalidVersion, Version
 
-from migas._crumb.breadcrumb import make
+from migas._crumb.breadcrumb import sanitize
 from migas._delivery import graphql
 from migas._delivery.graphql import (
     Operation,
@@ -34,7 +34,7 @@ IDS: dict[str, Any] = {
 def operation(project: str = "owner/repo", *, asks: bool = False, **fields: object) -> Operation:
     version = fields.pop("version", "1.0.0")
     defaults = {"language": "python", "language_version": "3.11.7", "platform": "linux"}
-    return Operation(make(project, version, fields, defaults).breadcrumb, asks)
+    return Operation(sanitize(project, version, fields, defaults).breadcrumb, asks)
 
 
 def exchange(server: Server, operations: list[Operation]) -> list[Verdict]:

@@ -57,7 +57,7 @@ class Bench:
         return Flush(self.now + timeout, lambda: None)
 
     def parcel(self, *, kept: bool = True, version: str = "1") -> Parcel:
-        crumb = breadcrumb.make("owner/repo", version, {}, {}).breadcrumb
+        crumb = breadcrumb.sanitize("owner/repo", version, {}, {}).breadcrumb
         entry = self.spool.put(breadcrumb.encode(crumb), reserves=True) if kept else None
         return Parcel(crumb, entry, settle=self.settled.append)
 

@@ -94,7 +94,7 @@ class Bench:
 
     def parcel(self, version: str, *, project: str = "owner/repo", kept: bool = True) -> Parcel:
         """Write a breadcrumb ahead, as the writer does."""
-        crumb = breadcrumb.make(project, version, {}, {"language_version": "3.11"}).breadcrumb
+        crumb = breadcrumb.sanitize(project, version, {}, {"language_version": "3.11"}).breadcrumb
         entry = self.spool.put(breadcrumb.encode(crumb)) if kept else None
 
         def settle(verdict: Verdict) -> None:
@@ -550,7 +550,7 @@ def test_what_cannot_be_opened_is_set_aside(bench: Bench) -> None:
 
 CRUMBS = st.builds(
     lambda number, texts, own_run: (
-        breadcrumb.make(
+        breadcrumb.sanitize(
             "owner/repo",
             f"{number}.dev0",
             {
@@ -647,7 +647,7 @@ def test_no_breadcrumb_is_ever_in_two_live_requests(
     with Server() as server:
         bench = Bench(tmp_path_factory.mktemp("spool"), server)
         for number in range(count):
-            crumb = breadcrumb.make("owner/repo", f"{number}.dev0", {}, {}).breadcrumb
+            crumb = breadcrumb.sanitize("owner/repo", f"{number}.dev0", {}, {}).breadcrumb
             bench.spool.put(breadcrumb.encode(crumb))
         tangle = Tangle(bench, iter(plan))
         for _ in range(12):

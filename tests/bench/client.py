@@ -70,7 +70,9 @@ _URL = 'os.environ["BENCH_URL"]'
 _BODY = graphql.encode_breadcrumbs(
     [
         graphql.Operation(
-            breadcrumb.make("owner/repo", "MARK", {"language_version": "3.12.4"}, {}).breadcrumb,
+            breadcrumb.sanitize(
+                "owner/repo", "MARK", {"language_version": "3.12.4"}, {}
+            ).breadcrumb,
             asks=True,
         )
     ]

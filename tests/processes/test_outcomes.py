@@ -188,7 +188,7 @@ def test_an_unregistered_project(host: Host, server: Server, spool: Callable[...
 def test_413_with_several(host: Host, server: Server, spool: Callable[..., Spool]) -> None:
     """They go in smaller requests, at once."""
     for number in range(3):
-        crumb = breadcrumb.make("owner/repo", number, {}, {}).breadcrumb
+        crumb = breadcrumb.sanitize("owner/repo", number, {}, {}).breadcrumb
         spool().put(breadcrumb.encode(crumb))
     server.inject([Fault.status(413)])
     assert host.run(*WAITS_LONG).calmly
