@@ -267,7 +267,7 @@ def test_an_opt_out_is_heard_by_a_process_that_runs(
 ) -> None:
     """Within a minute, by the agent's own thread: the caller's does not touch the disk again."""
     now = [1000.0]
-    lasting = optout.Lasting(lambda: now[0])
+    lasting = optout.OptoutFile(lambda: now[0])
     path = str(home / "config/migas/optout")
     assert lasting.find(os.environ) == ""
     assert run("optout").returncode == 0
