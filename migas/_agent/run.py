@@ -157,7 +157,7 @@ class Run:
         """
         try:
             self._end(error)
-        except Exception as failure:  # a host's exception whose `code` or `args` raises, say
+        except Exception as failure:  # a host's exception may raise when its attributes are read
             log.say(log.DEBUG, "a final status is lost: %r", failure)
 
     def _end(self, error: BaseException | None) -> None:

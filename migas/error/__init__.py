@@ -129,7 +129,7 @@ def describe(error: BaseException | None) -> dict[str, object]:
 
 
 def describe_suspension(cause: str) -> dict[str, object]:
-    """Return the fields of the final status of a run that ``cause``, say `SIGTERM`, stopped."""
+    """Return the fields of the final status of a run that ``cause`` (`SIGTERM`) stopped."""
     return {"status": "S", "status_desc": f"{PHRASES['S']} by {cause}"}
 
 

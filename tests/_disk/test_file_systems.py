@@ -26,7 +26,7 @@ def elsewhere(tmp_path: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", ["", "file", "not/there/yet"])
 def test_a_path_below_the_root_lies_on_its_file_system(tmp_path: Path, path: str) -> None:
-    """What does not exist yet is judged by the nearest directory that does."""
+    """A path that does not exist yet is judged by the nearest directory that does."""
     (tmp_path / "file").touch()
     assert is_on_root_file_system(str(tmp_path / path), str(tmp_path))
     assert [entry.name for entry in tmp_path.iterdir() if entry.name != "home"] == ["file"]
@@ -34,12 +34,12 @@ def test_a_path_below_the_root_lies_on_its_file_system(tmp_path: Path, path: str
 
 @pytest.mark.parametrize("path", ["", "not/there/yet"])
 def test_a_mounted_directory_lies_elsewhere(tmp_path: Path, elsewhere: str, path: str) -> None:
-    """Directly, and through a link to it."""
+    """A path below a mount is elsewhere, directly and through a link to it."""
     (tmp_path / "link").symlink_to(elsewhere)
     for directory in (elsewhere, tmp_path / "link"):
         assert not is_on_root_file_system(str(Path(directory, path)), str(tmp_path))
 
 
 def test_a_root_that_cannot_be_looked_at_counts_as_the_same(tmp_path: Path, elsewhere: str) -> None:
-    """Nobody can tell then, and nothing is assumed to last."""
+    """If nobody can tell, nothing is assumed to last."""
     assert is_on_root_file_system(elsewhere, str(tmp_path / "absent"))

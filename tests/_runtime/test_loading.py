@@ -39,8 +39,8 @@ import threading
 entered, go, past = threading.Event(), threading.Event(), threading.Event()
 """
 
-#: Loads `halfway` on a background thread, and lets it go on a moment after the host has begun what
-#: it does meanwhile: at once where that does not wait, which is what goes wrong without the rules.
+#: Loads `halfway` on a background thread, and lets it go on when the host's own import or fork is
+#: over, or after a moment if that waits for us, as it must. Without our locks it does not wait.
 BACKGROUND = """
 import sys, threading
 import logging
@@ -271,7 +271,7 @@ def test_a_closed_loader_loads_nothing_more(
 def test_closing_waits_for_the_import_that_is_under_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A thread that is stopped inside an import would keep the import lock for ever."""
+    """A thread that the exit stops inside an import would never release the import lock."""
     (tmp_path / "gates_c.py").write_text(GATES)
     (tmp_path / "busy_c.py").write_text("import gates_c as g\ng.entered.set()\ng.go.wait(30)\n")
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -22,19 +22,19 @@ SAY = "from migas._runtime import log; log.say(log.WARNING, '%s is ignored', 'x'
 def test_a_warning_that_nobody_listens_to_is_not_printed(
     host: Host, before: str, loaded: bool
 ) -> None:
-    """Python prints a warning without a handler; and `logging` is not loaded for it."""
+    """Nothing reaches stderr, and `logging` is not loaded for it."""
     ended = host.run(f"{before}\n{SAY}import sys; print('logging' in sys.modules)", measured=False)
     assert (ended.out, ended.calmly) == (f"{loaded}\n", True), ended
 
 
 def test_the_hosts_handlers_hear_it(host: Host) -> None:
-    """As they hear any other logger."""
+    """A handler of the host's gets our records as it gets any other logger's."""
     ended = host.run(f"import logging; logging.basicConfig(format='%(name)s %(message)s')\n{SAY}")
     assert (ended.status, ended.err) == (0, "migas x is ignored\n")
 
 
 def test_a_user_who_asks_for_it_sees_it_on_stderr(host: Host) -> None:
-    """From the level up that was asked for, once, however often it is configured."""
+    """Records from that level on are printed once, however often the log is configured."""
     code = f"""
 from migas._runtime import log
 log.configure(None); log.configure(log.WARNING); log.configure(log.WARNING)
@@ -45,7 +45,7 @@ log.say(log.INFO, 'too low')
 
 
 def test_a_closed_stream_is_no_trouble(host: Host) -> None:
-    """`logging` would print a traceback of its own about it."""
+    """A record for a stream that the host has closed is dropped, without a traceback."""
     code = f"""
 import os, sys
 from migas._runtime import log
@@ -58,7 +58,7 @@ sys.stderr.close(); sys.stderr = real
 
 
 def test_what_a_library_logs_on_our_thread_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
-    """On the host's own threads the library logs as ever."""
+    """A library's record is dropped on our thread, and kept on the host's."""
     library = logging.getLogger("a_library_of_ours")
     log.keep_ours_out(library.name)
     thread = Thread(lambda: library.warning("ours"), "test")

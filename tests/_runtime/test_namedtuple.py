@@ -47,7 +47,7 @@ def make(base: object, names: list[str], defaults: dict[str, int]) -> typing.Any
 
 @given(st.lists(NAMES, unique=True), st.data())
 def test_it_makes_the_same_tuples_as_that_of_typing(names: list[str], data: st.DataObject) -> None:
-    """For any fields, defaults and values."""
+    """Any fields, defaults and values make equal classes and equal tuples."""
     required = data.draw(st.integers(0, len(names)))
     values = data.draw(st.lists(st.integers(), min_size=len(names), max_size=len(names)))
     defaults = dict(zip(names[required:], values[required:], strict=True))
@@ -59,7 +59,7 @@ def test_it_makes_the_same_tuples_as_that_of_typing(names: list[str], data: st.D
 
 
 def test_methods_properties_and_the_docstring_are_kept() -> None:
-    """A record may have them, and can be pickled by its module and name."""
+    """A record keeps them, and can be pickled by its module and name."""
     point = Point(1)
     assert (point.sum, Point.origin(), Point.__doc__) == (3, (0, 0), "A point.")
     assert pickle.loads(pickle.dumps(point)) == point

@@ -23,7 +23,7 @@ def descend(depth: int) -> FrameType:
 
 
 def test_the_outermost_frame_is_the_threads_first_one() -> None:
-    """From whatever depth it is asked for; and each thread has its own."""
+    """It is the same from any depth, and each thread has one of its own."""
     outermost = find_outermost_frame()
     assert descend(0) is descend(50) is outermost
     assert outermost.f_back is None
@@ -40,7 +40,7 @@ def test_the_outermost_frame_is_the_threads_first_one() -> None:
 def test_the_outermost_frame_of_a_program_is_what_runs_it(
     host: Host, arguments: tuple[str, ...]
 ) -> None:
-    """Its own module, or runpy, which the interpreter calls for `python -m`."""
+    """A script's is its own module; that of `python -m` is runpy."""
     code = """
 from migas._runtime.threads import find_outermost_frame
 def main(): print(find_outermost_frame().f_code.co_name)
@@ -52,14 +52,14 @@ main()
 
 
 def test_this_process_is_no_worker() -> None:
-    """Nor is one that has only imported `multiprocessing`."""
+    """A process that has only imported `multiprocessing` is no worker process."""
     assert multiprocessing.parent_process() is None
     assert not is_worker_process()
 
 
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
 def test_a_worker_process_is_known_from_its_first_import_on(host: Host, method: str) -> None:
-    """Already while it imports its parent's main module, unless it is a fork, which does not."""
+    """It is one while it imports its parent's main module, which all but a fork do."""
     code = f"""
 import multiprocessing
 from migas._runtime.threads import is_worker_process
