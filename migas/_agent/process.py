@@ -15,6 +15,7 @@ from migas._runtime import log
 from migas._runtime.optout import find_optout, lasting
 from migas._runtime.receipt import Listeners
 from migas._runtime.settings import DEFAULT_ENDPOINT, Settings
+from migas._runtime.threads import is_worker_process
 
 from .agent import Agent
 
@@ -218,7 +219,7 @@ def _close() -> None:
 def _close_with_worker() -> None:
     """See to the end of a worker of `multiprocessing`'s, which need not come to `atexit`."""
     util = sys.modules.get("multiprocessing.util")
-    if util is None or not is_worker():
+    if util is None or not is_worker_process():
         return
 
     def finalize(_: object) -> None:
@@ -290,20 +291,7 @@ def name_use(project: object, version: object, *words: object) -> str:
 
 def told_by_parent(environ: Mapping[str, str]) -> frozenset[str]:
     """Return the uses that a worker need not tell again; none, if this process is no worker."""
-    return frozenset(_uses(environ)) if is_worker() else frozenset()
-
-
-def is_worker() -> bool:
-    """Say whether this is a process of `multiprocessing`'s, or of what builds on it.
-
-    True while a new one imports its parent's main module, too, when `parent_process()` does not
-    know it yet.
-    """
-    process = sys.modules.get("multiprocessing.process")
-    if process is None:
-        return False
-    current = process.current_process()
-    return process.parent_process() is not None or getattr(current, "_inheriting", False)
+    return frozenset(_uses(environ)) if is_worker_process() else frozenset()
 
 
 def _uses(environ: Mapping[str, str]) -> list[str]:

@@ -14,7 +14,7 @@ from migas._crumb import breadcrumb
 from migas._crumb.environment import Environment
 from migas._crumb.redaction import Redactor
 from migas._disk import user_id
-from migas._disk.directory import find_config, find_earlier_config
+from migas._disk.directory import find_config, find_earlier_config, is_on_root_file_system
 from migas._disk.entry import MemoryEntry, make_token
 from migas._disk.spool import open_spool
 from migas._runtime import log
@@ -156,7 +156,7 @@ class Writer:
         fields: Mapping[str, object],
         defaults: Mapping[str, object],
     ) -> Breadcrumb:
-        made = breadcrumb.make(project, version, fields, defaults, self._redact)
+        made = breadcrumb.sanitize(project, version, fields, defaults, self._redact)
         if made.changes:
             log.say(log.DEBUG, "%s: %s", made.breadcrumb.project, "; ".join(made.changes))
         return made.breadcrumb
@@ -194,10 +194,9 @@ def find_defaults(
 
     ``keeps_user``: a user who has no id yet is given one, in a file.
     """
-    environment = Environment.detect(environ, root)
     return {
-        **environment._asdict(),
-        "user_id": settings.user_id or _find_user(environment, root, keeps=keeps_user),
+        **Environment.detect(environ, root)._asdict(),
+        "user_id": settings.user_id or _find_user(environ, root, keeps=keeps_user),
         "session_id": settings.session_id,
     }
 
@@ -205,20 +204,23 @@ def find_defaults(
 def describe(settings: Settings) -> dict[str, object]:
     """Return the fields that every breadcrumb of this process would have; nothing is created."""
     defaults = find_defaults(settings, keeps_user=False)
-    fields = breadcrumb.make("", "", {}, defaults).breadcrumb._asdict()
+    fields = breadcrumb.sanitize("", "", {}, defaults).breadcrumb._asdict()
     del fields["project"], fields["project_version"]
     return fields
 
 
 def is_persistent(path: str, environ: Mapping[str, str] = os.environ, root: str = "/") -> bool:
-    """Return True if what is written to ``path`` is still there for a later process."""
-    return Environment.detect(environ, root).outlives(path, root)
+    """Return False if a file at ``path`` is thrown away after this run, in CI or a container."""
+    environment = Environment.detect(environ, root)
+    if environment.is_disposable:
+        return False
+    return not (environment.has_disposable_root and is_on_root_file_system(path, root))
 
 
-def _find_user(environment: Environment, root: str, *, keeps: bool) -> str | None:
+def _find_user(environ: Mapping[str, str], root: str, *, keeps: bool) -> str | None:
     """Return the user's id, or None where nothing lasts: each run would invent a user."""
     directory = find_config()
-    if not environment.outlives(directory, root):
+    if not is_persistent(directory, environ, root):
         return None
     known = user_id.read(directory) or user_id.read(find_earlier_config())
     return known or (user_id.obtain(directory) if keeps else None)

@@ -1,7 +1,11 @@
 """The agent's own log: the logger `migas`, silent unless its user or the host listens.
 
-It loads `logging` only for a user who asked for it by `MIGAS_LOG_LEVEL`; what is said before the
-host has loaded it has no listener and is dropped.
+It imports `logging` only for a user who has set `MIGAS_LOG_LEVEL`. Without that, what is logged
+before the host has imported `logging` has no listener, and is dropped.
+
+What may go wrong: logs are shared with strangers, in issues and in chats. So a message names sizes
+and reasons, and never a value of a breadcrumb. And a log that feeds itself never ends: what
+libraries log about our own connections is dropped.
 """
 
 from __future__ import annotations
@@ -16,11 +20,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
 
+#: The levels of `logging`, which may not be loaded.
 DEBUG, INFO, WARNING = 10, 20, 30
 
 
 def configure(level: int | None) -> None:
-    """Show the agent's log on stderr from ``level`` up, or, with None, to no one."""
+    """Show the agent's log on stderr.
+
+    Parameters:
+        level: the lowest level to show, as `logging` numbers them; None shows nothing.
+    """
     if level is None:
         return
     import logging
@@ -29,34 +38,43 @@ def configure(level: int | None) -> None:
     logger.setLevel(level)
     if not logger.handlers:
         handler = logging.StreamHandler()
-        # Of a stream that the host has closed, `logging` would complain on stderr.
+        # The host may have closed the stream, and `logging` would print a traceback about that.
         handler.handleError = lambda _: None  # type: ignore[assignment,method-assign]
         handler.setFormatter(logging.Formatter("migas: %(levelname)s: %(message)s"))
         logger.addHandler(handler)
 
 
 def keep_ours_out(name: str) -> None:
-    """Have a logger of a library's drop what it is told on a thread of the agent's."""
+    """Have the logger ``name`` of a library drop every record that a thread of ours makes."""
     import logging
 
     logger = logging.getLogger(name)
-    logger.addFilter(_is_the_hosts)
-    # Its first use takes logging's lock. A thread that the interpreter's end stops just then keeps
-    # it for ever, and the end wants it; so that is done here, while the loader keeps the end away.
+    logger.addFilter(_is_from_host)
+    # A logger's first use takes the lock of `logging`. If the interpreter's exit stopped our thread
+    # at that moment the lock would stay held, and the exit needs it. So the first use is here, on a
+    # thread that the exit waits for (see `Loader.close`).
     logger.isEnabledFor(logging.DEBUG)
 
 
-def _is_the_hosts(_record: logging.LogRecord) -> bool:
+def _is_from_host(_record: logging.LogRecord) -> bool:
+    """Return False on a thread of ours; a filter of `logging` runs on the thread that logs."""
     return not isinstance(threading.current_thread(), Thread)
 
 
 def say(level: int, message: str, *args: object) -> None:
-    """Log one line, if anybody can listen; never a payload, since logs are shared."""
+    """Log one line, if anybody can listen.
+
+    Parameters:
+        level: `DEBUG`, `INFO` or `WARNING`.
+        message: a text with `%` signs for ``args``; without any value of a breadcrumb.
+        args: what to put in their place.
+    """
+    # Late in the interpreter's exit the streams of handlers are closed.
     if sys.is_finalizing() or not is_loaded("logging"):
         return
     logging = sys.modules["logging"]
     logger = logging.getLogger("migas")
     if not logger.handlers:
-        # Without a handler of its own a warning would reach stderr by logging.lastResort.
+        # Without any handler `logging.lastResort` would print a warning on stderr.
         logger.addHandler(logging.NullHandler())
     logger.log(level, message, *args)

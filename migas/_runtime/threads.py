@@ -12,6 +12,7 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
     from typing import Any, TypeAlias, TypeVar
 
     T = TypeVar("T")
@@ -324,3 +325,29 @@ def run_within(timeout: float, call: Callable[[], T]) -> T | None:
     if errors:
         raise errors[0]
     return results[0] if results else None
+
+
+def find_outermost_frame() -> FrameType:
+    """Return the frame in which this thread began to run Python code.
+
+    For a program's main thread that is its module `__main__`, or what runs it: runpy for
+    `python -m`, the script for `coverage run`. `inspect` has a public way to this frame, but takes
+    10 ms to import.
+    """
+    frame = sys._getframe()  # noqa: SLF001  # documented, though its name has an underscore
+    while frame.f_back is not None:
+        frame = frame.f_back
+    return frame
+
+
+def is_worker_process() -> bool:
+    """Return True if this is a worker process of `multiprocessing`, or of what builds on it.
+
+    That includes one that is still importing its parent's main module: `parent_process()` does not
+    know it yet, and only a private attribute does (`_inheriting`, in CPython 3.10 to 3.15).
+    """
+    process = sys.modules.get("multiprocessing.process")
+    if process is None:
+        return False
+    current = process.current_process()
+    return process.parent_process() is not None or getattr(current, "_inheriting", False)

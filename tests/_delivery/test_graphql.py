@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from migas._crumb.breadcrumb import Breadcrumb, make
+from migas._crumb.breadcrumb import Breadcrumb, sanitize
 from migas._delivery import graphql
 from migas._delivery.graphql import (
     encode_breadcrumbs,
@@ -30,7 +30,7 @@ IDS: dict[str, Any] = {
 def crumb(project: str = "owner/repo", **fields: object) -> Breadcrumb:
     version = fields.pop("version", "1.0.0")
     defaults = {"language": "python", "language_version": "3.11.7", "platform": "linux"}
-    return make(project, version, fields, defaults).breadcrumb
+    return sanitize(project, version, fields, defaults).breadcrumb
 
 
 def exchange(server: Server, batch: list[Breadcrumb], *, alone: bool = False) -> list[Verdict]:

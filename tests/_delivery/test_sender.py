@@ -69,7 +69,7 @@ class Bench:
         return Flush(self.now + timeout, lambda: None, self.spool.count)
 
     def parcel(self, *, on_disk: bool = True, version: str = "1", awaited: bool = False) -> Parcel:
-        crumb = breadcrumb.make("owner/repo", version, {}, {}).breadcrumb
+        crumb = breadcrumb.sanitize("owner/repo", version, {}, {}).breadcrumb
         receipt = Receipt(0.0, lambda: None)
         receipt.is_awaited = awaited
         self.receipts.append(receipt)

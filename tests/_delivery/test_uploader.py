@@ -118,7 +118,7 @@ class Bench:
     ) -> Parcel:
         """Write a breadcrumb ahead, as the writer does; somebody ``looks`` for its news."""
         fields = {"language_version": "3.11", "user_type": user_type}
-        crumb = breadcrumb.make(project, version, {}, fields).breadcrumb
+        crumb = breadcrumb.sanitize(project, version, {}, fields).breadcrumb
         receipt = Receipt(0.0, lambda: None, ask_news=lambda _seconds: {})
         receipt.is_awaited = looks
         self.receipts.setdefault(version, receipt)
@@ -181,14 +181,13 @@ def test_an_exit_asks_for_no_news(bench: Bench) -> None:
 
 def test_a_user_of_another_type_goes_as_add_project(bench: Bench) -> None:
     """The server keeps it of that operation alone (trap 13); unanswered once, it goes plain."""
-    bench.parcel("dev", user_type="dev")
-    bench.parcel("2")
+    bench.upload(bench.parcel("1", user_type="dev"))
     bench.weather = [UNKNOWN]
+    bench.upload(bench.parcel("2", user_type="dev"), bench.parcel("3"))
     bench.upload()
     bench.upload()
-    bench.upload()
-    assert bench.forms[:2] == ["add_project", "add_breadcrumb"]
-    assert bench.stored == ["2", "dev"]
+    assert bench.forms == ["add_project", "add_project", "add_breadcrumb"]
+    assert bench.stored == ["1", "2", "3"]
 
 
 def test_refused_is_discarded_with_one_line(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
@@ -625,7 +624,7 @@ def test_what_cannot_be_opened_is_set_aside(bench: Bench) -> None:
 
 CRUMBS = st.builds(
     lambda number, texts, own_run: (
-        breadcrumb.make(
+        breadcrumb.sanitize(
             "owner/repo",
             f"{number}.dev0",
             {
@@ -723,7 +722,7 @@ def test_no_breadcrumb_is_ever_in_two_live_requests(
     with Server() as server:
         bench = Bench(tmp_path_factory.mktemp("spool"), server)
         for number in range(count):
-            crumb = breadcrumb.make("owner/repo", f"{number}.dev0", {}, {}).breadcrumb
+            crumb = breadcrumb.sanitize("owner/repo", f"{number}.dev0", {}, {}).breadcrumb
             bench.spool.put(breadcrumb.encode(crumb))
         tangle = Tangle(bench, iter(plan))
         for _ in range(12):

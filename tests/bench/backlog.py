@@ -102,7 +102,7 @@ def measure_start(count: int, rounds: int) -> float:
 def _make(number: int) -> Breadcrumb:
     session = f"00000000-0000-4000-8000-{number:012}"
     fields = {"language_version": "3.12.4", "platform": "linux", "session_id": session}
-    return breadcrumb.make("owner/repo", "1.2.3", fields, {}).breadcrumb
+    return breadcrumb.sanitize("owner/repo", "1.2.3", fields, {}).breadcrumb
 
 
 def _fill(endpoint: str, directory: str, crumbs: list[Breadcrumb]) -> None:

@@ -68,7 +68,7 @@ _URL = 'os.environ["BENCH_URL"]'
 
 #: What the yardsticks post: the breadcrumb that migas would.
 _BODY = graphql.encode_breadcrumbs(
-    [breadcrumb.make("owner/repo", "MARK", {"language_version": "3.12.4"}, {}).breadcrumb]
+    [breadcrumb.sanitize("owner/repo", "MARK", {"language_version": "3.12.4"}, {}).breadcrumb]
 ).decode()
 
 BARE = Client("nothing", tells=False)

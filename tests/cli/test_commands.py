@@ -55,7 +55,7 @@ def read_json(*arguments: str) -> Any:
 
 def put(spool: Spool, count: int) -> None:
     for number in range(count):
-        crumb = breadcrumb.make("owner/repo", number, {"error_desc": "boom"}, {}).breadcrumb
+        crumb = breadcrumb.sanitize("owner/repo", number, {"error_desc": "boom"}, {}).breadcrumb
         spool.put(breadcrumb.encode(crumb))
 
 
@@ -167,7 +167,7 @@ def _tell_and_look(host: Host, server: Server) -> None:
 def test_a_long_text_takes_a_line_of_a_list(spool: Callable[..., Spool]) -> None:
     """As a traceback is; all of it is in the JSON."""
     text = "Traceback:\n" + 30 * "  a line\n"
-    crumb = breadcrumb.make("owner/repo", "1", {"error_desc": text}, {}).breadcrumb
+    crumb = breadcrumb.sanitize("owner/repo", "1", {"error_desc": text}, {}).breadcrumb
     spool().put(breadcrumb.encode(crumb))
     assert read_json("show", "--waiting")[0]["error_desc"] == text
     header, line, *_ = run("show", "--waiting").stdout.splitlines()
@@ -268,7 +268,7 @@ def test_an_opt_out_is_heard_by_a_process_that_runs(
 ) -> None:
     """Within a minute, by the agent's own thread: the caller's does not touch the disk again."""
     now = [1000.0]
-    lasting = optout.Lasting(lambda: now[0])
+    lasting = optout.OptoutFile(lambda: now[0])
     path = str(home / "config/migas/optout")
     assert lasting.find(os.environ) == ""
     assert run("optout").returncode == 0

@@ -62,7 +62,7 @@ class Row:
     refused: int = 0
     #: No answer ever comes, and the exit gives the request up.
     gives_up: bool = False
-    #: The host looks for news of its version.
+    #: The host looks for news of its version; what was sent plain is asked for in the end.
     looks: bool = False
 
 
@@ -85,9 +85,9 @@ ROWS = {
     ),
     # RESEND
     "refused by the schema as one that asks": Row(
-        [Fault.error("Invalid version")], GONE, requests=2, stored=1, looks=True
+        [Fault.error("Invalid version")], GONE, requests=3, stored=1, looks=True
     ),
-    "look-up failed": Row(Fault.look_up(), GONE, requests=2, stored=1, looks=True),
+    "look-up failed": Row(Fault.look_up(), GONE, requests=3, stored=1, looks=True),
     # UNSENT
     "the server's own trouble": Row(Fault.outage(), WAITS),
     "the server's own trouble, for one that asks": Row(Fault.outage(), WAITS, looks=True),
@@ -193,7 +193,7 @@ def test_an_unregistered_project(host: Host, server: Server, spool: Callable[...
 def test_413_with_several(host: Host, server: Server, spool: Callable[..., Spool]) -> None:
     """They go in smaller requests, at once."""
     for number in range(3):
-        crumb = breadcrumb.make("owner/repo", number, {}, {}).breadcrumb
+        crumb = breadcrumb.sanitize("owner/repo", number, {}, {}).breadcrumb
         spool().put(breadcrumb.encode(crumb))
     server.inject([Fault.status(413)])
     assert host.run(*WAITS_LONG).calmly
