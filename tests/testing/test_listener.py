@@ -107,6 +107,15 @@ def test_a_method_that_is_not_there_is_not_allowed(
         assert server.received[-1].method == method
 
 
+def test_an_answer_to_head_has_no_body() -> None:
+    """Its headers say how long that would have been (RFC 9110, 9.3.2)."""
+    with Server() as server:
+        answer = send_raw(server, write(CLOSE, line="HEAD /nope HTTP/1.1"))
+        head, _, content = answer.partition(b"\r\n\r\n")
+        assert content == b""
+        assert b"Content-Length: 22" in head
+
+
 def test_a_client_of_a_proxy_sends_the_whole_address() -> None:
     """Its path counts, and is what a test reads."""
     line = "POST http://elsewhere.example/graphql?a=b HTTP/1.1"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from local_client import ADD, ask, query
@@ -15,6 +15,8 @@ from migas.testing import Server
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from migas.testing.server import Answer
 
 UUID = "3f0c6e2a-5d39-4f0e-9a37-0f6b3c5d7e11"
 
@@ -103,6 +105,23 @@ def test_what_a_client_hung_up_on_is_not_stored(way: str) -> None:
         client.close()
         assert stored is (way == "stays")
         assert len(server.crumbs) == stored
+
+
+class StoppingServer(Server):
+    """A server that begins to stop while it answers."""
+
+    def answer(self, *args: Any, **kwargs: Any) -> Answer:
+        """Answer as a server does whose connections have yet to be closed."""
+        assert self._http is not None
+        self._http.stopped.set()
+        return super().answer(*args, **kwargs)
+
+
+def test_what_is_answered_during_a_stop_is_not_stored() -> None:
+    """Nobody gets that answer: the server's end hangs up."""
+    with StoppingServer() as server:
+        ask(server, "POST", "/graphql", query(ADD % ""))
+        assert server.crumbs == []
 
 
 def test_waiting_for_a_breadcrumb_that_does_not_come_is_a_timeout() -> None:
