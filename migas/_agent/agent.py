@@ -12,7 +12,14 @@ import time
 
 from migas._runtime import log
 from migas._runtime.exit import Exit
-from migas._runtime.loading import Import, Loader, load
+from migas._runtime.loading import (
+    SENDER_MODULES,
+    TRANSPORT_MODULES,
+    WRITER_MODULES,
+    Import,
+    Loader,
+    load,
+)
 from migas._runtime.receipt import Receipt
 from migas._runtime.threads import NEVER, Worker
 
@@ -27,10 +34,6 @@ if TYPE_CHECKING:
     from migas._runtime.receipt import Listeners
     from migas._runtime.settings import Settings
     from migas._runtime.threads import Handler
-
-#: What each thread needs, in pieces: the host's imports and forks wait for one piece at most.
-WRITER_MODULES = ("json", "platformdirs", "migas._delivery.writer")
-SENDER_MODULES = ("migas._delivery.sender",)
 
 #: Seconds from one attempt to import to the next, at most: what is noted has to reach the disk
 #: soon, while nobody is in a hurry to load the transport.
@@ -257,9 +260,7 @@ class Agent:
         be inside an import for as long as it lives, and then no other thread may load them.
         """
         try:
-            from migas._delivery import sender, writer
-
-            for name in (writer.__name__, *sender.TRANSPORT_MODULES):
+            for name in (*WRITER_MODULES, *SENDER_MODULES, *TRANSPORT_MODULES):
                 load(name)
         except Exception as error:  # whatever a broken installation raises; the receipt tells
             log.say(log.DEBUG, "cannot send: %r", error)
@@ -272,7 +273,7 @@ class Agent:
         return Writer(self.settings, self._sending, self._listeners, self._exit).handle
 
     def _make_sender(self) -> Handler:
-        from migas._delivery.sender import TRANSPORT_MODULES, Sender
+        from migas._delivery.sender import Sender
 
         modules = Import(self._loader, TRANSPORT_MODULES, TRANSPORT_POLL)
         return Sender(self.settings, self._listeners, self._exit, modules).handle

@@ -74,7 +74,8 @@ class Process:
         with self._lock:
             if self._settings is None:
                 self._settings = Settings.from_env(os.environ, _setup)
-                log.configure(self._settings.log_level)
+                if self._settings.log_level is not None:
+                    log.configure(self._settings.log_level)
                 for problem in self._settings.problems:
                     log.say(log.WARNING, "%s", problem)
             return self._settings

@@ -12,7 +12,7 @@ import time
 from migas._disk.entry import LEASE
 from migas._disk.spool import open_spool
 from migas._runtime import log
-from migas._runtime.loading import is_loaded
+from migas._runtime.loading import is_transport_loaded
 from migas._runtime.optout import look_for_optout
 from migas._runtime.threads import NEVER
 
@@ -32,16 +32,6 @@ if TYPE_CHECKING:
     from .parcel import Flush, Item, Parcel, Reply
     from .transport import Transport
     from .uploader import Upload, Uploader
-
-#: What it takes to send, in pieces: the host's imports and forks wait for one piece at most.
-TRANSPORT_MODULES = (
-    "ssl",
-    "http.client",
-    "migas._delivery.uploader",
-    "urllib3",
-    "requests",
-    "migas._delivery.transport",
-)
 
 #: Seconds after the first breadcrumb before `requests` is imported for its sake.
 MOMENT = 0.5
@@ -70,7 +60,7 @@ class Sender:
         settings: the process's.
         listeners: shared by all agents of the process.
         process_exit: once it has begun, only what it allows is sent.
-        modules: `TRANSPORT_MODULES`, imported when there is something to send.
+        modules: `loading.TRANSPORT_MODULES`, imported when there is something to send.
         clock: seconds of a monotonic clock.
     """
 
@@ -133,7 +123,7 @@ class Sender:
         backoff = self._backoff.remaining(asked=bool(self.flushes))
         if backoff:
             return self._give_up(f"the server is left alone for {backoff:.0f} s", backoff)
-        if self._is_awaited() or (self.parcels and is_loaded("requests")):
+        if self._is_awaited() or (self.parcels and is_transport_loaded()):
             return None
         now = self._clock()
         if self._due == NEVER:

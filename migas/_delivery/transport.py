@@ -23,7 +23,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from migas._runtime import log
+from migas._runtime.loading import keep_ours_out
 from migas._runtime.version import __version__
 
 from . import policy
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 # A host that listens to all that goes on in it has not asked for our connections.
 for _module in ("connection", "connectionpool", "poolmanager", "util.retry"):
-    log.keep_ours_out(f"urllib3.{_module}")
+    keep_ours_out(f"urllib3.{_module}")
 
 _USER_AGENT = f"migas-py/{__version__}"
 

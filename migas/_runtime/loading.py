@@ -24,8 +24,11 @@ import _imp
 import sys
 import threading
 
+from .threads import Thread
+
 TYPE_CHECKING = False  # the usual constant lives in `typing`, whose import costs 16 ms
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Iterable
     from types import FrameType
     from typing import TypeVar
@@ -34,6 +37,18 @@ if TYPE_CHECKING:
 
 #: The file name of CPython's import code. A thread with a frame of that file is importing.
 _IMPORTING = "<frozen importlib._bootstrap>"
+
+#: What each stage needs, in pieces: the host's imports and forks wait for one piece at most.
+WRITER_MODULES = ("json", "platformdirs", "migas._delivery.writer")
+SENDER_MODULES = ("migas._delivery.sender",)
+TRANSPORT_MODULES = (
+    "ssl",
+    "http.client",
+    "migas._delivery.uploader",
+    "urllib3",
+    "requests",
+    "migas._delivery.transport",
+)
 
 #: How long to wait for the lock of `logging`, in seconds. Its holders need microseconds.
 _LOGGING_LOCK_TIMEOUT = 1.0
@@ -178,6 +193,23 @@ def load(name: str) -> None:
             _discard(current, item)
 
 
+def keep_ours_out(name: str) -> None:
+    """Have the logger ``name`` of a library drop every record that a thread of ours makes."""
+    import logging
+
+    logger = logging.getLogger(name)
+    logger.addFilter(_is_from_host)
+    # A logger's first use takes the lock of `logging`. If the interpreter's exit stopped our thread
+    # at that moment the lock would stay held, and the exit needs it. So the first use is here, on a
+    # thread that the exit waits for (see `Loader.close`).
+    logger.isEnabledFor(logging.DEBUG)
+
+
+def _is_from_host(_record: logging.LogRecord) -> bool:
+    """Return False on a thread of ours; a filter of `logging` runs on the thread that logs."""
+    return not isinstance(threading.current_thread(), Thread)
+
+
 def is_loaded(name: str) -> bool:
     """Return True if a module has been imported and has run to its end.
 
@@ -186,6 +218,11 @@ def is_loaded(name: str) -> bool:
     module = sys.modules.get(name)
     spec = getattr(module, "__spec__", None)
     return module is not None and not getattr(spec, "_initializing", False)
+
+
+def is_transport_loaded() -> bool:
+    """Return True if the host has paid for `requests` already, nearly all that sending costs."""
+    return is_loaded("requests")
 
 
 def _get_warning_filters() -> list[tuple[object, object, type[Warning], object, int]]:

@@ -4,34 +4,29 @@ It imports `logging` only for a user who has set `MIGAS_LOG_LEVEL`. Without that
 before the host has imported `logging` has no listener, and is dropped.
 
 What may go wrong: logs are shared with strangers, in issues and in chats. So a message names sizes
-and reasons, and never a value of a breadcrumb. And a log that feeds itself never ends: what
-libraries log about our own connections is dropped.
+and reasons, and never a value of a breadcrumb.
 """
 
 from __future__ import annotations
 
 import sys
-import threading
 
 from .loading import is_loaded
-from .threads import Thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import logging
+    pass
 
 #: The levels of `logging`, which may not be loaded.
 DEBUG, INFO, WARNING = 10, 20, 30
 
 
-def configure(level: int | None) -> None:
+def configure(level: int) -> None:
     """Show the agent's log on stderr.
 
     Parameters:
-        level: the lowest level to show, as `logging` numbers them; None shows nothing.
+        level: the lowest level to show, as `logging` numbers them.
     """
-    if level is None:
-        return
     import logging
 
     logger = logging.getLogger("migas")
@@ -42,23 +37,6 @@ def configure(level: int | None) -> None:
         handler.handleError = lambda _: None  # type: ignore[assignment,method-assign]
         handler.setFormatter(logging.Formatter("migas: %(levelname)s: %(message)s"))
         logger.addHandler(handler)
-
-
-def keep_ours_out(name: str) -> None:
-    """Have the logger ``name`` of a library drop every record that a thread of ours makes."""
-    import logging
-
-    logger = logging.getLogger(name)
-    logger.addFilter(_is_from_host)
-    # A logger's first use takes the lock of `logging`. If the interpreter's exit stopped our thread
-    # at that moment the lock would stay held, and the exit needs it. So the first use is here, on a
-    # thread that the exit waits for (see `Loader.close`).
-    logger.isEnabledFor(logging.DEBUG)
-
-
-def _is_from_host(_record: logging.LogRecord) -> bool:
-    """Return False on a thread of ours; a filter of `logging` runs on the thread that logs."""
-    return not isinstance(threading.current_thread(), Thread)
 
 
 def say(level: int, message: str, *args: object) -> None:

@@ -300,33 +300,6 @@ _FAULTS = {
 }
 
 
-def run_within(timeout: float, call: Callable[[], T]) -> T | None:
-    """Return what ``call`` returns, or None when it takes longer than ``timeout`` seconds.
-
-    It runs on a daemon thread that is left behind then, since a name look-up cannot be stopped.
-    Raises what ``call`` raises.
-    """
-    results: list[T] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(call())
-        except BaseException as error:
-            errors.append(error)
-
-    try:
-        thread = Thread(run, "call")
-        thread.start()
-    except RuntimeError:  # the caller's own has to do
-        run()
-    else:
-        thread.join(timeout)
-    if errors:
-        raise errors[0]
-    return results[0] if results else None
-
-
 def find_outermost_frame() -> FrameType:
     """Return the frame in which this thread began to run Python code.
 

@@ -16,14 +16,13 @@ from migas._delivery.sender import (
     LOOKS,
     MAX_IN_MEMORY,
     MOMENT,
-    TRANSPORT_MODULES,
     Sender,
 )
 from migas._delivery.throttle import REQUESTS, REQUESTS_PERIOD, Backoff
 from migas._disk.entry import MemoryEntry, make_token
 from migas._disk.spool import open_spool
 from migas._runtime.exit import Exit
-from migas._runtime.loading import Import
+from migas._runtime.loading import TRANSPORT_MODULES, Import
 from migas._runtime.receipt import Listeners, Receipt
 from migas._runtime.settings import Settings
 from migas._runtime.threads import NEVER
@@ -100,7 +99,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
 @pytest.fixture
 def no_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a host that has not loaded `requests`."""
-    monkeypatch.setattr("migas._delivery.sender.is_loaded", lambda _name: False)
+    monkeypatch.setattr("migas._delivery.sender.is_transport_loaded", lambda: False)
 
 
 def test_without_anything_to_send_there_is_nothing_to_do(bench: Bench) -> None:

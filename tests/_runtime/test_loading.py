@@ -110,8 +110,7 @@ def test_the_host_forks_while_something_is_being_loaded(host: Host) -> None:
 
 REAL = """
 import sys, threading, time, os, signal, logging
-from migas._agent.agent import WRITER_MODULES
-from migas._delivery.sender import TRANSPORT_MODULES
+from migas._runtime.loading import TRANSPORT_MODULES, WRITER_MODULES
 from migas._runtime.loading import Loader
 
 def load():

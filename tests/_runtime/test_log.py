@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from migas._runtime import log
+from migas._runtime.loading import keep_ours_out
 from migas._runtime.threads import Thread
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def test_a_user_who_asks_for_it_sees_it_on_stderr(host: Host) -> None:
     """Records from that level on are printed once, however often the log is configured."""
     code = f"""
 from migas._runtime import log
-log.configure(None); log.configure(log.WARNING); log.configure(log.WARNING)
+log.configure(log.WARNING); log.configure(log.WARNING)
 log.say(log.INFO, 'too low')
 {SAY}"""
     ended = host.run(code)
@@ -60,7 +60,7 @@ sys.stderr.close(); sys.stderr = real
 def test_what_a_library_logs_on_our_thread_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
     """A library's record is dropped on our thread, and kept on the host's."""
     library = logging.getLogger("a_library_of_ours")
-    log.keep_ours_out(library.name)
+    keep_ours_out(library.name)
     thread = Thread(lambda: library.warning("ours"), "test")
     thread.start()
     thread.join()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from support import PATIENCE
 
-from migas._runtime.threads import NEVER, TURN, TURNS, Worker, run_within
+from migas._runtime.threads import NEVER, TURN, TURNS, Worker
 
 
 class Recorder:
@@ -198,7 +198,6 @@ def test_where_no_thread_can_start_nothing_is_lost(monkeypatch: pytest.MonkeyPat
     worker.run_here(1)
     assert handle.calls == [([1], False)]
     assert worker.close(soon())
-    assert run_within(PATIENCE, lambda: "done here") == "done here"
 
 
 def test_a_handler_that_raises_ends_nothing() -> None:
@@ -270,20 +269,6 @@ def test_no_signal_of_the_hosts_reaches_the_thread() -> None:
     assert {signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGALRM} <= masks[0]
     assert signal.SIGSEGV not in masks[0]
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
-
-
-def test_a_call_within_bounds_returns_or_raises_what_the_call_does() -> None:
-    """The caller notices no thread."""
-    assert run_within(PATIENCE, lambda: 7) == 7
-    with pytest.raises(ZeroDivisionError):
-        run_within(PATIENCE, lambda: 1 // 0)
-
-
-def test_a_call_that_takes_too_long_is_left_behind() -> None:
-    """As a name look-up that nothing can stop."""
-    go = threading.Event()
-    assert run_within(0.01, lambda: go.wait(PATIENCE)) is None
-    go.set()
 
 
 def test_submitting_while_submitting_does_not_wait_for_itself() -> None:
