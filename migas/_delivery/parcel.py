@@ -56,6 +56,8 @@ class Reply(NamedTuple):
     demand: float | None = None
     #: The connection had been kept, and was found closed: another one may do.
     stale: bool = False
+    #: The answer bears the name of the migas application (0.9 and later), whose own word it is.
+    signed: bool = False
 
 
 #: Breadcrumbs that are held in memory where no disk can be written.
