@@ -100,7 +100,7 @@ def read_answer(reply: Reply, count: int, *, alone: bool, trusted: bool) -> list
         alone: it was `encode_project`'s.
         trusted: the server is known as an old one (0.3), which signs nothing.
     """
-    if reply.outcome is not Outcome.DELIVERED:
+    if not reply.answer:
         return [Verdict(reply.outcome, reply.reason, demand=reply.demand)] * count
     data = reply.answer.get("data")
     is_word = reply.signed or trusted
@@ -118,7 +118,7 @@ def read_answer(reply: Reply, count: int, *, alone: bool, trusted: bool) -> list
     else:
         # The schema refuses the whole request, whichever breadcrumb was to blame.
         outcome = Outcome.REFUSED if count == 1 else Outcome.RESEND
-    return [Verdict(outcome, _describe(error))] * count
+    return [Verdict(outcome, reply.reason or _describe(error))] * count
 
 
 def lacks_add_breadcrumb(reply: Reply) -> bool:

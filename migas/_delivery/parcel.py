@@ -71,14 +71,14 @@ class Reply(NamedTuple):
     outcome: Outcome
     reason: str = ""
     answer: Mapping[str, object] = {}
-    #: The answer bears the migas application's name.
-    signed: bool = False
     #: The request was over the server's size limit.
     too_large: bool = False
     #: Seconds for which the server wants to hear nothing more.
     demand: float | None = None
     #: The connection had been kept, and was found closed: another one may do.
     stale: bool = False
+    #: The answer bears the name of the migas application (0.9 and later), whose own word it is.
+    signed: bool = False
 
 
 class Parcel:

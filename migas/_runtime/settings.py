@@ -251,3 +251,26 @@ def _format(random: bytes) -> str:
 
 def _hyphenate(digits: str) -> str:
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def hide_credentials(endpoint: str) -> str:
+    """Return an endpoint without the user name and the password that may stand in it.
+
+    For everything that is shown or kept: messages, file names, `status`. Where the text is no
+    address, as where a password holds a slash, all up to the last `@` is left out.
+
+    Example:
+        >>> hide_credentials("https://user:secret@example.org:8000/graphql")
+        'https://example.org:8000/graphql'
+    """
+    scheme, separator, rest = endpoint.partition("://")
+    authority = rest
+    for mark in "/?#":  # what ends it (RFC 3986, 3.2)
+        authority = authority.partition(mark)[0]
+    host = authority.rpartition("@")[2]
+    port = host.rpartition("]")[2].partition(":")[2]
+    if not separator:
+        return endpoint.rpartition("@")[2]
+    if not host or not (port or "0").isdecimal():
+        return f"{scheme}://{rest.rpartition('@')[2]}"
+    return f"{scheme}://{host}{rest[len(authority) :]}"

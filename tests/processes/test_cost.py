@@ -41,6 +41,7 @@ DECIDING = {"_delivery.sender", "_delivery.throttle"}
 #: What it takes to send.
 SENDING = {
     *("_delivery.graphql", "_delivery.policy", "_delivery.sent_log"),
+    *("_delivery.connection", "_delivery.dialer", "_delivery.reason"),
     *("_delivery.transport", "_delivery.uploader", "_runtime.version"),
 }
 
