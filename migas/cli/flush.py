@@ -40,6 +40,11 @@ class Flushed(NamedTuple):
     #: They were removed meanwhile, by any process, since the spool holds no more.
     dropped: int
 
+    @property
+    def needs_a_look(self) -> bool:
+        """Whether a person may want to know why some were not delivered."""
+        return bool(self.refused or self.pending)
+
 
 def flush(options: argparse.Namespace) -> int:
     """Send everything that is pending, show how far that is, and print what became of it.
@@ -64,10 +69,11 @@ def flush(options: argparse.Namespace) -> int:
         print_line("nothing to send")
     else:
         numbers = ", ".join(f"{name} {number}" for name, number in flushed._asdict().items())
-        print_line(("stopped: " if is_stopped else "") + numbers)
+        why = "; `migas status` says why" if flushed.needs_a_look else ""
+        print_line(f"stopped: {numbers}" if is_stopped else numbers + why)
     if is_stopped:
         return STOPPED
-    return LEFT if flushed.refused or flushed.pending else WELL
+    return LEFT if flushed.needs_a_look else WELL
 
 
 def _flush(spool: Spool, pending: int, timeout: float | None) -> tuple[Flushed, bool]:

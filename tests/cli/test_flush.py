@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
+#: What follows the numbers if any breadcrumb was refused or is pending.
+WHY = "; `migas status` says why\n"
+
+
 def test_a_flush_sends_everything(
     server: Server,
 ) -> None:
@@ -59,7 +63,10 @@ def test_a_flush_prints_what_is_pending() -> None:
     """Nobody listens, and so nothing is lost."""
     put(2)
     done = run("flush", "--timeout", "30")
-    assert (done.returncode, done.stdout) == (1, "delivered 0, refused 0, pending 2, dropped 0\n")
+    assert (done.returncode, done.stdout) == (
+        1,
+        "delivered 0, refused 0, pending 2, dropped 0" + WHY,
+    )
 
 
 def test_a_flush_prints_what_was_refused(
@@ -75,7 +82,7 @@ def test_a_flush_prints_what_was_refused(
             spool().put(breadcrumb.encode(crumb))
         done = run("flush")
     assert done.returncode == 1
-    assert done.stdout == "delivered 3, refused 2, pending 0, dropped 0\n"
+    assert done.stdout == "delivered 3, refused 2, pending 0, dropped 0" + WHY
 
 
 def test_what_is_too_old_is_dropped(server: Server, spool: Callable[..., Spool]) -> None:
@@ -163,3 +170,23 @@ def test_a_flush_shows_a_person_how_far_it_is_and_may_be_interrupted(
     end_claims(spool())  # those of the interrupted one
     await_condition(lambda: run("flush").returncode == 0)
     assert len({crumb["version"] for crumb in server.crumbs}) == 40
+
+
+def test_two_flushes_at_a_time_share_the_numbers(
+    spool: Callable[..., Spool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each counts what it sent itself, so that nothing is counted twice or by nobody."""
+    with Server(projects={"owner/repo"}) as server:
+        monkeypatch.setenv("MIGAS_ENDPOINT", server.endpoint)
+        put(120)
+        for version in range(40):
+            crumb = breadcrumb.make("owner/unknown", version, {}, {}).breadcrumb
+            spool().put(breadcrumb.encode(crumb))
+        server.inject(Fault.late(0.05))
+        command = [sys.executable, "-m", "migas", "flush", "--json"]
+        started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+        found = [json.loads(process.communicate(timeout=PATIENCE)[0]) for process in started]
+        found.append(read_json("flush"))
+    totals = {name: sum(each[name] for each in found) for name in ("delivered", "refused")}
+    assert totals == {"delivered": 120, "refused": 40}
+    assert found[-1]["pending"] == 0
