@@ -75,6 +75,9 @@ _MYSTERY = "the server's answer is not understood"
 
 _REASONS = {401: "the server wants other credentials", 407: "the proxy wants credentials"}
 
+#: The byte order mark of UTF-8, which RFC 8259 has parsers pass over.
+_MARK = b"\xef\xbb\xbf"
+
 #: A string of JSON, which may lack its end, or a bracket.
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[][{}]', re.DOTALL)
 
@@ -171,7 +174,8 @@ def read_json(body: bytes) -> object:
         ({'data': {}}, None)
     """
     try:
-        text = body.decode("utf-8-sig")
+        # By hand: the codec that leaves a byte order mark out is a module to import.
+        text = body.removeprefix(_MARK).decode()
         if _measure_depth(text) > MAX_DEPTH:
             return None
         value: object = json.loads(text)
@@ -225,7 +229,7 @@ def _is_page(exchange: Exchange, content: object) -> bool:
     What begins as JSON does and cannot be read may be an old server's answer that something on the
     way has touched.
     """
-    text = exchange.body.removeprefix(b"\xef\xbb\xbf").lstrip()
+    text = exchange.body.removeprefix(_MARK).lstrip()
     if exchange.encoded or not text:
         return False
     if text.startswith(b"<"):
