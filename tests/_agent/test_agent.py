@@ -6,13 +6,14 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import NOWHERE, PATIENCE, await_condition, versions
+from support import NOWHERE, PATIENCE, SlowServer, await_condition, versions
 
 import migas
 from migas._agent.agent import Agent, Call
 from migas._agent.process import here
 from migas._delivery.parcel import Flush, Parcel
 from migas._delivery.sender import Sender
+from migas._delivery.throttle import Backoff
 from migas._runtime.receipt import Listeners
 from migas._runtime.settings import Settings
 from migas._runtime.threads import NEVER
@@ -33,7 +34,7 @@ def start() -> Iterator[Callable[..., Agent]]:
     started: list[Agent] = []
 
     def make(endpoint: str, **settings: float | bool) -> Agent:
-        agent = Agent(Settings(endpoint=endpoint, **settings), Listeners())  # type: ignore[arg-type]
+        agent = Agent(Settings(endpoint=endpoint, **settings), Listeners())
         started.append(agent)
         return agent
 
@@ -268,6 +269,33 @@ def test_a_request_that_is_given_up_is_noted_by_no_thread_of_the_hosts(
     server.stop()
     # The sender's thread, which comes back now, has nothing more to do.
     await_condition(lambda: not agent._sending.is_running())
+
+
+def test_an_answer_that_has_arrived_when_the_budget_ends_is_read(
+    start: Callable[..., Agent],
+    spool: Callable[..., Spool],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a busy machine no thread may have come to read it; given up, it would be sent again."""
+    with SlowServer() as server:
+        agent = start(server.endpoint, timeout=3600.0)
+        agent.add("owner/repo", "1", {})
+        agent._urge()
+        await_condition(lambda: bool(server.received))
+        has_answer, looks = Sender.has_answer, []
+
+        def look(sender: Sender) -> bool:
+            looks.append(has_answer(sender))
+            server.goes_on.set()
+            await_condition(lambda: has_answer(sender) or not spool(server.endpoint).count())
+            return True
+
+        monkeypatch.setattr(Sender, "has_answer", look)
+        agent.close(0.05)
+        assert looks == [False]
+        assert spool(server.endpoint).count() == 0
+        assert Backoff(spool(server.endpoint).directory).remaining() == 0.0
+        assert versions(server) == ["1"]
 
 
 #: Says by whom each thread of ours is started.

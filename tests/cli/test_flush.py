@@ -15,13 +15,14 @@ from command import put, read_json, run
 from support import PATIENCE, SlowServer, await_condition, end_claims
 
 from migas._crumb import breadcrumb
+from migas._disk.entry import MemoryEntry
 from migas.testing import Fault, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from migas._disk.entry import MemoryEntry
-from migas._disk.spool import Spool
+    from migas._disk.spool import Spool
+
 
 #: Tells a terminal something other than a character.
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
