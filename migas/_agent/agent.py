@@ -102,6 +102,25 @@ class _Abandoned:
         return
 
 
+class _Mark:
+    """A job for the writer, behind all that was queued: it is done once that is written."""
+
+    def __init__(self) -> None:
+        self._is_done = False
+
+    def is_done(self) -> bool:
+        return self._is_done
+
+    def hold(self, _now: float) -> float:
+        return 0.0
+
+    def write(self, _writer: Writer) -> None:
+        self._is_done = True
+
+    def fail(self, _reason: str) -> None:
+        self._is_done = True
+
+
 class _Lazy:
     """A handler that is made once there is something to handle, and its modules can be loaded."""
 
@@ -232,11 +251,13 @@ class Agent:
             self._sending.submit(parcel)
         # By the writer's thread, since a disk that has stopped answering would hold this one. Here
         # only what no thread has taken: none could start, or others import all the time.
-        if not self._writing.await_idle(deadline - seconds / 2):
+        mark = _Mark()
+        waits = self._writing.is_running() and self._writing.submit(mark)
+        if not (waits and self._writing.await_done(mark.is_done, deadline - seconds / 2)):
             self._writing.run_here()
         if not self._sending.close(deadline - seconds * LAST_SHARE):
             self._give_up_request()
-        self._writing.close(deadline, patient=True)
+        self._writing.close(deadline)
         self._loader.close()
 
     def stop(self) -> None:

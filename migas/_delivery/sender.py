@@ -99,7 +99,8 @@ class Sender:
             items.pop(0).join(self)
         self._expire_flushes()
         is_ending = self._exit.has_begun
-        if not (self.parcels or self.flushes or (self._due != NEVER and not is_ending)):
+        is_due = self._due <= self._clock() if is_ending else self._due != NEVER
+        if not (self.parcels or self.flushes or is_due):
             return NEVER
         if off := look_for_optout(os.environ):
             return self._give_up(f"switched off by {off}", NEVER)
@@ -180,10 +181,12 @@ class Sender:
             self._due, self._misses = NEVER, 0
             self._settle_flushes("")
             return NEVER
-        self._due = self._clock() + LEISURE
+        # One that asked for news had no room for a backlog, which goes with the next.
+        pause = 0.0 if upload.asked_news else LEISURE
+        self._due = self._clock() + pause
         if self.flushes:
             return 0.0 if upload.sent else LOOK_AGAIN
-        return NEVER if self._exit.has_begun else LEISURE
+        return NEVER if self._exit.has_begun and pause else pause
 
     def _upload(self) -> Upload:
         from .uploader import Upload, Uploader

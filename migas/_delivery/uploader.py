@@ -42,6 +42,8 @@ class Upload(NamedTuple):
     left: list[Parcel]
     #: Why the server is not to be tried again at once, or None.
     failure: Verdict | None = None
+    #: The request had no room for anything else, because it asked for version news.
+    asked_news: bool = False
 
 
 class Uploader:
@@ -85,12 +87,13 @@ class Uploader:
         batch, left = self._collect(parcels, is_old=self._is_server_old())
         if not batch:
             return Upload(0, left)
+        asks_news = self._goes_alone(batch[0], is_old=False)
         sent = self._deliver(batch, [parcel.entry.attempts for parcel in batch])
         if sent.failure is None:
             self._backoff.succeed()
         else:
             self._backoff.fail(sent.failure.demand)
-        return Upload(len(batch), [*sent.left, *left], sent.failure)
+        return Upload(len(batch), [*sent.left, *left], sent.failure, asks_news)
 
     def _collect(
         self, parcels: Sequence[Parcel], *, is_old: bool

@@ -164,20 +164,30 @@ class Worker:
         finally:
             self._turn.release()
 
-    def await_idle(self, deadline: float) -> bool:
-        """Wait until nothing is queued or in hand.
+    def await_done(self, is_done: Callable[[], bool], deadline: float) -> bool:
+        """Wait until the thread has done something that was queued.
 
         Parameters:
+            is_done: returns True once it has. Called often.
             deadline: by `time.monotonic`. Once it has passed, the wait goes on only while the
                 thread makes progress.
 
         Returns:
-            False if something is left.
+            False if it has not done so.
         """
-        return self._await(self._is_idle, deadline, TURNS)
+        return self._await(is_done, deadline, TURNS)
+
+    def is_idle(self) -> bool:
+        """Return True if nothing is queued or in hand."""
+        if not self._turn.acquire(blocking=False):
+            return False
+        try:
+            return not self._items
+        finally:
+            self._turn.release()
 
     def close(self, deadline: float, *, patient: bool = False) -> bool:
-        """End the thread when the handler has no more to do, and wait for that until ``deadline``.
+        """End the thread when the handler has no more to do, and wait for that.
 
         Parameters:
             deadline: by `time.monotonic`.
@@ -250,14 +260,6 @@ class Worker:
                 return pause != NEVER
             self._changed.wait(min(remaining, threading.TIMEOUT_MAX))
         return True
-
-    def _is_idle(self) -> bool:
-        if not self._turn.acquire(blocking=False):
-            return False
-        try:
-            return not self._items
-        finally:
-            self._turn.release()
 
     def _await(self, is_done: Callable[[], bool], deadline: float, turns: int) -> bool:
         """Wait until ``is_done`` or ``deadline``, and on for ``turns`` waits without progress."""

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+def no_news(_seconds: float) -> dict[str, object]:
+    return {}
+
+
 class Bench:
     """Senders whose time, modules and exit are the test's."""
 
@@ -67,9 +71,17 @@ class Bench:
     def flush(self, timeout: float = NEVER) -> Flush:
         return Flush(self.now + timeout, lambda: None, self.spool.count)
 
-    def parcel(self, *, on_disk: bool = True, version: str = "1", awaited: bool = False) -> Parcel:
-        crumb = breadcrumb.sanitize("owner/repo", version, {}, {}).breadcrumb
-        receipt = Receipt(0.0, lambda: None)
+    def parcel(
+        self,
+        *,
+        on_disk: bool = True,
+        version: str = "1",
+        awaited: bool = False,
+        looks: bool = False,
+    ) -> Parcel:
+        fields = {"language_version": "3.11"}
+        crumb = breadcrumb.sanitize("owner/repo", version, fields, {}).breadcrumb
+        receipt = Receipt(0.0, lambda: None, ask_news=no_news if looks else None)
         receipt.is_awaited = awaited
         self.receipts.append(receipt)
         token = make_token()
@@ -469,3 +481,20 @@ def test_who_is_given_up_is_listened_for_no_more(bench: Bench) -> None:
     bench.sender().handle([bench.parcel() for _ in range(5)], True)
     assert len(bench.reasons) == 5
     assert bench.listeners._receipts == {}
+
+
+@pytest.mark.parametrize("ending", [False, True], ids=["lives", "ends"])
+def test_what_is_pending_goes_right_after_one_who_looks_for_news(
+    bench: Bench, ending: bool
+) -> None:
+    """That request has no room for it, and a host that looks at each receipt may end at once."""
+    for number in range(60):
+        bench.leave(f"{number}")
+    sender = bench.sender()
+    assert sender.handle([bench.parcel(awaited=True, looks=True)], True) == 0.0
+    assert len(bench.server.crumbs) == 1
+    if ending:
+        sender._exit.begin(1.0, sends=True)
+    assert sender.handle([], True) == (NEVER if ending else LEISURE)
+    assert len(bench.server.crumbs) > 10
+    assert bench.server.requests == 2

@@ -165,9 +165,10 @@ def test_delivered_is_discarded(bench: Bench) -> None:
 
 def test_who_looks_already_has_the_news_with_the_answer(bench: Bench) -> None:
     """In a request of its own, since the look-up may take seconds and may fail (trap 3)."""
-    bench.upload(bench.parcel("1", looks=True), bench.parcel("2"))
+    upload = bench.upload(bench.parcel("1", looks=True), bench.parcel("2"))
     assert bench.stored == ["1"]
     assert bench.forms == ["add_project"]
+    assert upload.asked_news
     assert bench.receipts["1"]["latest_version"] == "unknown"
 
 

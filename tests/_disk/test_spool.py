@@ -483,14 +483,13 @@ def test_a_put_that_fails_leaves_nothing(home: Path) -> None:
     code = """
 import resource, sys
 from migas._disk.spool import Bounds, Spool
-reserved = set()
-spool = Spool(sys.argv[1], Bounds(100, 1_000_000, 1e6), reserved=reserved)
+spool = Spool(sys.argv[1], Bounds(100, 1_000_000, 1e6))
 spool.put(b"x")
 resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
 try:
-    spool.put(b"x" * 100, reserves=True)
+    spool.put(b"x" * 100)
 except OSError:
-    sys.exit(8 if reserved else 7)
+    sys.exit(7)
 """
     directory = home / "full"
     command = [sys.executable, "-c", code, str(directory)]

@@ -93,7 +93,7 @@ def test_no_thread_is_started_before_it_is_needed() -> None:
     before = threading.active_count()
     worker = Worker("test", Recorder())
     assert threading.active_count() == before
-    assert worker.await_idle(soon())
+    assert worker.await_done(worker.is_idle, soon())
     assert worker.close(soon())
 
 
@@ -135,7 +135,7 @@ def test_a_handler_that_hangs_costs_the_budget_and_little_more() -> None:
     worker.submit("taken")
     assert handle.begun.acquire(timeout=PATIENCE)
     worker.submit("left")
-    assert not worker.await_idle(time.monotonic())
+    assert not worker.await_done(worker.is_idle, time.monotonic())
     worker.run_here("more")
     assert not worker.close(time.monotonic(), patient=True)
     assert handle.done == []
@@ -157,7 +157,7 @@ def test_a_handler_that_makes_progress_is_waited_for_beyond_the_budget() -> None
     worker = Worker("test", handle)
     for number in range(steps):
         worker.submit(number)
-    assert worker.await_idle(time.monotonic())
+    assert worker.await_done(worker.is_idle, time.monotonic())
     assert worker.count() == 0
     worker.close(soon())
 
@@ -173,7 +173,7 @@ def test_a_caller_in_the_threads_place_waits_for_what_is_in_hand() -> None:
     assert not handle.begun.acquire(timeout=TURN)
     handle.go.release(2)
     caller.join(PATIENCE)
-    assert worker.await_idle(soon())
+    assert worker.await_done(worker.is_idle, soon())
     assert handle.done == [1, 2]
     worker.close(soon())
 
