@@ -6,7 +6,7 @@ import os
 import time
 
 from ._agent.agent import count_pending
-from ._agent.process import here
+from ._agent.process import current_process
 from ._runtime.loading import load
 from ._runtime.optout import find_optout
 from ._runtime.receipt import Receipt
@@ -187,7 +187,7 @@ def get_usage(
 
     last = None if end is None else graphql.format_date(end)
     body = graphql.encode_usage(str(project), graphql.format_date(start), last, bool(unique))
-    settings = here().use_settings()
+    settings = current_process().use_settings()
     failure = {"hits": 0, "unique": bool(unique)}
     return _ask(settings, body, "get_usage", failure, settings.timeout)
 
@@ -211,7 +211,7 @@ def check_project(project: str, project_version: str, **_fields: object) -> dict
     from ._delivery import graphql
 
     body = graphql.encode_check(str(project), str(project_version))
-    settings = here().use_settings()
+    settings = current_process().use_settings()
     failure = {"flagged": False, "latest": ""}
     return _ask(settings, body, "check_project", failure, settings.timeout)
 
@@ -234,19 +234,19 @@ def flush(timeout: float | None = None) -> int:
         >>> flush(timeout=10) >= 0
         True
     """
-    process = here()
+    process = current_process()
     if process.use_agent() is None:
         return count_pending(process.use_settings())
     return process.flush(timeout)
 
 
 def _add(project: str, version: str, fields: Mapping[str, object], *, wants_news: bool) -> Receipt:
-    process = here()
+    process = current_process()
     agent = process.use_agent()
     if agent is None:
         return Receipt.settled(_refusal())
     status, step = fields.get("status", "R"), fields.get("status_desc")
-    if not process.tell_use(project, version, status, step):
+    if not process.may_report_breadcrumb(project, version, status, step):
         return Receipt.settled(_REPORTED)
     if not wants_news:
         return agent.add(project, version, fields)

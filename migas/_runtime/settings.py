@@ -9,7 +9,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, MutableMapping
     from typing import TypeAlias
 
     BeforeSend: TypeAlias = Callable[[dict[str, object]], Mapping[str, object] | None]
@@ -121,6 +121,18 @@ class Settings:
             "problems": tuple(problems),
         }
         return cls(**{name: value for name, value in given.items() if value is not None})
+
+    def hand_down(self, environ: MutableMapping[str, str]) -> None:
+        """Set the server, the session id and the host's user id, if it gave one, for children."""
+        for name, value, default in (
+            ("MIGAS_ENDPOINT", self.endpoint, DEFAULT_ENDPOINT),
+            ("MIGAS_USER_ID", self.user_id, None),
+            ("MIGAS_SESSION_ID", self.session_id, None),
+        ):
+            # Only if it differs: setting a variable is a race with C code that reads it on a
+            # thread.
+            if value is not None and environ.get(name, default) != value:
+                environ[name] = value
 
 
 def parse_endpoint(text: str) -> str:

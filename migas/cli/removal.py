@@ -11,7 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from migas._agent.process import here
+from migas._agent.process import current_process
 from migas._disk.cleaner import clean, find_spools
 from migas.config import clear_user_id
 
@@ -48,7 +48,7 @@ def clear(options: argparse.Namespace) -> int:
     refuse_foreign_home(f"clear {options.what}")
     if options.what == "id":
         return _clear_id(options)
-    spool = find_spool(here().use_settings())
+    spool = find_spool(current_process().use_settings())
     if spool is None:
         print_line("nothing to remove: there is no home directory, and MIGAS_CACHE_DIR names none")
         return WELL
