@@ -1,8 +1,8 @@
 """Count how often your package is used, with one line that your users can switch off.
 
 A call of `add_project` returns at once; the breadcrumb is written to disk and sent in the
-background. Nothing is loaded for that but what stands in this file. What else a name below takes is
-loaded when it is first used.
+background. This module is the table of contents: it imports `operations` and `Receipt`, which that
+one line needs, and loads the other names on first use, so that `import migas` stays cheap.
 """
 
 from ._runtime.receipt import Receipt
@@ -40,9 +40,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Load what a host's one line does not need."""
-    # Loaded on first use, since a host's one line needs none of it. Hosts of earlier clients expect
-    # the modules to be attributes of the package.
+    """Return a name that is loaded on first use.
+
+    Such a name is a module that hosts of earlier clients expect as an attribute of the package, the
+    version, or a function of `config`. Raises `AttributeError` for any other.
+    """
     if name in ("config", "error", "operations"):
         import importlib
 
@@ -59,5 +61,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """List also what is not loaded yet."""
+    """Return all names of the package, also those that are not loaded yet."""
     return sorted({*globals(), *__all__})

@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 
-from ._agent.process import here
+from ._agent.process import current_process
 from ._runtime import log
 from ._runtime.optout import find_optout
 from ._runtime.settings import parse_endpoint, parse_id
@@ -70,7 +70,7 @@ def setup(
     if filename is not None and save_config and not find_optout(os.environ):
         _write_file(filename, values)
     hook = _check_hook(before_send)
-    here().setup(values if hook is None else {**values, "before_send": hook})
+    current_process().setup(values if hook is None else {**values, "before_send": hook})
 
 
 def print_config() -> None:
@@ -80,7 +80,7 @@ def print_config() -> None:
         >>> print_config()  # doctest: +ELLIPSIS
         endpoint: ...
     """
-    settings = here().use_settings()
+    settings = current_process().use_settings()
     print(f"endpoint: {settings.endpoint}")
     print(f"switched off by: {find_optout(os.environ) or 'nothing'}")
     for name, value in describe_breadcrumb(settings).items():
@@ -133,7 +133,7 @@ def clear_user_id() -> bool:
     if is_foreign():
         return not any(map(user_id.read, directories))
     cleared = [user_id.clear(directory) for directory in directories]
-    here().setup({})
+    current_process().setup({})
     return all(cleared)
 
 

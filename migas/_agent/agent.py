@@ -1,8 +1,11 @@
 """The agent: writes breadcrumbs to disk on one thread and sends them to the server on another.
 
-Two threads, since a request may hang for seconds, and what is queued meanwhile has to reach the
-disk at once. Everything heavier than `threading` is imported on these threads, exclusively (see
-`loading`), or on the thread of a caller who waits for an answer: hence the imports in functions.
+It owns both threads, their queues, and the order in which they end. There are two, since a request
+may hang for seconds while new breadcrumbs have to reach the disk at once. Modules heavier than
+`threading` are imported on these threads only (see `loading`), or on that of a caller who waits.
+
+What may go wrong: no thread can start or import; then a caller's thread writes. The disk or the
+server may hang; then the exit gives up within its budget.
 """
 
 from __future__ import annotations
@@ -35,18 +38,18 @@ if TYPE_CHECKING:
     from migas._runtime.settings import Settings
     from migas._runtime.threads import Handler
 
-#: Seconds from one attempt to import to the next, at most: what is noted has to reach the disk
-#: soon, while nobody is in a hurry to load the transport.
+#: The longest time between two attempts to import, in seconds. A queued breadcrumb has to reach the
+#: disk soon; sending it is less urgent.
 WRITER_POLL, TRANSPORT_POLL = 0.05, 10.0
 
-#: The share of the exit's budget that is left for noting that no answer came within it.
+#: The share of the exit's budget that is kept for recording that no answer came within it.
 LAST_SHARE = 0.05
 
 _TOO_MANY = {"success": False, "message": "it is dropped: too many are pending already"}
 
 
 class Call:
-    """What a caller passed, and the receipt that the caller got."""
+    """A job for the writer: the arguments of one call, and the receipt that the caller got."""
 
     __slots__ = ("_keep", "_project", "_version", "due", "fields", "receipt")
 
@@ -64,30 +67,30 @@ class Call:
         self._version = version
         self.fields = fields
         self.receipt = receipt
-        #: Until then, by the agent's clock, settling the receipt takes the call back.
+        #: Until this moment, by `time.monotonic`, settling the receipt withdraws the call.
         self.due = due
-        # Called with the parcel in place of handing it to the sender.
+        # Called with the parcel instead of handing it to the sender.
         self._keep = keep
 
     def hold(self, now: float) -> float:
-        """Return the seconds for which it may still be taken back."""
+        """Return for how many seconds the call may still be withdrawn."""
         return 0.0 if self.receipt.done() else max(0.0, self.due - now)
 
     def write(self, writer: Writer) -> None:
-        """Write it to disk, and hand it to the sender."""
-        if self.receipt.done():  # it was taken back
+        """Write the breadcrumb to disk, and hand it to the sender, unless it was withdrawn."""
+        if self.receipt.done():  # withdrawn
             return
         parcel = writer.write(self._project, self._version, self.fields, self.receipt)
         if parcel is not None:
             (self._keep or writer.pass_on)(parcel)
 
     def fail(self, reason: str) -> None:
-        """Report that it cannot be written."""
+        """Settle the receipt: the breadcrumb cannot be written."""
         self.receipt.settle({"success": False, "message": reason})
 
 
 class _Abandoned:
-    """A job for the writer: note that the exit gave a request up."""
+    """A job for the writer: record that the exit gave up a request. It touches the disk."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
@@ -122,7 +125,7 @@ class _Mark:
 
 
 class _Lazy:
-    """A handler that is made once there is something to handle, and its modules can be loaded."""
+    """A handler that is made on first use, after its modules have been imported."""
 
     def __init__(self, modules: Import, make: Callable[[], Handler]) -> None:
         self._modules = modules
@@ -130,15 +133,16 @@ class _Lazy:
         self._handler: Handler | None = None
 
     def __call__(self, items: list[Any], can_wait: bool) -> float:
+        """Handle ``items``, as a `threads.Handler`; the items fail if nothing can be imported."""
         if self._handler is None:
             if not items:
                 return NEVER
             try:
-                # A caller in the thread's place imports as any code of the host's does.
+                # A caller's own thread imports at once, as any code of the host's does.
                 if can_wait and (pause := self._modules.attempt()):
                     return pause
                 self._handler = self._make()
-            except Exception as error:  # the installation is broken: whoever waits is told
+            except Exception as error:  # the installation is broken: callers get the reason
                 log.say(log.DEBUG, "cannot load the agent's modules: %r", error)
                 while items:
                     items.pop(0).fail(str(error))
@@ -147,12 +151,12 @@ class _Lazy:
 
 
 class Agent:
-    """Carries one process's breadcrumbs, as its settings say.
+    """Writes and sends the breadcrumbs of one process, with one set of settings.
 
     Parameters:
-        settings: what the process was told.
+        settings: the settings, for as long as the agent lives.
         listeners: shared by all agents of the process.
-        keep_alive: returns True if the threads must be there though they have nothing to do.
+        keep_alive: returns True if the threads must stay though they have nothing to do.
     """
 
     def __init__(
@@ -170,16 +174,15 @@ class Agent:
         senders = Import(self._loader, SENDER_MODULES, WRITER_POLL)
         self._sending = Worker("sender", _Lazy(senders, self._make_sender), keep_alive=keep_alive)
         writers = Import(self._loader, WRITER_MODULES, WRITER_POLL)
-        # There as long as the sender's thread is. It starts that, too: each start is waited for,
-        # and a caller is to wait for one only.
+        # It lives as long as the sender's thread, and starts that one: Python waits for each start
+        # of a thread, and a caller should wait for one only.
         self._writing = Worker(
             "writer",
             _Lazy(writers, self._make_writer),
             keep_alive=lambda: keep_alive() or self._sending.is_running(),
             initializer=self._sending.start,
         )
-        # What a signal's handler has written, for the exit to send: a process that is killed
-        # meanwhile would have begun in vain.
+        # Parcels that a signal handler has written. The exit sends them, if there is one.
         self._kept: list[Parcel] = []
 
     def add(
@@ -192,14 +195,14 @@ class Agent:
         hold: float = 0.0,
         now: bool = False,
     ) -> Receipt:
-        """Queue a breadcrumb and return at once.
+        """Queue a breadcrumb, and return its receipt at once.
 
         Parameters:
-            project: what the caller passed, as are ``version`` and ``fields``.
+            project: the caller's argument, unchecked, as are ``version`` and ``fields``.
             ask_news: see `Receipt`.
-            hold: seconds for which the breadcrumb may be taken back, by settling its receipt.
-            now: return when it is on disk, and what was queued before it, since the process may be
-                about to die.
+            hold: for how many seconds the breadcrumb can be withdrawn, by settling its receipt.
+            now: write it to disk before returning, with all that was queued before it: the process
+                may be about to die, as in a signal handler.
         """
         receipt = Receipt(self.settings.timeout, self._urge, self._pid, ask_news)
         if now:
@@ -208,25 +211,29 @@ class Agent:
             return receipt
         call = Call(project, version, fields, receipt, due=time.monotonic() + hold if hold else 0.0)
         if self._writing.count() >= self.settings.spool_count:
-            receipt.settle(_TOO_MANY)  # for the disk, too, which the writer is slower to reach
+            receipt.settle(_TOO_MANY)  # the spool could not hold them, either
             return receipt
-        # Now, since from Python 3.12 on no thread starts during the exit. And before the writer
-        # has anything to do, which would keep the interpreter busy while this waits.
+        # Now, since from Python 3.12 on no thread starts during the exit. Before the item is
+        # queued, since a busy writer would delay this wait for the start.
         self.start()
         if not self._writing.submit(call):
-            # At the exit, or at a limit of the system's: here and now, since the process may die.
+            # No thread can start: write on this thread, since the process may end soon.
             self._writing.run_here(call)
         return receipt
 
     def start(self) -> None:
-        """Have the threads ready, though there is nothing to do yet."""
+        """Start both threads, though there is nothing to do yet."""
         self._writing.start()
-        # Mostly done by now, see above; where a busy machine let this thread go first, done here.
-        # Where that was in the middle of it, an exit may come first: then a later process sends.
+        # Mostly the writer's thread has started it by now; on a busy machine, this call does. There
+        # is a race with an exit in the middle of that start: then a later process sends.
         self._sending.start()
 
     def flush(self, timeout: float | None) -> int:
-        """Send everything that is pending, and return how many breadcrumbs still are."""
+        """Send all pending breadcrumbs, and return how many are still pending.
+
+        Parameters:
+            timeout: seconds to wait at most; None: no limit.
+        """
         from migas._delivery.parcel import Flush
 
         deadline = NEVER if timeout is None else time.monotonic() + timeout
@@ -240,10 +247,12 @@ class Agent:
         return count_pending(self.settings)
 
     def close(self, seconds: float, *, sends: bool = True) -> None:
-        """Finish within ``seconds``; what is not sent by then stays on disk.
+        """End both threads. Breadcrumbs that are not sent by then stay on disk.
 
-        What is queued or in hand is written in any case, as long as the disk answers, even if
-        that takes longer.
+        Parameters:
+            seconds: the budget. Breadcrumbs that are queued or being written are still written
+                after it, as long as the disk answers.
+            sends: False if no request may start.
         """
         self._exit.begin(seconds, sends=sends)
         deadline = self._exit.deadline
@@ -261,12 +270,12 @@ class Agent:
         self._loader.close()
 
     def stop(self) -> None:
-        """End without another word: only an import that is under way comes to its end."""
+        """End without writing or sending. Waits only for an import that is under way."""
         self._exit.begin(0.0, sends=False)
         self._loader.close()
 
     def _give_up_request(self) -> None:
-        """Let an answer that has arrived be read, or have the request counted as a failure."""
+        """Wait for an answer that has arrived to be read. If there is none, count a failure."""
         request = self._exit.request
         if request is None or not self._exit.sends:
             return
@@ -275,15 +284,15 @@ class Agent:
         self._writing.submit(_Abandoned(request))
 
     def _urge(self) -> None:
-        """Have everything sent without delay, for a caller who waits.
+        """Have all breadcrumbs sent without delay, for a caller who waits.
 
-        The modules come on the caller's own thread, as any import of the host's does: the host may
-        be inside an import for as long as it lives, and then no other thread may load them.
+        The modules are imported on the caller's thread: the agent's threads would wait while the
+        host is inside an import, which may last as long as the process.
         """
         try:
             for name in (*WRITER_MODULES, *SENDER_MODULES, *TRANSPORT_MODULES):
                 load(name)
-        except Exception as error:  # whatever a broken installation raises; the receipt tells
+        except Exception as error:  # whatever a broken installation raises; the receipt says it
             log.say(log.DEBUG, "cannot send: %r", error)
         self._writing.wake()
         self._sending.wake()
@@ -301,11 +310,11 @@ class Agent:
 
 
 def count_pending(settings: Settings) -> int:
-    """Count the breadcrumbs that are pending on disk; nothing is changed."""
+    """Return how many breadcrumbs are pending on disk. Changes nothing."""
     try:
         from migas._disk.spool import open_spool
 
         return open_spool(settings).count()
-    except Exception as error:  # an installation is broken: then nothing was ever kept, either
+    except Exception as error:  # a broken installation, which has never written any
         log.say(log.DEBUG, "cannot look at the spool: %r", error)
         return 0

@@ -21,7 +21,7 @@ import sys
 import threading
 
 from migas._runtime import log
-from migas._runtime.threads import find_outermost_frame
+from migas._runtime.frames import find_outermost_frame
 from migas.error import find_last_exception, is_interrupted
 
 TYPE_CHECKING = False

@@ -17,7 +17,7 @@ from migas import error as errors
 from migas._runtime import log
 
 from .endings import ExitWatcher, SignalWatcher, name_signal
-from .process import here, name_use
+from .process import current_process, make_use_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Run:
     ) -> None:
         self.project = plan.project
         #: The run's key, by which `process` knows it in worker processes.
-        self.use = name_use(plan.project, plan.version, "run")
+        self.use = make_use_key(plan.project, plan.version, "run")
         self._plan = plan
         self._process = process
         self._exit_watcher = exit_watcher
@@ -185,7 +185,7 @@ class Run:
         Returns False if another thread or a signal's handler has done so before, or in a forked
         child: its parent's runs end in the parent.
         """
-        return here() is self._process and self._process.leave(self)
+        return current_process() is self._process and self._process.leave(self)
 
     def _report(self, fields: Mapping[str, object], phrase: object, *, now: bool = False) -> None:
         """Report a final status. Without a `status_desc`, say how long the run took."""
@@ -284,5 +284,5 @@ class Track:
 
     def _start(self, exit_watcher: ExitWatcher | None, hold: float = 0.0) -> Run | None:
         """Start a run. Returns None if there is nothing to report."""
-        run = Run(self._plan, here(), exit_watcher, self._clock)
+        run = Run(self._plan, current_process(), exit_watcher, self._clock)
         return run if run.start(hold) else None

@@ -1,7 +1,10 @@
-"""GraphQL as the migas server speaks it: documents to send, and what an answer means.
+"""GraphQL of the migas server: writes the documents to send, and reads the answers.
 
-Values travel as variables, and what several breadcrumbs of a request share is passed once. Inside
-the document stand only those values of one breadcrumb alone that need no quoting whatever they say.
+It owns the wire form. Values go as variables, and a value that several breadcrumbs of a request
+share goes once. Only a session id, which is a UUID, may stand in the document itself.
+
+What may go wrong: an answer may hold errors in place of data, data for some breadcrumbs only, or
+none of what GraphQL prescribes. Each breadcrumb gets a verdict in any case.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
     from migas._crumb.breadcrumb import Breadcrumb
 
-#: Bytes of a request's body that the hosted server takes.
+#: The largest request body that the hosted server takes, in bytes.
 MAX_BODY = 2500
 
 #: Breadcrumbs that can fit into one request (measured: 16 of one run).
@@ -29,7 +32,8 @@ MAX_BATCH = 16
 _DATE_FORMS = "YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ"
 _DATE = r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\dZ)?"
 
-#: By its GraphQL type. `user_type` is missing: with `add_breadcrumb` the server does not keep it.
+#: The fields of `ctx` with their GraphQL types. `user_type` is not among them: the server does not
+#: keep it of `add_breadcrumb`.
 _CONTEXT_FIELDS = {
     "session_id": "String",
     "user_id": "String",
@@ -37,37 +41,40 @@ _CONTEXT_FIELDS = {
     "container": "Container!",
     "is_ci": "Boolean!",
 }
-#: What the server takes to be said where nothing is.
+#: The server's values for fields that are left out.
 _DEFAULTS = {"platform": "unknown", "container": "unknown", "is_ci": False, "status": "R"}
 _PROCESS_FIELDS = ("status", "status_desc", "error_type", "error_desc")
 
 
 class _Variables:
-    """The variables of one document; equal values of one type share one."""
+    """The variables of one document. Equal values of one type share a variable."""
 
     def __init__(self) -> None:
         self._names: dict[tuple[str, str], str] = {}
         self.values: dict[str, object] = {}
 
     def name(self, kind: str, value: object) -> str:
+        """Return the variable, as `$a`, for a value of the GraphQL type ``kind``."""
         key = kind, json.dumps(value, sort_keys=True)
         if key not in self._names:
             count = len(self._names)
-            # Each byte of a name is there many times, and bytes are what a request is short of.
+            # One letter if possible: a name stands in the document many times, and its size is
+            # limited.
             name = string.ascii_letters[count] if count < len(string.ascii_letters) else f"v{count}"
             self._names[key] = name
             self.values[name] = value
         return "$" + self._names[key]
 
     def declaration(self) -> str:
+        """Return the declarations of all variables, as they stand after `mutation`."""
         return ",".join(f"${name}:{kind}" for (kind, _), name in self._names.items())
 
 
 def encode_breadcrumbs(crumbs: Sequence[Breadcrumb]) -> bytes:
     """Write one request for all ``crumbs``, each under the alias `a` and its index."""
     variables = _Variables()
-    # As one variable a context that several share is shortest, taken apart one of a single run is:
-    # the server's default values can be left out of it, and the rest is shared.
+    # A context that several breadcrumbs have is shortest as one variable. That of a single one is
+    # shorter field by field: the server's defaults are left out, and equal values shared.
     contexts = Counter(map(_context, crumbs))
     fields = [
         f"a{index}:{_add_breadcrumb(crumb, variables, shared=contexts[_context(crumb)] > 1)}"
@@ -81,10 +88,13 @@ def encode_breadcrumbs(crumbs: Sequence[Breadcrumb]) -> bytes:
 
 
 def encode_project(crumbs: Sequence[Breadcrumb]) -> bytes:
-    """Write one request for the only one of ``crumbs`` in the form that asks for version news.
+    """Write a request for one breadcrumb, in the form that asks for version news.
 
-    The server then looks the project up elsewhere, which takes up to seconds and may fail; what
-    follows it in a request is lost then (measured on server 0.9.0). So it goes alone.
+    For this form the server looks up the project elsewhere, which takes seconds and may fail. If it
+    fails, the rest of the request is lost (measured on server 0.9.0). So it goes alone.
+
+    Parameters:
+        crumbs: exactly one breadcrumb.
     """
     [crumb] = crumbs
     given = {name: value for name, value in crumb._asdict().items() if value is not None}
@@ -92,13 +102,13 @@ def encode_project(crumbs: Sequence[Breadcrumb]) -> bytes:
 
 
 def read_answer(reply: Reply, count: int, *, alone: bool, trusted: bool) -> list[Verdict]:
-    """Return what became of each breadcrumb of a request.
+    """Return the verdict on each breadcrumb of a request, in their order.
 
     Parameters:
-        reply: what became of the request.
-        count: how many breadcrumbs it had.
-        alone: it was `encode_project`'s.
-        trusted: the server is known as an old one (0.3), which signs nothing.
+        reply: the reply to the request.
+        count: how many breadcrumbs the request had.
+        alone: True if `encode_project` wrote it.
+        trusted: True if the server is known to be an old one (0.3), which signs no answer.
     """
     if not reply.answer:
         return [Verdict(reply.outcome, reply.reason, demand=reply.demand)] * count
@@ -111,10 +121,11 @@ def read_answer(reply: Reply, count: int, *, alone: bool, trusted: bool) -> list
     error = _first_error(reply.answer)
     is_refusal = _is_refusal(error, is_word=is_word)
     if alone and reply.signed and (is_refusal or error.get("path")):
-        # The version is none by PEP 440, or the look-up failed: plain, the server takes it.
+        # PEP 440 does not know the version, or the look-up failed. As `add_breadcrumb`, the server
+        # takes it.
         outcome = Outcome.RESEND
     elif not is_refusal:
-        outcome = Outcome.UNSENT  # the server's own trouble, such as a database that is down
+        outcome = Outcome.UNSENT  # a failure inside the server, such as a database that is down
     else:
         # The schema refuses the whole request, whichever breadcrumb was to blame.
         outcome = Outcome.REFUSED if count == 1 else Outcome.RESEND
@@ -127,7 +138,7 @@ def lacks_add_breadcrumb(reply: Reply) -> bool:
 
 
 def encode_usage(project: str, start: str, end: str | None, unique: bool) -> bytes:
-    """Write the question how often ``project`` was used."""
+    """Write the request that asks how often ``project`` was used, between two dates as text."""
     return _body(
         "query($p:String!,$s:DateTime!,$e:DateTime,$u:Boolean!)"
         "{get_usage(project:$p,start:$s,end:$e,unique:$u)}",
@@ -136,7 +147,7 @@ def encode_usage(project: str, start: str, end: str | None, unique: bool) -> byt
 
 
 def encode_check(project: str, project_version: str) -> bytes:
-    """Write the question what its developers say of a version."""
+    """Write the request that asks whether a version is flagged, and what the latest one is."""
     return _body(
         "query($p:String!,$v:String!)"
         "{check_project(project:$p,project_version:$v){success flagged latest message}}",
@@ -145,12 +156,12 @@ def encode_check(project: str, project_version: str) -> bytes:
 
 
 def encode_greeting() -> bytes:
-    """Write the question that any GraphQL server answers."""
+    """Write a request that any GraphQL server answers."""
     return _body("{__typename}", {})
 
 
 def read_field(reply: Reply, field: str, failure: Mapping[str, object]) -> dict[str, object]:
-    """Return what ``reply`` says under ``field``, or ``failure`` with the reason as `message`."""
+    """Return the answer's ``field``, or ``failure`` with the reason as `message`."""
     data = reply.answer.get("data")
     value = data.get(field) if isinstance(data, dict) else None
     if isinstance(value, dict):
@@ -160,9 +171,13 @@ def read_field(reply: Reply, field: str, failure: Mapping[str, object]) -> dict[
 
 
 def format_date(value: object) -> str:
-    """Write a date, or a moment, as the server reads it; a moment without a zone is UTC.
+    """Return a date or a moment as text for the server.
 
-    Raises `ValueError` for anything else.
+    Parameters:
+        value: a date, a datetime (UTC if it has no zone), or text in one of the server's two forms.
+
+    Raises:
+        ValueError: the value is anything else.
 
     Example:
         >>> format_date(datetime.date(2026, 1, 31)), format_date("2026-01-31T12:00:00Z")
@@ -189,6 +204,7 @@ def _body(document: str, variables: Mapping[str, object]) -> bytes:
 
 
 def _add_breadcrumb(crumb: Breadcrumb, variables: _Variables, *, shared: bool) -> str:
+    """Return one `add_breadcrumb` of a document; ``shared``: others have the same context."""
     arguments = {
         name: variables.name("String!", getattr(crumb, name))
         for name in ("project", "project_version", "language", "language_version")
@@ -196,7 +212,7 @@ def _add_breadcrumb(crumb: Breadcrumb, variables: _Variables, *, shared: bool) -
     if shared:
         arguments["ctx"] = variables.name("ContextInput!", dict(_context(crumb)))
     else:
-        # The run's own id is a UUID, as in every breadcrumb, and nobody else's here.
+        # The session id is a UUID, so it needs no quoting, and no other breadcrumb here has it.
         given = {
             name: f'"{value}"'
             if name == "session_id"
@@ -223,22 +239,22 @@ def _given(crumb: Breadcrumb, names: Sequence[str]) -> dict[str, object]:
 
 
 def _judge(answer: object, *, alone: bool, is_word: bool) -> Verdict:
-    """Return what became of one breadcrumb, from its own part of the answer."""
+    """Return the verdict on one breadcrumb, from its own part of the answer."""
     if not isinstance(answer, dict):
         return Verdict(Outcome.UNSENT, "the server answered nothing for this breadcrumb")
     if answer.get("success"):
         return Verdict(Outcome.DELIVERED, news=answer)
     if alone and len(answer) > 1:
-        # Stored, though the server could not learn the project's latest version.
+        # Stored, though the server could not look up the project's latest version.
         return Verdict(Outcome.DELIVERED, news=answer)
     reason = str(answer.get("message") or "The project is not registered.")
     return Verdict(Outcome.REFUSED if is_word else Outcome.UNSENT, reason, news=answer)
 
 
-#: What the server says about a document that cannot be parsed, as an error without a place.
+#: Messages for a document that cannot be parsed. These errors have no `locations`.
 _SYNTAX_ERRORS = ("No GraphQL document available", "Syntax Error")
 
-#: What an old server says about a project's name without a slash, as an error of one operation.
+#: An old server's (0.3) message for a project's name without a slash, an error with a `path`.
 _OLD_REFUSAL = "Invalid project"
 
 
@@ -246,7 +262,8 @@ def _is_refusal(error: Mapping[str, object], *, is_word: bool) -> bool:
     """Return True if the application itself says that it will never take this request.
 
     All recorded refusals by the schema have `locations` and no `path` (server 0.9.0). An error with
-    neither, such as of a Redis that is down, and one with a `path` is the server's own trouble.
+    neither, such as that of a Redis that is down, and one with a `path` are failures inside the
+    server, which pass.
     """
     message = _describe(error)
     if message.startswith(_OLD_REFUSAL):

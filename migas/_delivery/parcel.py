@@ -1,7 +1,11 @@
-"""The parcel: a breadcrumb on its way from the disk to the server, and what became of it.
+"""The parcel: a breadcrumb on its way from the disk to the server, and the results of sending it.
 
-Verdicts and replies are values, since the policy chooses by them. A parcel and a flush are handed
-from the writer to the sender in one queue, and have the same methods for that.
+This module owns the records that the modules of delivery pass to each other: a parcel or a flush,
+which go from the writer to the sender in one queue; the reply to a request; and the verdict on each
+breadcrumb in it. Replies and verdicts are immutable, since `policy` decides by them.
+
+What may go wrong: an item that is not sent now must still report that, by `miss` or `fail`, or a
+caller would wait until its time is over.
 """
 
 from __future__ import annotations
@@ -24,65 +28,66 @@ if TYPE_CHECKING:
     from .writer import Writer
 
     class Item(Protocol):
-        """What is handed to the sender."""
+        """An item of the sender's queue."""
 
         def join(self, sender: Sender) -> None:
-            """Be taken up by the sender, on its thread."""
+            """Add the item to those that the sender holds, on its thread."""
 
         def miss(self, listeners: Listeners, reason: str) -> None:
-            """Report that it is not sent now."""
+            """Report that the item is not sent now."""
 
 
 class Outcome(enum.Enum):
-    """What became of a request, or of one breadcrumb in it."""
+    """The result of sending a request, or one breadcrumb in it."""
 
-    #: The server has it.
+    #: The server has the breadcrumb.
     DELIVERED = "delivered"
-    #: The server has said that it will never take it.
+    #: The server has said that it will never take the breadcrumb.
     REFUSED = "refused"
-    #: The server has not got it, and may take it later.
+    #: The server does not have the breadcrumb, and may take it later.
     UNSENT = "unsent"
-    #: It went out whole, and no answer came.
+    #: The whole request was sent, and no answer came.
     UNKNOWN = "unknown"
-    #: The server has not got it, and would take it at once in a request of another form.
+    #: The server does not have it, and would take it at once in a request of another form.
     RESEND = "resend"
 
 
 class Verdict(NamedTuple):
-    """What became of one breadcrumb."""
+    """The outcome of one breadcrumb, with its reason."""
 
     outcome: Outcome
-    #: In words, for a person; empty where all went well.
+    #: The reason in words, for a person; empty for a delivery.
     reason: str = ""
-    #: What the server said about the version, if it was asked.
+    #: The server's answer for this breadcrumb, with news of the version if they were asked for.
     news: Mapping[str, object] = {}
-    #: Seconds for which the server wants to hear nothing more, if it said so.
+    #: For how many seconds the server asks for no further requests, if it does.
     demand: float | None = None
 
     def as_answer(self) -> dict[str, object]:
-        """Return what a receipt says."""
+        """Return the answer for a receipt: `success`, `message`, and the news."""
         delivered = self.outcome is Outcome.DELIVERED
         return {"message": self.reason, **self.news, "success": delivered}
 
 
 class Reply(NamedTuple):
-    """What became of one request. DELIVERED: the server's GraphQL answer is in `answer`."""
+    """The outcome of one request. For DELIVERED, `answer` holds the server's GraphQL answer."""
 
     outcome: Outcome
     reason: str = ""
     answer: Mapping[str, object] = {}
-    #: The request was over the server's size limit.
+    #: True if the request was over the server's size limit.
     too_large: bool = False
-    #: Seconds for which the server wants to hear nothing more.
+    #: For how many seconds the server asks for no further requests, if it does.
     demand: float | None = None
-    #: The connection had been kept, and was found closed: another one may do.
+    #: True if a kept connection was found closed: a new one may work.
     stale: bool = False
-    #: The answer bears the name of the migas application (0.9 and later), whose own word it is.
+    #: True if the answer bears the name of the migas application (0.9 and later). An answer without
+    #: it may come from a proxy.
     signed: bool = False
 
 
 class Parcel:
-    """A breadcrumb on its way: what it is, where it lies, and who wants to know of its fate."""
+    """A breadcrumb with its entry in the spool and, if a caller has one, its receipt."""
 
     __slots__ = ("breadcrumb", "entry", "is_plain", "receipt")
 
@@ -95,24 +100,24 @@ class Parcel:
         self.breadcrumb = breadcrumb
         self.entry = entry
         self.receipt = receipt
-        #: True if the server has failed to take it as `add_project`.
+        #: True once the server has not taken it as `add_project`: it goes as `add_breadcrumb`.
         self.is_plain = False
 
     @property
     def is_awaited(self) -> bool:
-        """Whether somebody waits for its delivery."""
+        """Return True if a caller waits for its delivery."""
         return self.receipt is not None and self.receipt.is_awaited
 
     def join(self, sender: Sender) -> None:
-        """Be taken up by the sender."""
+        """Add the parcel to those that the sender holds."""
         sender.parcels.append(self)
 
     def miss(self, listeners: Listeners, reason: str) -> None:
-        """Report that it is not sent now, unless a thread that found it on disk sends it."""
+        """Report that the parcel is not sent now, unless a thread has claimed it on disk."""
         listeners.dismiss(self.entry.token, reason)
 
     def settle(self, verdict: Verdict) -> None:
-        """Report what became of it."""
+        """Settle the receipt, if there is one."""
         if self.receipt is not None:
             self.receipt.settle(verdict.as_answer())
 
@@ -120,7 +125,12 @@ class Parcel:
 class Flush(Receipt):
     """The receipt of a flush: its answer says how many breadcrumbs are pending.
 
-    It goes from queue to queue behind the breadcrumbs that it is to wait for.
+    It goes through both queues behind the breadcrumbs that it waits for.
+
+    Parameters:
+        deadline: when the flush ends, by `time.monotonic`; `NEVER` for no limit.
+        urge: has everything sent without delay.
+        count_pending: counts the breadcrumbs on disk, for the answer of a flush that fails.
     """
 
     __slots__ = ("_count_pending", "deadline")
@@ -130,31 +140,35 @@ class Flush(Receipt):
     ) -> None:
         super().__init__(0.0, urge)
         self._count_pending = count_pending
-        #: When to stop, by the agent's clock.
+        #: When the flush ends, by `time.monotonic`.
         self.deadline = deadline
 
     def hold(self, _now: float) -> float:
-        """Return 0.0: it is not taken back."""
+        """Return 0.0: a flush is never held back."""
         return 0.0
 
     def write(self, writer: Writer) -> None:
-        """Be passed on by the writer, behind all that it has written."""
+        """Pass the flush on to the sender, behind all that the writer has written."""
         writer.pass_on(self)
 
     def miss(self, _listeners: Listeners, reason: str) -> None:
-        """Report what is pending, and why no more is sent."""
+        """Settle the flush: nothing more is sent, for this reason."""
         self.fail(reason)
 
     def join(self, sender: Sender) -> None:
-        """Be taken up by the sender."""
+        """Add the flush to those that the sender holds."""
         sender.flushes.append(self)
 
     def fail(self, reason: str) -> None:
-        """Report what is pending, and why no more is sent."""
+        """Settle the flush with the number of pending breadcrumbs and a reason."""
         self.settle({"pending": self._count_pending(), "message": reason})
 
     def wait(self, timeout: float | None) -> int:
-        """Return how many breadcrumbs are pending. Raises `TimeoutError`."""
+        """Wait for the flush, and return how many breadcrumbs are pending.
+
+        Raises:
+            TimeoutError: ``timeout`` seconds have passed.
+        """
         pending = self.result(timeout)["pending"]
         assert isinstance(pending, int)
         return pending

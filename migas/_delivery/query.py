@@ -1,6 +1,10 @@
-"""The query: asks the server, and has its caller wait for the answer no longer than agreed.
+"""The query: asks the server, and waits for the answer until a deadline.
 
-Importing this module imports `requests`.
+It uses no queue and no spool, and a connection of its own. Importing this module imports
+`requests`.
+
+What may go wrong: nothing bounds the look-up of a host's name. So a request runs on a thread, which
+is left behind when the deadline has passed.
 """
 
 from __future__ import annotations
@@ -32,7 +36,15 @@ def ask(
     field: str,
     failure: Mapping[str, object],
 ) -> dict[str, object]:
-    """Return the answer under ``field``, or ``failure`` with the reason, by ``deadline``."""
+    """Return the answer's ``field``, or ``failure`` with the reason under `message`.
+
+    Parameters:
+        settings: name the server; `timeout` is for the message only.
+        deadline: when to stop waiting, by `time.monotonic`.
+        body: the request, as `graphql` writes it.
+        field: the operation whose answer is wanted.
+        failure: the other fields of the answer if there is none.
+    """
     reply = _exchange(settings, deadline, body)
     if reply is None:
         message = f"no answer within {settings.timeout:g} seconds"
@@ -41,7 +53,7 @@ def ask(
 
 
 def reach(settings: Settings, deadline: float) -> str:
-    """Return why the server does not answer, or `""`: it does."""
+    """Return why the server does not answer by ``deadline``, or `""` if it answers."""
     reply = _exchange(settings, deadline, graphql.encode_greeting())
     if reply is None:
         return f"no answer within {settings.timeout:g} seconds"
@@ -49,7 +61,7 @@ def reach(settings: Settings, deadline: float) -> str:
 
 
 def _exchange(settings: Settings, deadline: float, body: bytes) -> Reply | None:
-    """Send ``body`` on a thread of its own, since nothing else bounds the name look-up."""
+    """Return the reply to ``body``, or None if there is none by ``deadline``."""
     remaining = max(0.0, deadline - time.monotonic())
 
     def send() -> Reply:
@@ -60,10 +72,11 @@ def _exchange(settings: Settings, deadline: float, body: bytes) -> Reply | None:
 
 
 def run_within(timeout: float, call: Callable[[], T]) -> T | None:
-    """Return what ``call`` returns, or None when it takes longer than ``timeout`` seconds.
+    """Return the result of ``call``, or None if it takes longer than ``timeout`` seconds.
 
-    It runs on a daemon thread that is left behind then, since a name look-up cannot be stopped.
-    Raises what ``call`` raises.
+    The call runs on a daemon thread that is left behind then, since a name look-up cannot be
+    stopped. If no thread can start, the caller's own does it, without a limit. An exception of
+    ``call`` is raised here.
     """
     results: list[T] = []
     errors: list[BaseException] = []
@@ -77,7 +90,7 @@ def run_within(timeout: float, call: Callable[[], T]) -> T | None:
     try:
         thread = Thread(run, "call")
         thread.start()
-    except RuntimeError:  # the caller's own has to do
+    except RuntimeError:  # no thread can start
         run()
     else:
         thread.join(timeout)

@@ -1,7 +1,12 @@
-"""The sender: decides when pending breadcrumbs are sent, and when they had better not be.
+"""The sender: decides when pending breadcrumbs are sent, and has the uploader send them.
 
-It runs on one thread, and sends one request a turn. What it holds in memory is on disk as well,
-unless there is no disk: the process may be killed at any moment.
+It runs on one thread and sends one request a turn. It owns the parcels and flushes in memory, the
+connection, and the decision to wait: for more breadcrumbs, for the back-off, for the server's limit
+of requests, or for the pace at which short processes deliver.
+
+What may go wrong: the process may be killed at any moment, so parcels in memory are on disk as
+well, unless no disk can be written. If a request fails, parcels on disk are left to a later turn or
+process.
 """
 
 from __future__ import annotations
@@ -36,17 +41,17 @@ if TYPE_CHECKING:
 #: Seconds after the first breadcrumb before `requests` is imported for its sake.
 MOMENT = 0.5
 
-#: Seconds between two requests of what is pending from earlier, by a process that has nothing of
-#: its own to send: some four thousand breadcrumbs an hour.
+#: Seconds between two requests for a backlog on disk, by a process that has nothing of its own to
+#: send: some four thousand breadcrumbs an hour.
 LEISURE = 15.0
 
-#: Seconds until a flush looks once more for pending entries if it could claim none of them, and
-#: how often in a row: other processes may be faster, and a network file system goes on naming for a
-#: second what they have moved (measured on GlusterFS).
+#: Seconds until a flush looks again for pending entries if it could claim none, and how often in a
+#: row. Other processes may be faster, and a network file system lists entries that they have moved
+#: for a second longer (measured on GlusterFS).
 LOOK_AGAIN, LOOKS = 1.0, 3
 
-#: Seconds that a request may take, step by step, whatever `MIGAS_TIMEOUT` says: a claim has to
-#: outlast the name look-up, the connecting and the answer.
+#: The longest time for each step of a request, in seconds, whatever `MIGAS_TIMEOUT` says: a claim's
+#: lease has to outlast the name look-up, the connecting and the answer.
 LONGEST_STEP = LEASE / 4
 
 #: Breadcrumbs that are held in memory if no disk can be written.
@@ -54,12 +59,12 @@ MAX_IN_MEMORY = 1000
 
 
 class Sender:
-    """Holds parcels and flushes until it is time, and has them uploaded.
+    """Holds parcels and flushes until it is time to send, and has them uploaded.
 
     Parameters:
-        settings: the process's.
+        settings: the process's settings.
         listeners: shared by all agents of the process.
-        process_exit: once it has begun, only what it allows is sent.
+        process_exit: once it has begun, it decides whether a request may start.
         modules: `loading.TRANSPORT_MODULES`, imported when there is something to send.
         clock: seconds of a monotonic clock.
     """
@@ -72,7 +77,7 @@ class Sender:
         modules: Import,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        #: What is to be sent, in order, and who waits until nothing is pending.
+        #: The breadcrumbs to send, in order, and the flushes that wait until none is pending.
         self.parcels: list[Parcel] = []
         self.flushes: list[Flush] = []
         self._settings = settings
@@ -85,16 +90,20 @@ class Sender:
         self._rate = Rate(clock=clock)
         self._transport: Transport | None = None
         self._uploader: Uploader | None = None
-        # When the next request is due that nobody waits for, by the clock; `NEVER` unless there is
-        # a backlog on disk that this process should send while it lives.
+        # When the next request is due that nobody waits for, by the clock. Not `NEVER`: there are
+        # new breadcrumbs, or a backlog on disk that this process should send while it lives.
         self._due = NEVER
-        # Looks in a row that found nothing to claim.
+        # How many looks in a row found no entry to claim.
         self._misses = 0
-        # This exit has been counted against the pace.
+        # True once this exit has been counted against the pace.
         self._is_counted = False
 
     def handle(self, items: list[Item], _can_wait: bool) -> float:
-        """Take up ``items``, and send one request if it is time, as a `threads.Handler`."""
+        """Take over ``items``, and send one request if it is time; a `threads.Handler`.
+
+        Returns:
+            The seconds until the next call, 0.0 for at once, or `NEVER` if nothing is to be sent.
+        """
         while items:
             items.pop(0).join(self)
         self._expire_flushes()
@@ -118,7 +127,12 @@ class Sender:
         self._backoff.fail()
 
     def _hold(self) -> float | None:
-        """Return the seconds that a process that lives waits before it sends; None: it sends."""
+        """Decide when to send, in a process that is not ending.
+
+        Returns None to send now, or the seconds to wait. Gives up for a `MIGAS_TIMEOUT` of 0 and
+        during a back-off. Otherwise a request starts at once if a caller waits for it or if
+        `requests` is imported already, and after `MOMENT` seconds if not.
+        """
         if self._settings.timeout == 0:
             return self._give_up("MIGAS_TIMEOUT is 0", NEVER)
         backoff = self._backoff.remaining(asked=bool(self.flushes))
@@ -132,7 +146,12 @@ class Sender:
         return self._due - now if now < self._due else None
 
     def _hold_exit(self) -> float | None:
-        """Give up if a process that ends sends nothing more; None: it sends."""
+        """Decide whether to send during the exit.
+
+        Returns None to send now, or `NEVER` after giving up: there is no time left, the back-off
+        is not over, or enough short processes have delivered this hour. The pace does not count
+        for breadcrumbs that would be lost, or that a caller waits for.
+        """
         if self._settings.timeout == 0 or not self._exit.may_start_request():
             return self._give_up("the process ends", NEVER)
         if self._backoff.remaining():
@@ -144,16 +163,18 @@ class Sender:
         return None
 
     def _is_awaited(self) -> bool:
+        """Return True if a caller waits for a flush or for one of the parcels."""
         return bool(self.flushes) or any(parcel.is_awaited for parcel in self.parcels)
 
     def _is_all_kept(self) -> bool:
-        """Return True if a later process finds all parcels on disk."""
+        """Return True if all parcels are on a disk that a later process can read."""
         on_disk = all(parcel.entry.is_on_disk for parcel in self.parcels)
         return on_disk and is_persistent(self._spool.directory)
 
     def _load(self) -> float:
+        """Import the transport. Returns 0.0 if it is there, or the seconds until the next try."""
         try:
-            # Nobody forks any more once the exit has begun, so `logging` may then be loaded, too.
+            # The host forks no more once the exit has begun, so `logging` may then be loaded, too.
             return self._modules.attempt(loads_logging=not self._exit.has_begun)
         except Exception as error:  # whatever a broken installation raises
             return self._give_up(f"cannot send: {error}", NEVER)
@@ -166,7 +187,7 @@ class Sender:
         return pause
 
     def _plan(self, upload: Upload) -> float:
-        """Return the seconds until the next request, after what became of the last one."""
+        """Return the seconds until the next request, given the result of the last one."""
         self.parcels = upload.left
         if upload.failure is not None:
             pause = NEVER if self._exit.has_begun else self._backoff.remaining()
@@ -174,8 +195,7 @@ class Sender:
         if self.parcels:
             return 0.0
         self._misses = 0 if upload.sent else self._misses + 1
-        # What is pending and cannot be claimed, as on a read-only disk, is not asked for again
-        # and again.
+        # Entries that cannot be claimed, as on a read-only disk, are not tried without end.
         goes_on = upload.sent or (self.flushes and self._misses <= LOOKS)
         if not (goes_on and self._spool.has_waiting()):
             self._due, self._misses = NEVER, 0
@@ -189,6 +209,7 @@ class Sender:
         return NEVER if self._exit.has_begun and pause else pause
 
     def _upload(self) -> Upload:
+        """Send one request, by an uploader that is made on first use."""
         from .uploader import Upload, Uploader
 
         try:
@@ -198,12 +219,13 @@ class Sender:
                     self._spool, send, self._backoff, self._listeners, self._exit
                 )
             return self._uploader.upload(self.parcels)
-        except Exception as error:  # a broken installation: whoever waits is told
+        except Exception as error:  # a broken installation: callers who wait get the reason
             log.say(log.DEBUG, "cannot send: %r", error)
             verdict = Verdict(Outcome.UNSENT, f"cannot send: {error}")
             return Upload(0, self.parcels, verdict)
 
     def _connect(self) -> Callable[[bytes, Callable[[], None]], Reply]:
+        """Return a function that sends a request, counts it, and lets the exit see it."""
         from .transport import Transport
 
         transport = self._transport = Transport(self._settings.endpoint)
@@ -220,8 +242,13 @@ class Sender:
         return send
 
     def _give_up(self, reason: str, pause: float) -> float:
-        """Leave everything where it is for ``pause`` seconds, report that, and return them."""
-        # Due at once after that: another process may end the back-off sooner.
+        """Send nothing for ``pause`` seconds: settle all receipts with ``reason``.
+
+        Parcels on disk are dropped from memory, since this process or another finds them there.
+        Returns ``pause``.
+        """
+        # Due at once from now on, so that each wake-up looks: another process may have ended the
+        # back-off.
         self._due = NEVER if pause == NEVER else self._clock()
         for parcel in self.parcels:
             parcel.miss(self._listeners, reason)
@@ -231,6 +258,7 @@ class Sender:
         return pause
 
     def _expire_flushes(self) -> None:
+        """Settle the flushes whose time is over."""
         now = self._clock()
         over = [flush for flush in self.flushes if flush.deadline <= now]
         self.flushes = [flush for flush in self.flushes if flush.deadline > now]
@@ -238,10 +266,12 @@ class Sender:
             flush.settle({"pending": self._count_pending(), "message": "there was no more time"})
 
     def _settle_flushes(self, reason: str) -> None:
+        """Settle all flushes with the number of pending breadcrumbs and a reason."""
         flushes, self.flushes = self.flushes, []
         for flush in flushes:
             flush.settle({"pending": self._count_pending(), "message": reason})
 
     def _count_pending(self) -> int:
+        """Count the pending breadcrumbs, on disk and in memory."""
         in_memory = sum(not parcel.entry.is_on_disk for parcel in self.parcels)
         return in_memory + self._spool.count()

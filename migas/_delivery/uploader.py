@@ -1,7 +1,11 @@
-"""The uploader: carries the delivery policy out, from the disk to the server and back.
+"""The uploader: claims pending entries, sends them in requests, and removes or releases each.
 
-The policy itself is in `policy`. A process may be killed between any two lines of this module: what
-the server has answered leaves the disk before anything else is done.
+It owns the claims of one upload and decides the form of each request. What an outcome means for a
+breadcrumb, `policy` decides.
+
+What may go wrong: the process may be killed between any two lines. So an attempt is recorded on
+disk before the first byte of a request is sent, and a breadcrumb that the server has answered for
+leaves the disk before anything else is done. Claims of a dead process end with their lease.
 """
 
 from __future__ import annotations
@@ -29,18 +33,19 @@ if TYPE_CHECKING:
     from .parcel import Reply
     from .throttle import Backoff
 
-#: Seconds for which an old server is remembered as such: it may be a new one tomorrow.
+#: How long a server is remembered as an old one (0.3), in seconds: tomorrow it may be updated.
 _OLD_FOR = 86400.0
 
 
 class Upload(NamedTuple):
-    """What became of one upload."""
+    """The result of one upload."""
 
-    #: Breadcrumbs that were sent, with whatever success.
+    #: How many breadcrumbs were in it, whatever became of them.
     sent: int
-    #: What is still to be sent: what the request had no room for, and what is in memory alone.
+    #: The parcels that are still to be sent, since the request had no room for them, or since it
+    #: failed and they are in memory only.
     left: list[Parcel]
-    #: Why the server is not to be tried again at once, or None.
+    #: The reason not to try the server again at once, or None.
     failure: Verdict | None = None
     #: The request had no room for anything else, because it asked for version news.
     asked_news: bool = False
@@ -50,11 +55,11 @@ class Uploader:
     """Sends parcels to one server, fills requests up with pending entries, and settles each.
 
     Parameters:
-        spool: where pending entries are claimed.
-        send: is given a request, and a function to call when its first byte is about to leave.
-        backoff: is told of failures and successes.
+        spool: the spool whose pending entries are claimed.
+        send: sends a request. Its second argument is called before the first byte is sent.
+        backoff: counts failures, and ends with a success.
         listeners: shared by all agents of the process.
-        process_exit: is asked before each request but the first.
+        process_exit: asked before each request but the first whether it may start.
         clock: seconds since the epoch.
     """
 
@@ -75,13 +80,13 @@ class Uploader:
         self._exit = process_exit
         self._clock = clock
         self._record = Record(spool.directory, clock)
-        # Of all hosts that share the directory, since the server is the same for all.
+        # Shared by all hosts that use the directory, since the server is the same for all.
         self._old_server = Stamp(spool.directory, "old-server", "all")
 
     def upload(self, parcels: Sequence[Parcel]) -> Upload:
-        """Send one request of the first of ``parcels`` and of what is pending on disk.
+        """Send one request with the first of ``parcels`` and with pending entries from the disk.
 
-        Where the server takes them in several requests only, these are sent one after the other.
+        If the server does not take them in one request, several are sent one after the other.
         """
         self._spool.recover(graphql.MAX_BATCH)
         batch, left = self._collect(parcels, is_old=self._is_server_old())
@@ -98,7 +103,7 @@ class Uploader:
     def _collect(
         self, parcels: Sequence[Parcel], *, is_old: bool
     ) -> tuple[list[Parcel], list[Parcel]]:
-        """Claim what one request has room for: of ``parcels``, then from the disk.
+        """Claim as many parcels as one request has room for, then pending entries from the disk.
 
         Returns the request's parcels, and those of ``parcels`` that are left for the next.
         """
@@ -115,10 +120,11 @@ class Uploader:
         return candidates[:count], []
 
     def _claim(self, parcel: Parcel) -> bool:
+        """Claim a parcel's entry. Returns False if another thread or process has claimed it."""
         entry = parcel.entry
         taken = entry if isinstance(entry, MemoryEntry) else self._spool.take(entry)
         if taken is None:
-            # A thread of this process that found it on disk has taken its listener as well.
+            # If a thread of this process has claimed it on disk, it has taken the receipt, too.
             self._listeners.dismiss(entry.token, "another process is sending it")
             return False
         parcel.entry = taken
@@ -126,6 +132,7 @@ class Uploader:
         return True
 
     def _claim_pending(self, limit: int) -> Iterator[Parcel]:
+        """Claim up to ``limit`` pending entries, and yield those that hold a breadcrumb."""
         for entry in self._spool.claim(limit) if limit > 0 else ():
             receipt = self._listeners.take(entry.token)
             if entry.attempts >= policy.MAX_ATTEMPTS:
@@ -142,22 +149,25 @@ class Uploader:
             yield Parcel(crumb, entry, receipt)
 
     def _count_fitting(self, parcels: Sequence[Parcel], *, is_old: bool) -> int:
-        """Return how many of ``parcels`` one request has room for, from the first on."""
+        """Return how many of ``parcels``, from the first on, fit into one request."""
         alone = (i for i, parcel in enumerate(parcels) if self._goes_alone(parcel, is_old=is_old))
         count = min(max(1, next(alone, len(parcels))), len(parcels))
         while count > 1:
             size = len(graphql.encode_breadcrumbs([p.breadcrumb for p in parcels[:count]]))
             if size <= graphql.MAX_BODY:
                 break
-            # As many as if all were of one size; what a request has once makes that no too few.
+            # An estimate: as if all were of one size. It is not too low, since the parts that a
+            # request has only once are counted, too.
             count = max(1, min(count - 1, count * graphql.MAX_BODY // size))
         return count
 
     def _goes_alone(self, parcel: Parcel, *, is_old: bool) -> bool:
         """Return True if a parcel goes as `add_project`, in a request of its own.
 
-        The server then looks the project up elsewhere, which may take seconds and may fail: only
-        for whom it is worth that, and not again for what has once had no answer.
+        An old server (0.3) knows only that form. Otherwise it is for a caller who reads the receipt
+        for version news, and for a `user_type` other than general, which the server keeps of this
+        form alone. The server's look-up may take seconds and may fail, so no breadcrumb goes in
+        this form after an attempt that had no answer.
         """
         if is_old:
             return True
@@ -169,14 +179,19 @@ class Uploader:
         return wants_news and not self._exit.has_begun
 
     def _is_server_old(self) -> bool:
+        """Return True if the server was found to be an old one (0.3) within the last day."""
         mark = self._old_server.read()
         return mark is not None and abs(self._clock() - mark.moment) < _OLD_FOR
 
     def _deliver(self, batch: Sequence[Parcel], attempts: Sequence[int]) -> Upload:
-        """Send one request for ``batch``, or several where it cannot go in one.
+        """Send one request for ``batch``, or several if the server does not take it in one.
 
-        Each breadcrumb is settled as soon as its own answer is there, since the process may die
-        before the next. The first failure ends it. ``attempts`` are those before this request.
+        The first failure ends it. Each breadcrumb is settled as soon as its own answer is there,
+        since the process may die before the next one.
+
+        Parameters:
+            batch: claimed parcels, one at least.
+            attempts: for each parcel, how often it was sent before this request.
         """
         is_old = self._is_server_old()
         alone = self._goes_alone(batch[0], is_old=is_old)
@@ -196,20 +211,20 @@ class Uploader:
         again = [(each[0], each[2]) for each in judged if each[1].outcome is Outcome.RESEND]
         for parcel, _ in again:
             parcel.is_plain = True
-        # One that is alone and plain is never to be resent: this goes no deeper.
+        # No deeper recursion: a plain breadcrumb in a request of its own is never RESEND.
         parts = self._deliver_parts([each[0] for each in again], [each[1] for each in again], 1)
         failure = policy.find_failure(verdicts) or parts.failure
         return Upload(len(batch), [*left, *parts.left], failure)
 
     def _may_repeat(self, reply: Reply, attempts: Sequence[int]) -> bool:
-        """Return True if a request on a stale connection may be sent once more at once."""
+        """Return True if a request on a stale connection may be sent again at once."""
         counts = [count + (reply.outcome is Outcome.UNKNOWN) for count in attempts]
         return all(policy.waits(reply.outcome, count) for count in counts)
 
     def _deliver_parts(
         self, parcels: Sequence[Parcel], attempts: Sequence[int], size: int
     ) -> Upload:
-        """Send requests of ``size`` parcels each, until one fails or no more may begin."""
+        """Send requests of ``size`` parcels each, until one fails or no more may start."""
         failure: Verdict | None = None
         left: list[Parcel] = []
         for start in range(0, len(parcels), max(1, size)):
@@ -226,10 +241,12 @@ class Uploader:
         return Upload(len(parcels), left, failure)
 
     def _exchange(self, batch: Sequence[Parcel], attempts: Sequence[int], *, alone: bool) -> Reply:
+        """Send one request, and count the attempt on disk before its first byte is sent."""
+
         def mark_as_sent() -> None:
-            # Said on disk before the first byte leaves: an attempt is counted if the process dies
-            # now, and only then. Raises `OSError`, which stops the request, if another process has
-            # taken an entry: this one was held up for longer than its claims last.
+            # If the process dies from here on, the attempt counts. Raises `OSError`, which stops
+            # the request, if this process was held up for longer than its leases and another one
+            # has claimed an entry.
             for parcel, count in zip(batch, attempts, strict=True):
                 parcel.entry = parcel.entry.attempt(self._clock(), count + 1)
 
@@ -238,12 +255,13 @@ class Uploader:
         return self._send(encode(crumbs), mark_as_sent)
 
     def _settle(self, judged: Sequence[tuple[Parcel, Verdict, int]]) -> list[Parcel]:
-        """Carry out what became of each; the disk comes first, as a kill now may send it twice.
+        """Act on each verdict: first on disk, then in the record, then in the receipt.
 
-        Returns those in memory that are to be sent again.
+        The disk comes first, since a kill before that has the breadcrumb sent twice. Returns the
+        parcels that are to be sent again and are in memory only.
         """
         left = [parcel for parcel, verdict, count in judged if self._keep(parcel, verdict, count)]
-        # Where the disk has no room for a breadcrumb there is none for a record of it.
+        # Not those in memory: a disk without room for them has none for a record, either.
         self._record.add(
             (parcel.breadcrumb, verdict) for parcel, verdict, _ in judged if parcel.entry.is_on_disk
         )
@@ -254,14 +272,14 @@ class Uploader:
     def _keep(self, parcel: Parcel, verdict: Verdict, attempts: int) -> bool:
         """Remove a breadcrumb from the disk, or release it to be sent again.
 
-        Returns True if it is to be sent again and is in memory alone.
+        Returns True if it is to be sent again and is in memory only.
         """
         attempts += verdict.outcome is Outcome.UNKNOWN
         if policy.waits(verdict.outcome, attempts):
             self._release(parcel, attempts)
             return not parcel.entry.is_on_disk
         if verdict.outcome is Outcome.REFUSED:
-            # INFO, since the person whose process this is can do nothing about it.
+            # INFO: the user can do nothing about it.
             log.say(log.INFO, "%s is refused: %s", parcel.breadcrumb.project, verdict.reason)
             self._spool.refuse(parcel.entry)
         elif verdict.outcome is Outcome.UNKNOWN:
@@ -271,4 +289,5 @@ class Uploader:
         return False
 
     def _release(self, parcel: Parcel, attempts: int) -> None:
+        """End a parcel's claim: it is pending again, with ``attempts`` so far."""
         parcel.entry = parcel.entry.release(attempts) or parcel.entry

@@ -1,6 +1,10 @@
-"""The writer: makes a breadcrumb of what a caller passed, and writes it to disk before it is sent.
+"""The writer: makes a breadcrumb of a caller's arguments, and writes it to disk before it is sent.
 
-Importing this module imports all that this takes.
+It owns the fields that all breadcrumbs of this process share, the host's `before_send`, and the
+last check for an opt-out before the disk. Importing this module imports all that it needs.
+
+What may go wrong: no disk can be written, then the breadcrumb is kept in memory; a caller's object
+or the host's `before_send` raises, then that one breadcrumb is dropped and its receipt says so.
 """
 
 from __future__ import annotations
@@ -38,20 +42,20 @@ if TYPE_CHECKING:
     from .parcel import Item
 
     class Job(Protocol):
-        """What the writer does one after the other."""
+        """An item of the writer's queue."""
 
         def hold(self, now: float) -> float:
-            """Return the seconds for which it may still be taken back."""
+            """Return for how many seconds the job may still be withdrawn."""
 
         def write(self, writer: Writer) -> None:
-            """Do it, on the writer's thread."""
+            """Do the job, on the writer's thread."""
 
         def fail(self, reason: str) -> None:
-            """Report that it cannot be done."""
+            """Report that the job cannot be done."""
 
 
-#: What a network disk answers for a moment while two nodes make the same directories, and the
-#: seconds after which it is asked again (measured on GlusterFS).
+#: Errors of a network disk that pass while two nodes make the same directories, and the pauses
+#: before the next attempts, in seconds (measured on GlusterFS).
 PASSING = (errno.ENOENT, errno.EEXIST, errno.ESTALE)
 PAUSES = (0.01, 0.05, 0.2)
 
@@ -59,13 +63,13 @@ _NO_SENDER = "nothing is sent: no thread is left that could"
 
 
 class Writer:
-    """Writes this process's breadcrumbs; what they have in common is found out once.
+    """Writes this process's breadcrumbs. The fields that all of them share are found out once.
 
     Parameters:
-        settings: the process's.
-        sending: the sender's thread, to which parcels are handed.
+        settings: the process's settings.
+        sending: the sender's thread, which gets the parcels.
         listeners: shared by all agents of the process.
-        process_exit: once it has begun, nothing can be taken back any more.
+        process_exit: once it has begun, no breadcrumb is held back any longer.
         environ: the environment that breadcrumbs describe, and ``root`` its file system.
     """
 
@@ -85,11 +89,16 @@ class Writer:
         self._exit = process_exit
         self._spool = open_spool(settings)
         self._defaults = find_defaults(settings, environ, root, keeps_user=not settings.dry_run)
-        # Set once the host's `before_send` has failed: the log says so once.
+        # True once `before_send` has failed, which is logged only the first time.
         self._has_warned = False
 
     def handle(self, jobs: list[Job], can_wait: bool) -> float:
-        """Do the first job, as a `threads.Handler`."""
+        """Do the first job, unless it is held back; a `threads.Handler`.
+
+        Returns:
+            0.0 for the next call at once, the seconds for which the first job is still held back,
+            or `NEVER` if there are no jobs.
+        """
         if not jobs:
             return NEVER
         hold = jobs[0].hold(time.monotonic())
@@ -97,7 +106,7 @@ class Writer:
             return hold
         try:
             job = jobs.pop(0)
-        except IndexError:  # a signal's handler, on this very thread, was faster
+        except IndexError:  # a signal handler on this thread has done it meanwhile
             return NEVER
         try:
             job.write(self)
@@ -109,7 +118,11 @@ class Writer:
     def write(
         self, project: object, version: object, fields: Mapping[str, object], receipt: Receipt
     ) -> Parcel | None:
-        """Put a breadcrumb on disk, or in memory if there is no disk.
+        """Write a breadcrumb to disk, or keep it in memory if no disk can be written.
+
+        Parameters:
+            project: the caller's argument, unchecked, as are ``version`` and ``fields``.
+            receipt: settled by the thread that sends the breadcrumb.
 
         Returns:
             The parcel to pass on. None if there is nothing to send: the user has opted out, the
@@ -129,16 +142,17 @@ class Writer:
             receipt.settle(Verdict(Outcome.UNSENT, "MIGAS_DRY_RUN is set").as_answer())
             return None
         token = make_token()
-        # Before the entry can be seen: the sender may claim it at once.
+        # Before the entry can be seen on disk: the sender may claim it at once.
         self._listeners.add(token, receipt)
         return Parcel(crumb, self._put(data, token), receipt)
 
     def pass_on(self, item: Item) -> None:
-        """Hand an item to the sender, or report that nobody sends it now."""
+        """Hand an item to the sender. If its thread cannot run, report that."""
         if not self._sending.submit(item):
             item.miss(self._listeners, _NO_SENDER)
 
     def _put(self, data: bytes, token: str) -> Entry | MemoryEntry:
+        """Write an entry to the spool. Returns one in memory if that fails."""
         for pause in (*PAUSES, None):
             try:
                 return self._spool.put(data, token)
@@ -162,11 +176,11 @@ class Writer:
         return made.breadcrumb
 
     def _redact(self, text: str) -> str:
-        # Made for each text: most breadcrumbs hold none, and its patterns are kept by `re`.
+        # A redactor for each text: most breadcrumbs hold none, and `re` caches the patterns.
         return Redactor.detect().redact(text)
 
     def _edit(self, crumb: Breadcrumb) -> Breadcrumb | None:
-        """Return the breadcrumb as the host wants it, or None if it is to be dropped."""
+        """Return the breadcrumb that `before_send` makes of it. Returns None if that drops it."""
         if self._settings.before_send is None:
             return crumb
         try:
@@ -190,9 +204,12 @@ def find_defaults(
     *,
     keeps_user: bool,
 ) -> dict[str, object]:
-    """Return what every breadcrumb of this process says, but for the project and its status.
+    """Return the fields that every breadcrumb of this process shares.
 
-    ``keeps_user``: a user who has no id yet is given one, in a file.
+    Parameters:
+        settings: a user id or a session id that they name comes first.
+        environ: the environment to describe, and ``root`` its file system.
+        keeps_user: True to create an id on disk for a user who has none.
     """
     return {
         **Environment.detect(environ, root)._asdict(),
@@ -202,7 +219,7 @@ def find_defaults(
 
 
 def describe(settings: Settings) -> dict[str, object]:
-    """Return the fields that every breadcrumb of this process would have; nothing is created."""
+    """Return the fields that each breadcrumb of this process would have. Creates no file."""
     defaults = find_defaults(settings, keeps_user=False)
     fields = breadcrumb.sanitize("", "", {}, defaults).breadcrumb._asdict()
     del fields["project"], fields["project_version"]
@@ -210,7 +227,7 @@ def describe(settings: Settings) -> dict[str, object]:
 
 
 def is_persistent(path: str, environ: Mapping[str, str] = os.environ, root: str = "/") -> bool:
-    """Return False if a file at ``path`` is thrown away after this run, in CI or a container."""
+    """Return False if a file at ``path`` is lost after this run, as in CI or in a container."""
     environment = Environment.detect(environ, root)
     if environment.is_disposable:
         return False
@@ -218,7 +235,7 @@ def is_persistent(path: str, environ: Mapping[str, str] = os.environ, root: str 
 
 
 def _find_user(environ: Mapping[str, str], root: str, *, keeps: bool) -> str | None:
-    """Return the user's id, or None where nothing lasts: each run would invent a user."""
+    """Return the user's id. Returns None if no file lasts, where each run would be a new user."""
     directory = find_config()
     if not is_persistent(directory, environ, root):
         return None

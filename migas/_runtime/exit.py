@@ -1,8 +1,10 @@
-"""The exit: the end of the process, as the agent's threads see it.
+"""The exit: holds the deadline of the process's end, and decides what may still start before it.
 
-The thread that ends the process begins it; the two threads of the agent read it at any moment. Each
-attribute is set by one thread only, and read a moment too early it does no harm: a request begins
-that the exit then waits for, or gives up.
+The thread that ends the process sets the deadline; the agent's two threads read it. There is no
+lock: each attribute is set by one thread only.
+
+What may go wrong: a thread reads the deadline a moment before it is set, and starts a request. That
+is fine: the exit waits for the request, or gives it up.
 """
 
 from __future__ import annotations
@@ -17,48 +19,52 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Request(Protocol):
-        """A request that is on its way to the server."""
+        """A request that was sent and has no answer yet."""
 
         def has_answer(self) -> bool:
-            """Return True if the answer has come as far as this machine."""
+            """Return True if the answer has arrived at this machine."""
 
         def abandon(self) -> None:
-            """Note that no answer came in time, so that the next process does not wait in vain."""
+            """Count a failure, so that the next process does not wait for this server in vain."""
 
 
 class Exit:
-    """When the process ends, what may still begin before that, and what is in hand."""
+    """The end of the process, as the agent's threads see it.
+
+    Parameters:
+        budget: seconds that the process has for its end.
+        clock: monotonic seconds.
+    """
 
     def __init__(self, budget: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        #: Seconds that the process has for its end, all told.
         self.budget = budget
-        #: When the end has to be there, by the clock; `NEVER` until it has begun.
+        #: When the process has to have ended, by the clock; `NEVER` until the exit begins.
         self.deadline = NEVER
-        #: Whether requests are sent and awaited meanwhile.
+        #: True if requests may be sent, and their answers waited for, during the exit.
         self.sends = True
-        #: The request that is under way, set by the thread that sends it; None if there is none.
+        #: The request under way, set by the thread that sends it; None if there is none.
         self.request: Request | None = None
 
     @property
     def has_begun(self) -> bool:
-        """Whether the process is ending: what cannot be done now is left on disk."""
+        """Return True if the process is ending: what cannot be sent now is left on disk."""
         return self.deadline != NEVER
 
     def begin(self, seconds: float, *, sends: bool) -> None:
-        """Begin the end, which is to be there within ``seconds``.
+        """Begin the exit, and set its deadline.
 
         Parameters:
-            seconds: what is left of the budget, >= 0. Several agents of a process share it.
+            seconds: what is left of the budget, >= 0. All agents of a process share one budget.
             sends: False if nothing more is sent, as after a Ctrl-C.
         """
-        # An exit that is given no time at all says nothing about the server.
+        # With no time at all, a missing answer would say nothing about the server.
         self.sends = sends and seconds > 0
         self.deadline = self._clock() + seconds
 
     def may_start_request(self) -> bool:
         """Return False in the second half of the budget.
 
-        So the answer of a server that is as fast as usual is always awaited.
+        So half of the budget is left for the answer to the last request.
         """
         return self.sends and self._clock() < self.deadline - self.budget / 2

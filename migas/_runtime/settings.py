@@ -1,6 +1,11 @@
-"""Settings: every `MIGAS_*` variable, and what `setup()` said, read once and frozen.
+"""The settings: reads the `MIGAS_*` variables and the arguments of `setup()`, and freezes them.
 
-This module is loaded by `import migas`, so it stays with what the interpreter has loaded already.
+This module owns the defaults and the bounds of every setting, the form of endpoints and of ids, and
+the variables that child processes inherit. `import migas` loads it, so it imports only modules that
+each interpreter has loaded already.
+
+What may go wrong: a variable may hold anything. A value that cannot be used is left out, and one
+problem for the log says why.
 """
 
 from __future__ import annotations
@@ -9,7 +14,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, MutableMapping
     from typing import TypeAlias
 
     BeforeSend: TypeAlias = Callable[[dict[str, object]], Mapping[str, object] | None]
@@ -18,10 +23,10 @@ DEFAULT_ENDPOINT = "https://migas.nipreps.org/graphql"
 DEFAULT_TIMEOUT = 5.0
 DEFAULT_EXIT_TIMEOUT = 1.0
 
-#: Longest wait that can be asked for, in seconds. `threading` overflows far above it.
+#: The longest wait that a variable can set, in seconds. `threading` overflows far above it.
 MAX_TIMEOUT = 3600.0
 
-#: What the spool holds at most, and the least that can be asked for: it is bounded in shares.
+#: The default bounds of the spool, and the lowest that a variable can set: it is divided in shares.
 DEFAULT_SPOOL_COUNT, LEAST_SPOOL_COUNT = 10_000, 100
 DEFAULT_SPOOL_BYTES, LEAST_SPOOL_BYTES = 20_000_000, 1_000_000
 DEFAULT_SPOOL_DAYS = 30.0
@@ -42,9 +47,10 @@ _DIGITS = frozenset("0123456789abcdef")
 
 
 class Settings:
-    """What one process was told, frozen.
+    """The settings of one process, frozen.
 
-    Takes any of its fields by name. Raises `TypeError` for another name.
+    Parameters:
+        given: any of the fields below, by name. Raises `TypeError` for another name.
 
     Example:
         >>> Settings.from_env({"MIGAS_ENDPOINT": "http://localhost:8000/"}).endpoint
@@ -55,15 +61,15 @@ class Settings:
 
     #: The server's GraphQL address.
     endpoint: str = DEFAULT_ENDPOINT
-    #: Seconds to wait for the server, all told, 0 to 3600; 0 sends nothing.
+    #: Seconds to wait for the server in all, 0 to 3600. With 0 nothing is sent.
     timeout: float = DEFAULT_TIMEOUT
     #: Seconds that the interpreter's exit may take, 0 to 3600.
     exit_timeout: float = DEFAULT_EXIT_TIMEOUT
-    #: The level that the user asked the agent's own log for; None shows nothing.
+    #: The level of the agent's own log, as in `logging`. None: nothing is shown.
     log_level: int | None = None
-    #: Where the spool lies; None: in the user's cache directory.
+    #: The directory that holds the spools. None: the user's cache directory.
     cache_dir: str | None = None
-    #: Breadcrumbs, bytes, and days of age that the spool holds at most.
+    #: The bounds of the spool: breadcrumbs, bytes, and days of age.
     spool_count: int = DEFAULT_SPOOL_COUNT
     spool_bytes: int = DEFAULT_SPOOL_BYTES
     spool_days: float = DEFAULT_SPOOL_DAYS
@@ -73,15 +79,15 @@ class Settings:
     user_id: str | None = None
     #: The id of this run, a UUID: the host's own, its parent's or a random one.
     session_id: str
-    #: The host's own look at each breadcrumb: it returns what is sent, or None to drop it.
+    #: The host's function that returns each breadcrumb as it is sent, or None to drop it.
     before_send: BeforeSend | None = None
-    #: What was ignored, and why, for the log.
+    #: The variables that were ignored, and why, for the log.
     problems: tuple[str, ...] = ()
 
     def __init__(self, **given: object) -> None:
         if unknown := given.keys() - Settings.__annotations__.keys():
             raise TypeError(f"there are no settings named {sorted(unknown)}")
-        # Not by attribute, which is refused: settings are read on several threads without a lock.
+        # Not by attribute, which `__setattr__` refuses: threads read settings without a lock.
         vars(self).update(given, session_id=given.get("session_id") or make_id())
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -89,9 +95,9 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], setup: Mapping[str, object] = {}) -> Settings:
-        """Read the variables of ``environ``; what ``setup()`` was given goes before them.
+        """Return the settings by the arguments of `setup()`, then ``environ``, then the defaults.
 
-        A value that makes no sense is left out and named in ``problems``.
+        A variable whose value cannot be used is left out and named in ``problems``.
         """
         problems: list[str] = []
 
@@ -122,11 +128,23 @@ class Settings:
         }
         return cls(**{name: value for name, value in given.items() if value is not None})
 
+    def hand_down(self, environ: MutableMapping[str, str]) -> None:
+        """Set the server, the session id and the host's user id, if it gave one, for children."""
+        for name, value, default in (
+            ("MIGAS_ENDPOINT", self.endpoint, DEFAULT_ENDPOINT),
+            ("MIGAS_USER_ID", self.user_id, None),
+            ("MIGAS_SESSION_ID", self.session_id, None),
+        ):
+            # Only if it differs: C code on another thread may read the environment at this moment.
+            if value is not None and environ.get(name, default) != value:
+                environ[name] = value
+
 
 def parse_endpoint(text: str) -> str:
-    """Complete the server's address, which may lack `/graphql` or end in slashes.
+    """Return the server's address with `/graphql` at its end.
 
-    Raises `ValueError` for what is no http or https address.
+    Raises:
+        ValueError: ``text`` is no http or https address.
     """
     address = text.strip()
     scheme, separator, rest = address.partition("://")
@@ -141,7 +159,7 @@ def parse_endpoint(text: str) -> str:
 
 
 def _find_path(text: str) -> str:
-    # Now, since the host may change its directory: a daemon does.
+    # At once, since the host may change its current directory later, as daemons do.
     try:
         return os.path.abspath(text)
     except OSError as error:
@@ -195,14 +213,15 @@ def make_id() -> str:
 
 
 def derive_id(digest: bytes) -> str:
-    """Return the identifier that the first 16 bytes of ``digest`` always make."""
+    """Return an identifier made of the first 16 bytes of ``digest``: the same one for the same."""
     return _format(digest[:16])
 
 
 def parse_id(text: str) -> str:
-    """Return ``text`` in its canonical form, read as leniently as `uuid.UUID` does.
+    """Return the canonical form of a UUID, in any form that `uuid.UUID` reads.
 
-    Raises `ValueError` for what is no UUID.
+    Raises:
+        ValueError: ``text`` is no UUID.
 
     Example:
         >>> parse_id("{3F0C6E2A5D394F0E9A370F6B3C5D7E11}")
@@ -227,10 +246,10 @@ def _hyphenate(digits: str) -> str:
 
 
 def hide_credentials(endpoint: str) -> str:
-    """Return an endpoint without the user name and the password that may stand in it.
+    """Return an endpoint without the user name and the password that it may hold.
 
-    For everything that is shown or kept: messages, file names, `status`. Where the text is no
-    address, as where a password holds a slash, all up to the last `@` is left out.
+    All that is shown or kept uses it: messages, file names, `status`. If the text is no address, as
+    with a slash in the password, all up to the last `@` is left out.
 
     Example:
         >>> hide_credentials("https://user:secret@example.org:8000/graphql")

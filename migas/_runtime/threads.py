@@ -1,4 +1,8 @@
-"""The worker: a queue, and a daemon thread that hands what is in it to a callable."""
+"""The threads: runs a handler on a daemon thread, with a queue of items.
+
+It owns the agent's only kind of thread, and every wait for one. What may go wrong: none can start,
+then a caller's thread does the work; or one hangs, then waits end after `TURNS` without progress.
+"""
 
 from __future__ import annotations
 
@@ -12,55 +16,49 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
     from typing import Any, TypeAlias, TypeVar
 
     T = TypeVar("T")
-    #: Takes items out of the list, does one piece of work and returns the seconds after which it
-    #: wants to be called even if nothing comes: 0.0 if there is more to do at once, `NEVER` if
-    #: nothing. The second argument is False if it is called in the thread's place, by a caller
-    #: that cannot call again.
+    #: Takes items out of the list, does one piece of work, and returns the seconds until the next
+    #: call, 0.0 for at once, or `NEVER` for only when an item comes. The second argument is False
+    #: if the caller cannot call again later.
     Handler: TypeAlias = Callable[[list[Any], bool], float]
 
-#: The pause of a handler that has no more to do. `math` is a file to load, for this alone.
+#: The pause of a handler that has nothing to do. (`math` would be one more file to load.)
 NEVER = float("inf")
 
-#: The signals that end a program as a matter of course: a Ctrl-C, and a polite kill.
+#: The signals that end a program in the usual ways: Ctrl-C, and `kill`.
 SIGINT, SIGTERM = _signal.SIGINT, _signal.SIGTERM
 
 #: Seconds after which a thread with nothing to do ends; the next item starts another.
 IDLE = 5.0
 
-#: How long one wait for another thread is, in seconds, and after how many of them in which it has
-#: done nothing that thread counts as hanging. Waits are counted, not seconds: on a busy machine
-#: each takes longer, for the one thread as for the other.
+#: The length of one wait for another thread, in seconds, and after how many waits without progress
+#: that thread counts as hanging. Waits are counted, not seconds: a busy machine makes each longer.
 TURN, TURNS = 0.002, 50
 
-#: Seconds for which the exit waits at most for a thread that goes on working: other threads of the
-#: host's may be what works.
+#: The longest such wait with progress, in seconds: the host's own threads may be what works.
 LONGEST_GRACE = 10.0
 
-#: Seconds of CPU, more than those by which two looks at two clocks differ.
+#: Seconds of CPU that count as progress: more than two readings of two clocks differ by.
 _NOTICEABLE = 0.0001
 
 
 class Thread(threading.Thread):
-    """A daemon thread of the agent's, which no signal interrupts."""
+    """A daemon thread of the agent, which no signal interrupts."""
 
     def __init__(self, target: Callable[[], object], name: str) -> None:
         super().__init__(target=target, name=f"migas-{name}", daemon=True)
 
     def start(self) -> None:
-        """Start the thread.
+        """Start the thread, with all signals blocked but those of its own faults.
 
-        Raises `RuntimeError` where none can be, or had better not be: at a limit of the system's,
-        while the interpreter ends, in a subinterpreter, whose end would abort the process if one
-        were left, and where uWSGI loads what it will fork.
+        Otherwise the kernel may give it a signal while the main thread, which alone runs Python's
+        handlers, sleeps on: a Ctrl-C was lost so. A thread inherits the mask of its starter.
 
-        The kernel gives a signal to any thread that does not block it, and Python's main thread,
-        the only one to run handlers, may then sleep on: a Ctrl-C was lost so. A thread inherits the
-        mask of its starter. What a fault raises is not blocked: it befalls the thread that it
-        belongs to.
+        Raises:
+            RuntimeError: the system allows no more threads, the interpreter is ending, uWSGI is
+                about to fork, or this is a subinterpreter, whose end would abort the process.
         """
         if not getattr(_thread, "_is_main_interpreter", lambda: True)():  # from Python 3.12 on
             raise RuntimeError("no daemon threads in a subinterpreter")
@@ -76,8 +74,7 @@ class Thread(threading.Thread):
             _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
 
     def _delete(self) -> None:
-        # Where gevent has patched `threading` since the start, a thread no longer finds itself, and
-        # its end would be commented on stderr.
+        # If gevent has patched `threading` since the start, this would fail and print a traceback.
         try:
             super()._delete()  # type: ignore[misc]  # typeshed leaves it out
         except KeyError:
@@ -85,7 +82,13 @@ class Thread(threading.Thread):
 
 
 class Worker:
-    """A queue, and a daemon thread on which a handler works it off."""
+    """A queue, and a daemon thread on which a handler does its items.
+
+    Parameters:
+        keep_alive: returns True if an idle thread must stay. It is called with the lock held.
+        initializer: called on the thread when it starts, while its starter may still wait.
+        idle: seconds after which a thread with nothing to do ends.
+    """
 
     def __init__(
         self,
@@ -98,17 +101,14 @@ class Worker:
     ) -> None:
         self._name = name
         self._handle = handle
-        # Returns True if the thread must stay though it has nothing to do. Called under `_changed`.
         self._keep_alive = keep_alive
-        # Called on the thread when it starts, while its starter may still be waiting for that.
         self._initializer = initializer
         self._idle = idle
-        # Held while the handler runs, by the thread or by a caller in its place (`run_here`). Items
-        # are taken out only under it, so nothing is in hand when it is free. Reentrant: a signal
-        # handler may run on the thread that holds it.
+        # Held while the handler runs, here or in `run_here`. Items are taken out only under it, so
+        # none is being handled when it is free. Reentrant, for signal handlers.
         self._turn = threading.RLock()
-        # Guards all below, and is notified of each change. Reentrant for the same reason. Whoever
-        # holds it asks for `_turn` without waiting; the reverse order may wait.
+        # Guards all below, and is notified of each change. Reentrant, too. A thread that holds it
+        # must not wait for `_turn`; the reverse order may wait.
         self._changed = threading.Condition(threading.RLock())
         self._items: list[Any] = []
         self._thread: Thread | None = None
@@ -138,23 +138,20 @@ class Worker:
         return self._thread is not None
 
     def start(self) -> None:
-        """Start the thread if it is not there. During the interpreter's exit none can start."""
-        # A thread that is just about to end may be taken for a running one: the next item starts
-        # another, or, during the exit, stays on disk.
+        """Start the thread, if it is not there and can start."""
+        # There is a race with a thread that is about to end: the next item starts another, or,
+        # during the exit, stays on disk.
         if self._thread is None:
             self._start()
 
     def wake(self) -> None:
-        """Have the handler called now, whatever it waits for."""
+        """Have the handler called now, even if its pause is not over."""
         with self._changed:
             self.start()
             self._wake()
 
     def run_here(self, *items: object) -> None:
-        """Queue items, and work the queue off on the calling thread.
-
-        Returns with the queue as it is if the worker's thread hangs in the handler.
-        """
+        """Queue items, and handle them on this thread, unless the worker's thread hangs."""
         self._items.extend(items)
         if not self._await(lambda: self._turn.acquire(blocking=False), time.monotonic(), TURNS):
             return
@@ -187,14 +184,11 @@ class Worker:
             self._turn.release()
 
     def close(self, deadline: float, *, patient: bool = False) -> bool:
-        """End the thread when the handler has no more to do, and wait for that.
+        """End the thread once it has nothing to do. Returns False if it is still there.
 
         Parameters:
-            deadline: by `time.monotonic`.
-            patient: go on waiting after that while the thread makes progress.
-
-        Returns:
-            False if the thread is still there.
+            deadline: until when to wait for that, by `time.monotonic`.
+            patient: True to wait on after that, while the thread makes progress.
         """
         with self._changed:
             self._closing = True
@@ -204,7 +198,7 @@ class Worker:
             return False
         ended = self._await(lambda: self._thread is None, deadline, TURNS if patient else 0)
         if ended and thread is not None:
-            thread.join(TURN * TURNS)  # it only has to come to its last line
+            thread.join(TURN * TURNS)  # only its last lines are left
         return ended
 
     def _start(self) -> None:
@@ -212,7 +206,7 @@ class Worker:
             if self._thread is not None or self._closing:
                 return
             try:
-                # Before the start, since the thread itself forgets it when it ends.
+                # Set before the start, since the thread itself sets it back when it ends.
                 self._thread = Thread(self._run, self._name)
                 self._thread.start()
             except RuntimeError:
@@ -229,7 +223,7 @@ class Worker:
             with self._changed:
                 if not self._await_work(pause, idle):
                     if self._keep_alive():
-                        idle *= 2  # a process that lives for days is not woken for nothing
+                        idle *= 2  # or it would wake up a process that lives for days
                         continue
                     self._thread = None
                     return
@@ -248,7 +242,7 @@ class Worker:
         with self._turn:
             try:
                 return self._handle(self._items, True)
-            except Exception:  # the last line of defence: nothing of ours reaches the host
+            except Exception:  # the last defence: no exception of ours reaches the host
                 return NEVER
 
     def _await_work(self, pause: float, idle: float) -> bool:
@@ -262,7 +256,7 @@ class Worker:
         return True
 
     def _await(self, is_done: Callable[[], bool], deadline: float, turns: int) -> bool:
-        """Wait until ``is_done`` or ``deadline``, and on for ``turns`` waits without progress."""
+        """Wait for ``is_done`` until the deadline, then for ``turns`` waits without progress."""
         left, seen = turns, _measure_work()
         with self._changed:
             while not is_done():
@@ -278,18 +272,15 @@ class Worker:
 
 
 def _measure_work() -> float:
-    """Return the seconds of CPU that all threads but this one have used.
-
-    One that waits for a disk uses none, one that a busy machine keeps waiting some.
-    """
+    """Return the seconds of CPU that all other threads have used; a wait for a disk uses none."""
     return time.process_time() - time.thread_time()
 
 
 def _is_about_to_fork() -> bool:
-    """Say whether this is uWSGI's master, or what becomes it.
+    """Return True if this process is, or becomes, uWSGI's master.
 
-    It forks without Python's knowledge: a thread that runs at that moment keeps the interpreter's
-    own lock in each worker for ever, and that hangs (seen with uWSGI 2.0, whoever's thread it is).
+    The master forks without Python's knowledge. If any thread runs at that moment, the
+    interpreter's own lock is never released in the workers, and they hang (seen with uWSGI 2.0).
     """
     uwsgi = sys.modules.get("uwsgi")
     return uwsgi is not None and getattr(uwsgi, "worker_id", lambda: 1)() == 0
@@ -302,24 +293,11 @@ _FAULTS = {
 }
 
 
-def find_outermost_frame() -> FrameType:
-    """Return the frame in which this thread began to run Python code.
-
-    For a program's main thread that is its module `__main__`, or what runs it: runpy for
-    `python -m`, the script for `coverage run`. `inspect` has a public way to this frame, but takes
-    10 ms to import.
-    """
-    frame = sys._getframe()  # noqa: SLF001  # documented, though its name has an underscore
-    while frame.f_back is not None:
-        frame = frame.f_back
-    return frame
-
-
 def is_worker_process() -> bool:
-    """Return True if this is a worker process of `multiprocessing`, or of what builds on it.
+    """Return True if this is a worker process of `multiprocessing`, as joblib's and Dask's are.
 
-    That includes one that is still importing its parent's main module: `parent_process()` does not
-    know it yet, and only a private attribute does (`_inheriting`, in CPython 3.10 to 3.15).
+    While a worker imports its parent's main module, `parent_process()` does not know it yet, and
+    only a private attribute does (`_inheriting`, in CPython 3.10 to 3.15).
     """
     process = sys.modules.get("multiprocessing.process")
     if process is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from migas._agent.process import here
+from migas._agent.process import current_process
 from migas._disk.directory import find_earlier_config
 from migas._disk.home import remove_optout, write_optout
 from migas._runtime.optout import find_optout, lasting, locate_optout
@@ -40,7 +40,7 @@ def opt_out(options: argparse.Namespace) -> int:
         print_error(f"{explain(error)}; set MIGAS_OPTOUT=1 instead")
         return LEFT
     lasting.forget()
-    spool = find_spool(here().use_settings())
+    spool = find_spool(current_process().use_settings())
     pending = spool.count() if spool else 0
     if options.json:
         print_json({"switched_off_by": find_optout(os.environ), "waiting": pending})

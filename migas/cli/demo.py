@@ -1,8 +1,10 @@
-"""The demo: one host package, run online, offline and online again, before the reader's eyes.
+"""The demo: runs a host package online, offline and online again, and prints what happens.
 
-It takes the extra `server`, and a second or two. The hosts are real processes, the server is real
-HTTP on 127.0.0.1, and everything lies in a temporary directory that is removed at the end. It
-checks what it shows, so it can fail: by an exit status and a sentence.
+It needs the extra `server`, and takes a second or two. It owns the local server and a temporary
+directory, which it removes at the end; the hosts are real processes.
+
+What may go wrong: the demo checks all that it shows. If it does not see what it should, it prints a
+sentence and ends with status 1.
 """
 
 from __future__ import annotations
@@ -30,19 +32,23 @@ PROJECT = "owner/repo"
 
 _HOST = f"import migas; migas.add_project({PROJECT!r}, '1.2.3')\n"
 
-#: What a host's developer asks, in a process of its own.
+#: The developer's question, which runs in a process of its own.
 _QUESTION = f"import migas; print(migas.get_usage({PROJECT!r}, '2026-01-01'))"
 
-#: Seconds that a host's exit may take here, where all has to arrive however slow the machine is.
+#: The exit budget of the hosts, in seconds: all has to arrive, however slow the machine is.
 _EXIT_TIMEOUT = 20
 
 
 class UnseenError(Exception):
-    """The demo did not see what it should show."""
+    """Raised if the demo did not see what it should show."""
 
 
 def run() -> int:
-    """Show the demo and return its exit status: 0 only if all was seen."""
+    """Show the demo, and return its exit status.
+
+    Returns:
+        0 if all was seen, 1 if not.
+    """
     with tempfile.TemporaryDirectory(prefix="migas-demo-") as directory:
         server = Server()
         try:
@@ -56,7 +62,11 @@ def run() -> int:
 
 
 def _play(server: Server, directory: str) -> None:
-    """Run three hosts, and ask for their usage; raise `UnseenError` if it is not as promised."""
+    """Run three hosts, and ask for their usage.
+
+    Raises:
+        UnseenError: something is not as promised.
+    """
     package = os.path.join(directory, "package", "hostpackage")
     os.makedirs(package)
     with open(os.path.join(package, "__init__.py"), "w", encoding="utf-8") as file:
@@ -80,7 +90,7 @@ def _play(server: Server, directory: str) -> None:
 
 
 def _play_offline(server: Server, directory: str, environ: Mapping[str, str]) -> None:
-    """Run a host without the server, and one that sends what both have made."""
+    """Run a host while the server is down, and then one that sends the breadcrumbs of both."""
     print("2. The server stops, and another process imports the package.")
     server.stop()
     _run_python("import hostpackage", environ)
@@ -91,7 +101,7 @@ def _play_offline(server: Server, directory: str, environ: Mapping[str, str]) ->
     name = os.path.relpath(pending[0].path, directory)
     _show(f"What is pending on disk, in {name}", decode(pending[0].read())._asdict())
 
-    # No process of this user tries a server again at once that was not there.
+    # After a failure no process of this user tries the server before the back-off ends.
     time.sleep(Backoff(spool.directory).remaining())
     print("3. The server is back, and a third process imports the package.")
     server.start()
@@ -105,9 +115,10 @@ def _play_offline(server: Server, directory: str, environ: Mapping[str, str]) ->
 
 
 def _make_environ(directory: str, endpoint: str) -> dict[str, str]:
-    """Return an environment in which a host knows this server, and none of its user's files.
+    """Return an environment in which a host finds this server, and none of the user's files.
 
-    An opt-out does not hold for these hosts: nothing that they send leaves the machine.
+    The user's opt-out variables are left out, since nothing that these hosts send leaves the
+    machine.
     """
     private = {"MIGAS_DRY_RUN", "MIGAS_TIMEOUT", "MIGAS_LOG_LEVEL", *OPTOUT_VARIABLES}
     home = os.path.join(directory, "home")
@@ -126,12 +137,16 @@ def _make_environ(directory: str, endpoint: str) -> dict[str, str]:
 
 
 def _import_path() -> list[str]:
-    """Return where this process finds migas, which need not be installed."""
+    """Return the directory from which migas is imported, which need not be installed."""
     return [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
 
 
 def _run_python(code: str, environ: Mapping[str, str]) -> str:
-    """Run code in a process of its own, and return its output; it must end well and in silence."""
+    """Run code in a process of its own, and return its output.
+
+    Raises:
+        UnseenError: the process ended with another status than 0, or wrote to stderr.
+    """
     done = subprocess.run(
         [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=False
     )
@@ -141,7 +156,7 @@ def _run_python(code: str, environ: Mapping[str, str]) -> str:
 
 
 def _expect(server: Server, count: int) -> None:
-    """Raise `UnseenError` unless so many breadcrumbs have arrived in all."""
+    """Raise `UnseenError` unless ``count`` breadcrumbs have arrived in all."""
     with contextlib.suppress(TimeoutError):
         server.await_crumbs(count, timeout=0)
     if len(server.crumbs) != count:

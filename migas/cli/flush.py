@@ -11,7 +11,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
-from migas._agent.process import here
+from migas._agent.process import current_process
 from migas._delivery.parcel import Outcome
 from migas._delivery.sent_log import noted
 from migas._runtime.optout import find_optout
@@ -56,7 +56,7 @@ def flush(options: argparse.Namespace) -> int:
         0 if all of it was delivered or dropped, or there was nothing to send; 1 if any was refused
         or is pending; 130 if a Ctrl-C stopped it.
     """
-    off, spool = find_optout(os.environ), find_spool(here().use_settings())
+    off, spool = find_optout(os.environ), find_spool(current_process().use_settings())
     pending = spool.count() if spool else 0
     flushed, is_stopped = Flushed(0, 0, pending, 0), False
     if spool and pending and not off:

@@ -1,8 +1,12 @@
 # PYTHON_ARGCOMPLETE_OK
-"""The parser: which commands there are, what each takes, and which function runs it.
+"""The parser: defines the commands and their arguments, and runs the function of each.
 
-What a command needs is imported when it runs, so that `--help` and a shell's completion are quick,
-and nothing but the commands that need an extra misses it.
+It owns the names, the help and the checks of all arguments. A command's modules are imported when
+it runs, so that `--help` and a shell's completion are quick, and an extra that is not installed is
+missed only by the commands that need it.
+
+What may go wrong: arguments that make no sense end the program with status 2 and a usage message,
+by argparse. All other failures are handled by `runner`.
 """
 
 from __future__ import annotations
@@ -30,15 +34,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command, and return its exit status.
 
     Parameters:
-        arguments: what follows the program's name; None: what this process was started with.
+        arguments: the arguments after the program's name. None: those of this process.
 
-    Raises `SystemExit` for arguments that make no sense, and for `--help` and `--version`.
+    Raises:
+        SystemExit: the arguments make no sense, or are `--help` or `--version`.
     """
     return runner.run(lambda: _run(arguments))
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    """Parse the arguments, and run the command that they name."""
+    """Parse the arguments, run the command that they name, and return its exit status."""
     parser = _make_parser()
     if "_ARGCOMPLETE" in os.environ:  # a shell wants to know what may follow
         with contextlib.suppress(ModuleNotFoundError):
@@ -51,7 +56,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _make_parser() -> argparse.ArgumentParser:
-    """Make the parser; each command puts the function that runs it under `command`."""
+    """Return the parser. Each command stores the function that runs it as `command`."""
     parser = argparse.ArgumentParser(
         prog="migas",
         description="Usage telemetry that a Python package can carry. Without a COMMAND: `status`.",
@@ -82,7 +87,14 @@ def _make_parser() -> argparse.ArgumentParser:
 
 
 def _add(commands: Commands, name: str, summary: str, description: str) -> argparse.ArgumentParser:
-    """Add a command that can print JSON."""
+    """Return a new command that can print JSON.
+
+    Parameters:
+        commands: argparse's object that the command is added to.
+        name: the command's name.
+        summary: one line for `migas --help`.
+        description: whole sentences for the command's own `--help`.
+    """
     command = commands.add_parser(name, help=summary, description=description)
     command.add_argument("--json", action="store_true", help="print JSON")
     command.set_defaults(command=lambda options: _run_command(name, options))
@@ -90,7 +102,7 @@ def _add(commands: Commands, name: str, summary: str, description: str) -> argpa
 
 
 def _add_questions(commands: Commands) -> None:
-    """Add the commands by which a person looks."""
+    """Add the commands that show something: `status`, `show` and `usage`."""
     _add(
         commands,
         "status",
@@ -127,7 +139,7 @@ def _add_questions(commands: Commands) -> None:
 
 
 def _add_actions(commands: Commands) -> None:
-    """Add the commands by which a person sends, opts out and removes."""
+    """Add the commands that change something: `flush`, `optout`, `optin` and `clear`."""
     flush = _add(
         commands,
         "flush",
@@ -164,7 +176,12 @@ def _add_actions(commands: Commands) -> None:
 
 
 def _run_command(name: str, options: argparse.Namespace) -> int:
-    """Run one of the commands that look or act; `serve` and `demo` take other modules."""
+    """Run a command other than `serve` and `demo`, and return its exit status.
+
+    Parameters:
+        name: the command.
+        options: its parsed arguments.
+    """
     from . import consent, flush, questions, removal
 
     run: Callable[[argparse.Namespace], int] = {
@@ -180,19 +197,24 @@ def _run_command(name: str, options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    """Run the local server until Ctrl-C, and return the exit status."""
     from .service import serve
 
     return serve(options.port, options.database)
 
 
 def _show_demo(_options: argparse.Namespace) -> int:
+    """Show the demo, and return its exit status."""
     from .demo import run
 
     return run()
 
 
 def _read_date(text: str) -> datetime.date:
-    """Read a day. This and the next two raise the one error whose text argparse prints."""
+    """Return the day of a text as `2026-01-31`.
+
+    Raises `ArgumentTypeError`, the one error whose text argparse prints, as do the next two.
+    """
     # Python 3.11's fromisoformat() takes more forms than 3.10's.
     if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
         with contextlib.suppress(ValueError):
@@ -201,7 +223,7 @@ def _read_date(text: str) -> datetime.date:
 
 
 def _read_seconds(text: str) -> float:
-    """Read a number of seconds, which may be infinite."""
+    """Return a number of seconds, >= 0, which may be infinite."""
     with contextlib.suppress(ValueError):
         seconds = float(text)
         if seconds >= 0:  # NaN compares false
@@ -210,7 +232,7 @@ def _read_seconds(text: str) -> float:
 
 
 def _read_port(text: str) -> int:
-    """Read the number of a TCP port; 0 is any free one."""
+    """Return the number of a TCP port, 0 to 65535; 0 means a free one."""
     if re.fullmatch(r"\d{1,5}", text, re.ASCII) and int(text) <= 65535:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 to 65535")

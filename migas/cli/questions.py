@@ -11,7 +11,7 @@ import datetime
 import textwrap
 from typing import TYPE_CHECKING
 
-from migas._agent.process import here
+from migas._agent.process import current_process
 from migas._delivery.throttle import EXITS
 from migas.config import describe_breadcrumb
 
@@ -41,7 +41,7 @@ def show_status(options: argparse.Namespace) -> int:
     Returns:
         0 if the server answers, or was not asked since nothing is to be sent; 1 if not.
     """
-    status = report.report_status(here().use_settings())
+    status = report.report_status(current_process().use_settings())
     if options.json:
         print_json(status._asdict())
     else:
@@ -58,7 +58,7 @@ def show_fields(options: argparse.Namespace) -> int:
     Returns:
         0.
     """
-    settings = here().use_settings()
+    settings = current_process().use_settings()
     if options.pending:
         _show_breadcrumbs(options, list(report.report_pending(settings)), "nothing is pending")
         return WELL

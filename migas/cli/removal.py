@@ -1,8 +1,10 @@
-"""The removal: of pending breadcrumbs, of the record of what was sent, and of the user's id.
+"""The removal: removes pending breadcrumbs, the record of sent ones, or the user's id.
 
-It asks before it removes anything, and prints what it removed and what it left, and why. Which
-files are removed, and which never are, `migas._disk.cleaner` decides. It does nothing as root in
-the home of another user.
+It owns the command `clear`: it asks first, and then prints which files it removed, which it left,
+and why. Which files may be removed, `migas._disk.cleaner` decides.
+
+What may go wrong: nobody answers the question, then nothing is removed; a file cannot be removed,
+then the status is 1; root runs the command in another user's home, then it does nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from migas._agent.process import here
+from migas._agent.process import current_process
 from migas._disk.cleaner import clean, find_spools
 from migas.config import clear_user_id
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from migas._disk.cleaner import Cleaned
     from migas._disk.spool import Spool
 
-#: Names that are printed of what was left; a longer list is for scripts.
+#: How many names of files that were left are printed; `--json` names all.
 _MOST = 20
 
 _ABOUT_ID = (
@@ -36,19 +38,22 @@ _ABOUT_ID = (
 
 
 def clear(options: argparse.Namespace) -> int:
-    """Remove what is pending, the record of what was sent, both for every server, or the user's id.
+    """Remove pending breadcrumbs, the record of sent ones, both for every server, or the user's id.
 
     Parameters:
-        options: `json`; `what`: `spool`, `record`, `all` or `id`; `yes`: do not ask.
+        options: `what` is `spool`, `record`, `all` or `id`; `yes` asks no question; `json` prints
+            JSON.
 
     Returns:
-        0 if nothing of it is left, 1 if something is, or the person did not agree. Raises
-        `WrongError` as root in the home of another user.
+        0 if nothing is left of it. 1 if something is left, or the person did not agree.
+
+    Raises:
+        WrongError: this is root in the home of another user.
     """
     refuse_foreign_home(f"clear {options.what}")
     if options.what == "id":
         return _clear_id(options)
-    spool = find_spool(here().use_settings())
+    spool = find_spool(current_process().use_settings())
     if spool is None:
         print_line("nothing to remove: there is no home directory, and MIGAS_CACHE_DIR names none")
         return WELL
@@ -70,7 +75,7 @@ def clear(options: argparse.Namespace) -> int:
 
 
 def _clear_id(options: argparse.Namespace) -> int:
-    """Remove the user's anonymous id, ours and what an earlier client kept."""
+    """Remove the user's anonymous id, also that of an earlier client."""
     if not _agrees(options, _ABOUT_ID):
         return LEFT
     kept, is_gone = find_kept_id(), clear_user_id()
@@ -86,7 +91,7 @@ def _clear_id(options: argparse.Namespace) -> int:
 
 
 def _ask(what: str, spool: Spool, directories: Sequence[str]) -> str:
-    """Return the question that a person is asked first."""
+    """Return the question that the person has to agree to."""
     if what == "spool":
         pending = format_count(spool.count(), "pending breadcrumb")
         return f"Remove {pending} from {spool.directory}?"
@@ -98,21 +103,21 @@ def _ask(what: str, spool: Spool, directories: Sequence[str]) -> str:
 
 
 def _agrees(options: argparse.Namespace, question: str) -> bool:
-    """Ask the person; return False for any answer but yes, and if nobody is there to ask."""
+    """Ask the person. Returns False for any answer but yes, or if there is nobody to ask."""
     if options.yes:
         return True
     # Nothing but JSON is printed to stdout if JSON is asked for.
     print_line(f"{question} [y/N] ", end="", file=sys.stderr if options.json else sys.stdout)
     try:
         return input().strip().lower() in ("y", "yes")
-    except (EOFError, RuntimeError):  # nobody is there to ask, or there is no stdin at all
+    except (EOFError, RuntimeError):  # the end of stdin, or no stdin at all
         print_line("")
         print_error("nothing is removed; --yes does not ask")
         return False
 
 
 def _report(options: argparse.Namespace, cleaned: Sequence[Cleaned]) -> int:
-    """Print what was removed, and what was left and why; return the exit status."""
+    """Print what was removed and what was left, with reasons, and return the exit status."""
     left = [each for one in cleaned for each in one.left]
     if options.json:
         removed = sum(one.breadcrumbs for one in cleaned)
@@ -129,7 +134,7 @@ def _report(options: argparse.Namespace, cleaned: Sequence[Cleaned]) -> int:
 
 
 def _describe(cleaned: Cleaned, what: str) -> str:
-    """Return a sentence on what was removed from one spool."""
+    """Return a sentence that says what was removed from one spool."""
     removed = []
     if what == "spool" or cleaned.breadcrumbs:
         removed.append(format_count(cleaned.breadcrumbs, "breadcrumb"))

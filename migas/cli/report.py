@@ -1,8 +1,10 @@
-"""The report: what a person may look at. Nothing is created by looking.
+"""The report: gathers what `status` and `show` print. It creates and changes nothing.
 
-It reads the spool, its stamps and the record of what was sent, and asks the server whether it
-answers. Other processes change what lies on disk while it is read, so the numbers are those of
-moments close together. Where the system names no home directory there is no disk to report of.
+It reads the spool, its stamps and the record of sent breadcrumbs, and asks the server for an
+answer. It owns the keys of `migas status --json`, and what each field of a breadcrumb means.
+
+What may go wrong: other processes change the disk while it is read, so the numbers belong to
+moments close together, not to one. Without a home directory there is no spool to report.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from migas._disk.spool import Spool
     from migas._runtime.settings import Settings
 
-#: What each field of a breadcrumb says, for a person.
+#: The meaning of each field of a breadcrumb, for a person.
 MEANINGS = {
     "project": "the package that is used, as owner/repo",
     "project_version": "its version",
@@ -47,12 +49,12 @@ MEANINGS = {
     "session_id": "a random number in place of the run",
 }
 
-#: What stands for the server's problem if it was not asked.
+#: The `problem` of a server that was not asked.
 NOT_ASKED = "not asked"
 
 
 class Status(NamedTuple):
-    """The state of telemetry for this user, on this machine, towards one server.
+    """The state of telemetry for one user, machine and server.
 
     The fields are the keys of `migas status --json`; times are ISO 8601 in UTC.
     """
@@ -65,21 +67,21 @@ class Status(NamedTuple):
     endpoint: str
     #: Why the server does not answer, `NOT_ASKED`, or `""`: it answers.
     problem: str
-    #: Seconds until it is tried again; 0 if nothing keeps a process from it.
+    #: Seconds until the back-off ends; 0 if there is none.
     next_try_seconds: int
-    #: Exits of short processes that may still deliver this hour.
+    #: How many exits of short processes may still send this hour.
     exits_that_may_deliver: int
     #: The user's id, which is a UUID, or None if there is none or none yet.
     user_id: str | None
-    #: The file that keeps the id, or None: there is no id, or a package or a variable gave it.
+    #: The file that holds the id, or None if there is no id, or a package or a variable gave it.
     user_id_file: str | None
-    #: The spool's directory, which need not exist, or None: there is no home directory.
+    #: The spool's directory, which need not exist, or None if there is no home directory.
     spool: str | None
-    #: Breadcrumbs that are pending, also those that a process is sending.
+    #: How many breadcrumbs are pending, with those that a process is sending.
     waiting: int
     #: Their size in bytes.
     waiting_bytes: int
-    #: When the oldest of them was made, or None.
+    #: When the oldest of them was made, or None if there are none.
     waiting_since: str | None
     #: Breadcrumbs that the server took, as far back as the record of what was sent goes.
     delivered: int
@@ -96,7 +98,7 @@ class Status(NamedTuple):
 
 
 class KeptId(NamedTuple):
-    """The anonymous id of this user, as it is kept."""
+    """The anonymous id of this user, with the file that holds it."""
 
     user_id: str
     #: The file's path.
@@ -104,10 +106,14 @@ class KeptId(NamedTuple):
 
 
 def report_status(settings: Settings) -> Status:
-    """Return the state of telemetry; the server is asked unless nothing is to be sent.
+    """Return the state of telemetry. Asks the server for an answer, unless the user has opted out.
 
     Parameters:
-        settings: those of this process; `timeout` bounds how long the server is waited for.
+        settings: those of this process. `timeout` limits the wait for the server, in seconds; with
+            0, and in a dry run, the server is not asked.
+
+    Returns:
+        The state, with numbers of moments close together.
     """
     off, spool = find_optout(os.environ), find_spool(settings)
     births, size = _measure(spool)
@@ -137,9 +143,9 @@ def report_status(settings: Settings) -> Status:
 
 
 def report_pending(settings: Settings) -> Iterator[dict[str, object]]:
-    """Yield the fields of each pending breadcrumb, and since when it is pending.
+    """Yield the fields of each pending breadcrumb, and the time since which it is pending.
 
-    A file that is no breadcrumb, or is gone by the time that it is read, is passed over.
+    Skips files that hold no breadcrumb, and those that another process removes meanwhile.
     """
     spool = find_spool(settings)
     for entry in spool.waiting() if spool else ():
@@ -151,18 +157,18 @@ def report_pending(settings: Settings) -> Iterator[dict[str, object]]:
 
 
 def report_sent(settings: Settings) -> Iterator[dict[str, object]]:
-    """Return the fields of the latest breadcrumbs that were sent, with time and outcome.
+    """Return the fields of the last sent breadcrumbs, with the time and the outcome of each.
 
-    The record is bounded: it goes back some hundred breadcrumbs.
+    The record is bounded: it holds some hundred breadcrumbs.
     """
     spool = find_spool(settings)
     return Record(spool.directory).read() if spool else iter(())
 
 
 def find_spool(settings: Settings) -> Spool | None:
-    """Return the spool of the server that ``settings`` name, or None if there is no home directory.
+    """Return the spool of the server that ``settings`` name, which need not exist on disk.
 
-    The spool need not exist; nothing is made.
+    Returns None if there is no home directory.
     """
     try:
         return open_spool(settings)
@@ -171,7 +177,7 @@ def find_spool(settings: Settings) -> Spool | None:
 
 
 def explain_missing_id() -> str:
-    """Return that this user has no id, and why: nothing outlives this run, or nothing was sent."""
+    """Return a text that says why this user has no id, such as `none: this is CI`."""
     environment = Environment.detect(os.environ)
     if environment.is_ci:
         return "none: this is CI"
@@ -185,7 +191,10 @@ def explain_missing_id() -> str:
 
 
 def find_kept_id() -> KeptId | None:
-    """Return the user's id that is kept on disk, or None."""
+    """Return the user's id as it is kept on disk.
+
+    Looks also where earlier clients kept it. Returns None if there is no id or no home directory.
+    """
     try:
         directories = (find_config(), find_earlier_config())
     except (OSError, RuntimeError):  # there is no home directory
@@ -209,7 +218,7 @@ def _measure(spool: Spool | None) -> tuple[list[int], int]:
 
 
 def _greet(settings: Settings) -> str:
-    """Return why the server does not answer, `NOT_ASKED`, or `""`."""
+    """Return why the server does not answer, `NOT_ASKED`, or `""` if it answers."""
     if settings.timeout == 0 or settings.dry_run:
         return NOT_ASKED
     try:

@@ -10,7 +10,7 @@ from support import NOWHERE, PATIENCE, SlowServer, await_condition, versions
 
 import migas
 from migas._agent.agent import Agent, Call
-from migas._agent.process import here
+from migas._agent.process import current_process
 from migas._delivery.parcel import Flush, Parcel
 from migas._delivery.sender import Sender
 from migas._delivery.throttle import Backoff
@@ -105,7 +105,7 @@ def test_an_agent_may_send_what_one_that_replaces_it_has_written(
     left: list[int] = []
     assert migas.add_project("owner/repo", "1").result(PATIENCE)["success"] is True
     migas.setup(endpoint=server.endpoint)
-    process = here()
+    process = current_process()
     [former], agent = process._former, process.use_agent()
     assert agent is not None
     hand_over = agent._sending.submit
@@ -308,7 +308,7 @@ def note(thread):
     start(thread)
 threading.Thread.start = note
 import migas
-from migas._agent.process import here
+from migas._agent.process import current_process
 migas.add_project("owner/repo", "1.2.3")
 print(*started, sep=", ")
 """

@@ -213,7 +213,7 @@ def test_the_queue_holds_no_more_than_the_disk_would(host: Host) -> None:
     code = f"""
 import migas, threading
 go = threading.Event()
-agent = migas._agent.process.here().use_agent()
+agent = migas._agent.process.current_process().use_agent()
 agent._writing._handle = lambda items, can_wait: go.wait(60) and float("inf")
 receipts = [migas.add_project('owner/repo', '1') for _ in range(3 * {LEAST_SPOOL_COUNT})]
 print(sum('too many' in r['message'] for r in receipts if r.done()) >= {LEAST_SPOOL_COUNT})

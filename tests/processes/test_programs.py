@@ -304,7 +304,7 @@ def test_a_bare_host_that_lives_is_served_at_its_exit(host: Host, server: Server
     code = """
 import glob, os, sys, time, migas
 receipt = migas.add_project('owner/repo', '1')
-agent = migas._agent.process.here().use_agent()
+agent = migas._agent.process.current_process().use_agent()
 while not agent._sending._handle._handler: time.sleep(0.01)
 sender = agent._sending._handle._handler.__self__
 while not sender.parcels or time.monotonic() < sender._due + 0.1: time.sleep(0.01)
