@@ -1,4 +1,9 @@
-"""Usage telemetry that a Python package can carry: one line at import, nothing to notice."""
+"""Count how often your package is used, with one line that your users can switch off.
+
+A call of `add_project` returns at once; the breadcrumb is written to disk and sent in the
+background. Nothing is loaded for that but what stands in this file. What else a name below takes is
+loaded when it is first used.
+"""
 
 from ._runtime.receipt import Receipt
 from .operations import (
@@ -35,8 +40,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    # Loaded once somebody looks: a host's one line needs none of it. Earlier clients had the
-    # modules loaded, too.
+    """Load what a host's one line does not need."""
+    # Loaded on first use, since a host's one line needs none of it. Hosts of earlier clients expect
+    # the modules to be attributes of the package.
     if name in ("config", "error", "operations"):
         import importlib
 
@@ -53,4 +59,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
+    """List also what is not loaded yet."""
     return sorted({*globals(), *__all__})

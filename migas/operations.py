@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]  # typeshed leaves it out
 import os
 import time
 
-from ._agent.agent import count_waiting
+from ._agent.agent import count_pending
 from ._agent.process import here
 from ._runtime.loading import load
 from ._runtime.optout import find_optout
 from ._runtime.receipt import Receipt
+from ._runtime.threads import SIGINT, SIGTERM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ._agent.run import Track
+    from ._runtime.settings import Settings
     from .error import Handlers
 
-_SIGNALS = (_signal.SIGINT, _signal.SIGTERM)
+_SIGNALS = (SIGINT, SIGTERM)
 
 __all__ = [
     "add_breadcrumb",
@@ -32,8 +33,11 @@ __all__ = [
     "track_exit",
 ]
 
-#: What a worker of `multiprocessing` gets to hear.
-_TOLD = {"success": False, "message": "nothing is sent: the parent process has told the same"}
+#: The answer to a call of a worker process whose parent has reported the same.
+_REPORTED = {
+    "success": False,
+    "message": "nothing is sent: the parent process has reported the same",
+}
 
 
 def add_project(project: str, project_version: str, **fields: object) -> Receipt:
@@ -59,7 +63,7 @@ def add_project(project: str, project_version: str, **fields: object) -> Receipt
         >>> receipt.done() in (True, False)
         True
     """
-    return _add(project, project_version, fields, asks=True)
+    return _add(project, project_version, fields, wants_news=True)
 
 
 def add_breadcrumb(
@@ -86,7 +90,7 @@ def add_breadcrumb(
     version = fields.pop("project_version", version)  # type: ignore[assignment]  # whatever it is
     if version is None:
         raise TypeError("add_breadcrumb() misses the argument 'version'")
-    receipt = _add(project, version, fields, asks=False)
+    receipt = _add(project, version, fields, wants_news=False)
     if wait:
         receipt.get("success")
     return receipt
@@ -183,7 +187,9 @@ def get_usage(
 
     last = None if end is None else graphql.format_date(end)
     body = graphql.encode_usage(str(project), graphql.format_date(start), last, bool(unique))
-    return _ask(body, "get_usage", {"hits": 0, "unique": bool(unique)})
+    settings = here().use_settings()
+    failure = {"hits": 0, "unique": bool(unique)}
+    return _ask(settings, body, "get_usage", failure, settings.timeout)
 
 
 def check_project(project: str, project_version: str, **_fields: object) -> dict[str, object]:
@@ -205,7 +211,9 @@ def check_project(project: str, project_version: str, **_fields: object) -> dict
     from ._delivery import graphql
 
     body = graphql.encode_check(str(project), str(project_version))
-    return _ask(body, "check_project", {"flagged": False, "latest": ""})
+    settings = here().use_settings()
+    failure = {"flagged": False, "latest": ""}
+    return _ask(settings, body, "check_project", failure, settings.timeout)
 
 
 def flush(timeout: float | None = None) -> int:
@@ -228,34 +236,55 @@ def flush(timeout: float | None = None) -> int:
     """
     process = here()
     if process.use_agent() is None:
-        return count_waiting(process.use_settings())
+        return count_pending(process.use_settings())
     return process.flush(timeout)
 
 
-def _add(project: str, version: str, fields: Mapping[str, object], *, asks: bool) -> Receipt:
+def _add(project: str, version: str, fields: Mapping[str, object], *, wants_news: bool) -> Receipt:
     process = here()
     agent = process.use_agent()
     if agent is None:
         return Receipt.settled(_refusal())
     status, step = fields.get("status", "R"), fields.get("status_desc")
     if not process.tell_use(project, version, status, step):
-        return Receipt.settled(_TOLD)
-    return agent.add(project, version, fields, asks=asks)
+        return Receipt.settled(_REPORTED)
+    if not wants_news:
+        return agent.add(project, version, fields)
+    settings = agent.settings
+    return agent.add(
+        project,
+        version,
+        fields,
+        ask_news=lambda seconds: _ask_news(settings, str(project), str(version), seconds),
+    )
+
+
+def _ask_news(settings: Settings, project: str, version: str, seconds: float) -> dict[str, object]:
+    """Return news of a version as an answer to `add_project` holds them, or nothing."""
+    from ._delivery import graphql
+
+    body = graphql.encode_check(project, version)
+    answer = _ask(settings, body, "check_project", {}, seconds)
+    if not answer.get("success"):
+        return {}
+    bad_versions = [version] if answer.get("flagged") else []
+    return {"latest_version": answer.get("latest", "unknown"), "bad_versions": bad_versions}
 
 
 def _refusal() -> dict[str, object]:
     return {"success": False, "message": f"switched off by {find_optout(os.environ)}"}
 
 
-def _ask(body: bytes, field: str, failure: Mapping[str, object]) -> dict[str, object]:
+def _ask(
+    settings: Settings, body: bytes, field: str, failure: Mapping[str, object], seconds: float
+) -> dict[str, object]:
     """Return the server's answer, or ``failure`` with the reason, unless nothing is to be sent."""
     if find_optout(os.environ):
         return {**failure, **_refusal()}
-    settings = here().use_settings()
     if settings.timeout == 0 or settings.dry_run:
         variable = "MIGAS_DRY_RUN is set" if settings.dry_run else "MIGAS_TIMEOUT is 0"
         return {"success": False, **failure, "message": f"nothing is sent: {variable}"}
-    deadline = time.monotonic() + settings.timeout
+    deadline = time.monotonic() + seconds
     try:
         load("migas._delivery.query")
         from ._delivery import query

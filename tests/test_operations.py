@@ -232,7 +232,7 @@ def test_flush_sends_what_earlier_processes_left(
     from migas._crumb import breadcrumb
 
     for number in range(20):
-        crumb = breadcrumb.make("owner/repo", number, {}, {}).breadcrumb
+        crumb = breadcrumb.sanitize("owner/repo", number, {}, {}).breadcrumb
         spool().put(breadcrumb.encode(crumb))
     assert migas.flush(PATIENCE) == 0
     assert len(server.crumbs) == 20

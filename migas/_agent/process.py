@@ -13,7 +13,9 @@ import time
 
 from migas._runtime import log
 from migas._runtime.optout import find_optout, lasting
+from migas._runtime.receipt import Listeners
 from migas._runtime.settings import DEFAULT_ENDPOINT, Settings
+from migas._runtime.threads import is_worker_process
 
 from .agent import Agent
 
@@ -55,8 +57,8 @@ class Process:
         self._agent: Agent | None = None
         # Agents of settings that `setup()` has replaced since; the exit looks after them, too.
         self._former: list[Agent] = []
-        # What any of them has put on disk and is about to send by itself.
-        self._reserved: set[str] = set()
+        # Of all agents: any of them may send what another has written.
+        self._listeners = Listeners()
         # Uses that the parent of this worker has told, and those that children know from here.
         self._told_by_parent: frozenset[str] | None = None
         self._told: set[str] = set()
@@ -72,7 +74,8 @@ class Process:
         with self._lock:
             if self._settings is None:
                 self._settings = Settings.from_env(os.environ, _setup)
-                log.configure(self._settings.log_level)
+                if self._settings.log_level is not None:
+                    log.configure(self._settings.log_level)
                 for problem in self._settings.problems:
                     log.say(log.WARNING, "%s", problem)
             return self._settings
@@ -90,7 +93,7 @@ class Process:
                 if self._told_by_parent is None:
                     self._told_by_parent = told_by_parent(os.environ)
                 hand_down(settings, os.environ)
-                self._agent = Agent(settings, stays=self._awaits_last_word, reserved=self._reserved)
+                self._agent = Agent(settings, self._listeners, keep_alive=self._awaits_last_word)
                 _close_with_worker()
                 if self._awaits_last_word():
                     self._agent.start()
@@ -217,7 +220,7 @@ def _close() -> None:
 def _close_with_worker() -> None:
     """See to the end of a worker of `multiprocessing`'s, which need not come to `atexit`."""
     util = sys.modules.get("multiprocessing.util")
-    if util is None or not is_worker():
+    if util is None or not is_worker_process():
         return
 
     def finalize(_: object) -> None:
@@ -289,20 +292,7 @@ def name_use(project: object, version: object, *words: object) -> str:
 
 def told_by_parent(environ: Mapping[str, str]) -> frozenset[str]:
     """Return the uses that a worker need not tell again; none, if this process is no worker."""
-    return frozenset(_uses(environ)) if is_worker() else frozenset()
-
-
-def is_worker() -> bool:
-    """Say whether this is a process of `multiprocessing`'s, or of what builds on it.
-
-    True while a new one imports its parent's main module, too, when `parent_process()` does not
-    know it yet.
-    """
-    process = sys.modules.get("multiprocessing.process")
-    if process is None:
-        return False
-    current = process.current_process()
-    return process.parent_process() is not None or getattr(current, "_inheriting", False)
+    return frozenset(_uses(environ)) if is_worker_process() else frozenset()
 
 
 def _uses(environ: Mapping[str, str]) -> list[str]:

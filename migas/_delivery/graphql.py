@@ -12,8 +12,6 @@ import re
 import string
 from collections import Counter
 
-from migas._runtime.namedtuple import NamedTuple
-
 from .parcel import Outcome, Reply, Verdict
 
 TYPE_CHECKING = False
@@ -44,29 +42,6 @@ _DEFAULTS = {"platform": "unknown", "container": "unknown", "is_ci": False, "sta
 _PROCESS_FIELDS = ("status", "status_desc", "error_type", "error_desc")
 
 
-class Operation(NamedTuple):
-    """One breadcrumb in a request."""
-
-    breadcrumb: Breadcrumb
-    #: Ask for version news with it. The server then looks the project up elsewhere, which may
-    #: take seconds and may fail.
-    asks: bool
-    #: The server is an old one (0.3), which knows `add_project` alone.
-    old: bool = False
-
-    @property
-    def is_add_project(self) -> bool:
-        """Whether it goes as `add_project`, which takes no version but PEP 440's."""
-        crumb = self.breadcrumb
-        versions = crumb.project_version, crumb.language_version
-        return self.old or (self.asks and all(map(is_pep440, versions)))
-
-    @property
-    def has_plainer_form(self) -> bool:
-        """Whether the server may take it in another form, which is less likely to fail."""
-        return self.is_add_project and not self.old
-
-
 class _Variables:
     """The variables of one document; equal values of one type share one."""
 
@@ -88,48 +63,67 @@ class _Variables:
         return ",".join(f"${name}:{kind}" for (kind, _), name in self._names.items())
 
 
-def encode_breadcrumbs(operations: Sequence[Operation]) -> bytes:
-    """Write one request for all ``operations``, each under the alias `a` and its index.
-
-    `add_breadcrumb` comes before `add_project`: where a look-up fails, the server has taken what
-    stood before it and nothing after.
-    """
+def encode_breadcrumbs(crumbs: Sequence[Breadcrumb]) -> bytes:
+    """Write one request for all ``crumbs``, each under the alias `a` and its index."""
     variables = _Variables()
-    plain = [op.breadcrumb for op in operations if not op.is_add_project]
     # As one variable a context that several share is shortest, taken apart one of a single run is:
     # the server's default values can be left out of it, and the rest is shared.
-    contexts = Counter(map(_context, plain))
+    contexts = Counter(map(_context, crumbs))
     fields = [
-        f"a{index}:{_add_project(crumb, variables)}"
-        if asks
-        else f"a{index}:{_add_breadcrumb(crumb, variables, shared=contexts[_context(crumb)] > 1)}"
-        for index, (crumb, asks) in _in_order(operations)
+        f"a{index}:{_add_breadcrumb(crumb, variables, shared=contexts[_context(crumb)] > 1)}"
+        for index, crumb in enumerate(crumbs)
     ]
-    fragment = "fragment r on BreadcrumbResult{success message}" if plain else ""
-    document = f"mutation({variables.declaration()}){{{''.join(fields)}}}{fragment}"
+    document = (
+        f"mutation({variables.declaration()}){{{''.join(fields)}}}"
+        "fragment r on BreadcrumbResult{success message}"
+    )
     return _body(document, variables.values)
 
 
-def read_breadcrumbs(reply: Reply, operations: Sequence[Operation]) -> list[Verdict]:
-    """Tell what became of each of ``operations``."""
-    if reply.outcome is not Outcome.DELIVERED:
-        return [Verdict(reply.outcome, reply.reason) for _ in operations]
+def encode_project(crumbs: Sequence[Breadcrumb]) -> bytes:
+    """Write one request for the only one of ``crumbs`` in the form that asks for version news.
+
+    The server then looks the project up elsewhere, which takes up to seconds and may fail; what
+    follows it in a request is lost then (measured on server 0.9.0). So it goes alone.
+    """
+    [crumb] = crumbs
+    given = {name: value for name, value in crumb._asdict().items() if value is not None}
+    return _body("mutation($p:ProjectInput!){a0:add_project(p:$p)}", {"p": given})
+
+
+def read_answer(reply: Reply, count: int, *, alone: bool, trusted: bool) -> list[Verdict]:
+    """Return what became of each breadcrumb of a request.
+
+    Parameters:
+        reply: what became of the request.
+        count: how many breadcrumbs it had.
+        alone: it was `encode_project`'s.
+        trusted: the server is known as an old one (0.3), which signs nothing.
+    """
+    if not reply.answer:
+        return [Verdict(reply.outcome, reply.reason, demand=reply.demand)] * count
     data = reply.answer.get("data")
+    is_word = reply.signed or trusted
     if isinstance(data, dict):
-        return [_judge(data.get(f"a{index}"), op) for index, op in enumerate(operations)]
-    reason, failed = _first_error(reply.answer)
-    order = [index for index, _ in _in_order(operations)]
-    if failed not in order:
-        # The schema refused the request before it ran: nothing is stored, whoever was to blame.
-        last = len(operations) == 1 and not operations[0].has_plainer_form
-        outcome = Outcome.REFUSED if last else Outcome.RESEND
-        return [Verdict(outcome, reason) for _ in operations]
-    return [_judge_by_failure(index, failed, order, reason, operations) for index in sorted(order)]
+        return [
+            _judge(data.get(f"a{index}"), alone=alone, is_word=is_word) for index in range(count)
+        ]
+    error = _first_error(reply.answer)
+    is_refusal = _is_refusal(error, is_word=is_word)
+    if alone and reply.signed and (is_refusal or error.get("path")):
+        # The version is none by PEP 440, or the look-up failed: plain, the server takes it.
+        outcome = Outcome.RESEND
+    elif not is_refusal:
+        outcome = Outcome.UNSENT  # the server's own trouble, such as a database that is down
+    else:
+        # The schema refuses the whole request, whichever breadcrumb was to blame.
+        outcome = Outcome.REFUSED if count == 1 else Outcome.RESEND
+    return [Verdict(outcome, reply.reason or _describe(error))] * count
 
 
 def lacks_add_breadcrumb(reply: Reply) -> bool:
-    """Say whether the server is an old one (0.3), which knows `add_project` alone."""
-    return _first_error(reply.answer)[0].startswith("Cannot query field 'add_breadcrumb'")
+    """Return True if the server is an old one (0.3), which knows `add_project` alone."""
+    return _describe(_first_error(reply.answer)).startswith("Cannot query field 'add_breadcrumb'")
 
 
 def encode_usage(project: str, start: str, end: str | None, unique: bool) -> bytes:
@@ -161,7 +155,7 @@ def read_field(reply: Reply, field: str, failure: Mapping[str, object]) -> dict[
     value = data.get(field) if isinstance(data, dict) else None
     if isinstance(value, dict):
         return value
-    reason = reply.reason or _first_error(reply.answer)[0]
+    reason = reply.reason or _describe(_first_error(reply.answer))
     return {"success": False, **failure, "message": reason}
 
 
@@ -192,16 +186,6 @@ def format_date(value: object) -> str:
 def _body(document: str, variables: Mapping[str, object]) -> bytes:
     request = {"query": document, "variables": variables}
     return json.dumps(request, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _in_order(operations: Sequence[Operation]) -> list[tuple[int, tuple[Breadcrumb, bool]]]:
-    numbered = [(i, (op.breadcrumb, op.is_add_project)) for i, op in enumerate(operations)]
-    return sorted(numbered, key=lambda item: item[1][1])
-
-
-def _add_project(crumb: Breadcrumb, variables: _Variables) -> str:
-    given = {name: value for name, value in crumb._asdict().items() if value is not None}
-    return f"add_project(p:{variables.name('ProjectInput!', given)})"
 
 
 def _add_breadcrumb(crumb: Breadcrumb, variables: _Variables, *, shared: bool) -> str:
@@ -238,62 +222,44 @@ def _given(crumb: Breadcrumb, names: Sequence[str]) -> dict[str, object]:
     return {name: value for name in names if (value := getattr(crumb, name)) is not None}
 
 
-def _judge(answer: object, operation: Operation) -> Verdict:
+def _judge(answer: object, *, alone: bool, is_word: bool) -> Verdict:
+    """Return what became of one breadcrumb, from its own part of the answer."""
     if not isinstance(answer, dict):
         return Verdict(Outcome.UNSENT, "the server answered nothing for this breadcrumb")
     if answer.get("success"):
         return Verdict(Outcome.DELIVERED, news=answer)
-    if operation.is_add_project and len(answer) > 1:
+    if alone and len(answer) > 1:
         # Stored, though the server could not learn the project's latest version.
         return Verdict(Outcome.DELIVERED, news=answer)
-    reason = answer.get("message") or "The project is not registered."
-    return Verdict(Outcome.REFUSED, str(reason), news=answer)
+    reason = str(answer.get("message") or "The project is not registered.")
+    return Verdict(Outcome.REFUSED if is_word else Outcome.UNSENT, reason, news=answer)
 
 
-def _judge_by_failure(
-    index: int, failed: int, order: list[int], reason: str, operations: Sequence[Operation]
-) -> Verdict:
-    if order.index(index) < order.index(failed):
-        return Verdict(Outcome.DELIVERED)
-    if len(operations) == 1 and not operations[0].has_plainer_form:
-        final = reason.startswith(_OLD_REFUSAL)
-        return Verdict(Outcome.REFUSED if final else Outcome.UNSENT, reason)
-    return Verdict(Outcome.RESEND, reason)
+#: What the server says about a document that cannot be parsed, as an error without a place.
+_SYNTAX_ERRORS = ("No GraphQL document available", "Syntax Error")
 
-
-#: What an old server says of a project's name without a slash, as an error of one operation.
+#: What an old server says about a project's name without a slash, as an error of one operation.
 _OLD_REFUSAL = "Invalid project"
 
 
-def _first_error(answer: Mapping[str, object]) -> tuple[str, int]:
-    """Return the first error's message, and the index of the operation it befell, or -1."""
+def _is_refusal(error: Mapping[str, object], *, is_word: bool) -> bool:
+    """Return True if the application itself says that it will never take this request.
+
+    All recorded refusals by the schema have `locations` and no `path` (server 0.9.0). An error with
+    neither, such as of a Redis that is down, and one with a `path` is the server's own trouble.
+    """
+    message = _describe(error)
+    if message.startswith(_OLD_REFUSAL):
+        return True
+    by_schema = bool(error.get("locations")) and not error.get("path")
+    return is_word and (by_schema or message.startswith(_SYNTAX_ERRORS))
+
+
+def _first_error(answer: Mapping[str, object]) -> Mapping[str, object]:
     errors = answer.get("errors")
     error = errors[0] if isinstance(errors, list) and errors else None
-    if not isinstance(error, dict):
-        return "the server's answer holds neither data nor an error", -1
-    path = error.get("path")
-    alias = str(path[0]) if isinstance(path, list) and path else ""
-    index = int(alias[1:]) if re.fullmatch(r"a\d+", alias, re.ASCII) else -1
-    return str(error.get("message")), index
+    return error if isinstance(error, dict) else {}
 
 
-# PEP 440's grammar, normalizations included, less what nobody writes: it decides only whether the
-# server may be asked for version news, so a rare "no" costs nothing but that news.
-_PEP_440 = re.compile(
-    r"v?(\d+!)?\d+(\.\d+)*"
-    r"([-_.]?(a|alpha|b|beta|c|rc|pre|preview)[-_.]?\d*)?"
-    r"([-_.]?(post|rev|r)[-_.]?\d*|-\d+)?"
-    r"([-_.]?dev[-_.]?\d*)?"
-    r"(\+[a-z0-9]+([-_.][a-z0-9]+)*)?",
-    re.IGNORECASE | re.ASCII,
-)
-
-
-def is_pep440(version: str) -> bool:
-    """Say whether ``version`` is one by PEP 440.
-
-    Example:
-        >>> is_pep440("22.0.0rc1"), is_pep440("1.2.3.dirty")
-        (True, False)
-    """
-    return _PEP_440.fullmatch(version) is not None
+def _describe(error: Mapping[str, object]) -> str:
+    return str(error.get("message") or "the server's answer holds neither data nor an error")

@@ -1,17 +1,36 @@
-"""The parcel: a breadcrumb on its way from the writer to the uploader, and what became of it."""
+"""The parcel: a breadcrumb on its way from the disk to the server, and what became of it.
+
+Verdicts and replies are values, since the policy chooses by them. A parcel and a flush are handed
+from the writer to the sender in one queue, and have the same methods for that.
+"""
 
 from __future__ import annotations
 
 import enum
 
 from migas._runtime.namedtuple import NamedTuple
+from migas._runtime.receipt import Receipt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
+    from typing import Protocol
 
     from migas._crumb.breadcrumb import Breadcrumb
-    from migas._disk.entry import Entry
+    from migas._disk.entry import Entry, MemoryEntry
+    from migas._runtime.receipt import Listeners
+
+    from .sender import Sender
+    from .writer import Writer
+
+    class Item(Protocol):
+        """What is handed to the sender."""
+
+        def join(self, sender: Sender) -> None:
+            """Be taken up by the sender, on its thread."""
+
+        def miss(self, listeners: Listeners, reason: str) -> None:
+            """Report that it is not sent now."""
 
 
 class Outcome(enum.Enum):
@@ -35,10 +54,12 @@ class Verdict(NamedTuple):
     outcome: Outcome
     #: In words, for a person; empty where all went well.
     reason: str = ""
-    #: What the server said of the project, for whoever asked.
+    #: What the server said about the version, if it was asked.
     news: Mapping[str, object] = {}
+    #: Seconds for which the server wants to hear nothing more, if it said so.
+    demand: float | None = None
 
-    def tell(self) -> dict[str, object]:
+    def as_answer(self) -> dict[str, object]:
         """Return what a receipt says."""
         delivered = self.outcome is Outcome.DELIVERED
         return {"message": self.reason, **self.news, "success": delivered}
@@ -60,34 +81,80 @@ class Reply(NamedTuple):
     signed: bool = False
 
 
-#: Breadcrumbs that are held in memory where no disk can be written.
-MAX_IN_MEMORY = 1000
-
-
 class Parcel:
     """A breadcrumb on its way: what it is, where it lies, and who wants to know of its fate."""
 
-    __slots__ = ("asks", "attempts", "breadcrumb", "entry", "settle")
+    __slots__ = ("breadcrumb", "entry", "is_plain", "receipt")
 
     def __init__(
         self,
         breadcrumb: Breadcrumb,
-        entry: Entry | None,
-        *,
-        asks: bool = False,
-        settle: Callable[[Verdict], None] = lambda _verdict: None,
+        entry: Entry | MemoryEntry,
+        receipt: Receipt | None = None,
     ) -> None:
         self.breadcrumb = breadcrumb
-        #: None: no disk could be written, and it lives in memory only.
         self.entry = entry
-        self.asks = asks
-        self.settle = settle
-        self.attempts = entry.attempts if entry else 0
+        self.receipt = receipt
+        #: True if the server has failed to take it as `add_project`.
+        self.is_plain = False
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for its delivery."""
+        return self.receipt is not None and self.receipt.is_awaited
+
+    def join(self, sender: Sender) -> None:
+        """Be taken up by the sender."""
+        sender.parcels.append(self)
+
+    def miss(self, listeners: Listeners, reason: str) -> None:
+        """Report that it is not sent now, unless a thread that found it on disk sends it."""
+        listeners.dismiss(self.entry.token, reason)
+
+    def settle(self, verdict: Verdict) -> None:
+        """Report what became of it."""
+        if self.receipt is not None:
+            self.receipt.settle(verdict.as_answer())
 
 
-def postpone(parcels: Sequence[Parcel], reason: str) -> list[Parcel]:
-    """Settle ``parcels`` as waiting, and return those that nothing but memory holds."""
-    for parcel in parcels:
-        parcel.asks = False
-        parcel.settle(Verdict(Outcome.UNSENT, reason))
-    return [parcel for parcel in parcels if parcel.entry is None][-MAX_IN_MEMORY:]
+class Flush(Receipt):
+    """The receipt of a flush: its answer says how many breadcrumbs are pending.
+
+    It goes from queue to queue behind the breadcrumbs that it is to wait for.
+    """
+
+    __slots__ = ("_count_pending", "deadline")
+
+    def __init__(
+        self, deadline: float, urge: Callable[[], None], count_pending: Callable[[], int]
+    ) -> None:
+        super().__init__(0.0, urge)
+        self._count_pending = count_pending
+        #: When to stop, by the agent's clock.
+        self.deadline = deadline
+
+    def hold(self, _now: float) -> float:
+        """Return 0.0: it is not taken back."""
+        return 0.0
+
+    def write(self, writer: Writer) -> None:
+        """Be passed on by the writer, behind all that it has written."""
+        writer.pass_on(self)
+
+    def miss(self, _listeners: Listeners, reason: str) -> None:
+        """Report what is pending, and why no more is sent."""
+        self.fail(reason)
+
+    def join(self, sender: Sender) -> None:
+        """Be taken up by the sender."""
+        sender.flushes.append(self)
+
+    def fail(self, reason: str) -> None:
+        """Report what is pending, and why no more is sent."""
+        self.settle({"pending": self._count_pending(), "message": reason})
+
+    def wait(self, timeout: float | None) -> int:
+        """Return how many breadcrumbs are pending. Raises `TimeoutError`."""
+        pending = self.result(timeout)["pending"]
+        assert isinstance(pending, int)
+        return pending

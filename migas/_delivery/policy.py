@@ -74,6 +74,9 @@ _MYSTERY = "the server's answer is not understood"
 
 _REASONS = {401: "the server wants other credentials", 407: "the proxy wants credentials"}
 
+#: The byte order mark of UTF-8, which RFC 8259 has parsers pass over.
+_MARK = b"\xef\xbb\xbf"
+
 
 class Exchange(NamedTuple):
     """What was seen of one request."""
@@ -126,13 +129,13 @@ def judge(exchange: Exchange, now: float) -> Reply:
 
 
 def waits(outcome: Outcome, attempts: int) -> bool:
-    """Return whether a breadcrumb is to be sent again.
+    """Return True if a breadcrumb is to be sent again.
 
     Parameters:
         outcome: what became of it the last time.
         attempts: how many requests with it remained unanswered, the last one included.
     """
-    return outcome in _FAILURES and attempts < MAX_ATTEMPTS
+    return outcome is Outcome.UNSENT or (outcome is Outcome.UNKNOWN and attempts < MAX_ATTEMPTS)
 
 
 def find_failure(verdicts: Iterable[Verdict]) -> Verdict | None:
@@ -167,7 +170,8 @@ def read_json(body: bytes) -> object:
         ({'data': {}}, None)
     """
     try:
-        text = body.decode("utf-8-sig")
+        # By hand: the codec that leaves a byte order mark out is a module to import.
+        text = body.removeprefix(_MARK).decode()
         if _measure_depth(text) > MAX_DEPTH:
             return None
         value: object = json.loads(text)
@@ -221,7 +225,7 @@ def _is_page(exchange: Exchange, content: object) -> bool:
     What begins as JSON does and cannot be read may be an old server's answer that something on the
     way has touched.
     """
-    text = exchange.body.removeprefix(b"\xef\xbb\xbf").lstrip()
+    text = exchange.body.removeprefix(_MARK).lstrip()
     if exchange.encoded or not text:
         return False
     if text.startswith(b"<"):

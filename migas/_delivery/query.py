@@ -1,23 +1,28 @@
-"""The question: a blocking exchange with the server, within its caller's patience."""
+"""The query: asks the server, and has its caller wait for the answer no longer than agreed.
+
+Importing this module imports `requests`.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from migas._runtime.threads import run_within
+from migas._runtime.threads import Thread
 
 from . import graphql
 from .parcel import Outcome
 from .transport import Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from migas._runtime.settings import Settings
 
     from .parcel import Reply
+
+T = TypeVar("T")
 
 
 def ask(
@@ -52,3 +57,30 @@ def _exchange(settings: Settings, deadline: float, body: bytes) -> Reply | None:
             return transport.send(body, remaining)
 
     return run_within(remaining, send)
+
+
+def run_within(timeout: float, call: Callable[[], T]) -> T | None:
+    """Return what ``call`` returns, or None when it takes longer than ``timeout`` seconds.
+
+    It runs on a daemon thread that is left behind then, since a name look-up cannot be stopped.
+    Raises what ``call`` raises.
+    """
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(call())
+        except BaseException as error:
+            errors.append(error)
+
+    try:
+        thread = Thread(run, "call")
+        thread.start()
+    except RuntimeError:  # the caller's own has to do
+        run()
+    else:
+        thread.join(timeout)
+    if errors:
+        raise errors[0]
+    return results[0] if results else None

@@ -33,6 +33,10 @@ FILES = "sent-earlier.jsonl", "sent.jsonl"
 #: Outcomes of what has left, or may have.
 _LEFT = {Outcome.DELIVERED, Outcome.REFUSED, Outcome.UNKNOWN}
 
+#: How many breadcrumbs this process has noted so far, by outcome. `migas flush` counts by it what
+#: itself has delivered: the files are bounded, and other processes write to them, too.
+noted = dict.fromkeys(Outcome, 0)
+
 #: What a line says besides the breadcrumb's fields.
 _SAID = "sent_at", "outcome", "reason"
 
@@ -50,7 +54,10 @@ class Record:
     def add(self, judged: Iterable[tuple[Breadcrumb, Verdict]]) -> None:
         """Note what has left, if anything; where that cannot be written nobody minds."""
         sent_at = write_time(self._clock())
-        lines = [_encode(sent_at, *each) for each in judged if each[1].outcome in _LEFT]
+        judged = [each for each in judged if each[1].outcome in _LEFT]
+        for _, verdict in judged:
+            noted[verdict.outcome] += 1
+        lines = [_encode(sent_at, *each) for each in judged]
         if not lines:
             return
         with contextlib.suppress(OSError):

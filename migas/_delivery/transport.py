@@ -20,7 +20,7 @@ from urllib.parse import unquote_to_bytes, urljoin
 import requests
 from urllib3.util import parse_url
 
-from migas._runtime import log
+from migas._runtime.loading import keep_ours_out
 from migas._runtime.version import __version__
 
 from . import policy
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 # A host that listens to all that goes on in it has not asked for our connections.
 for _module in ("connection", "connectionpool", "poolmanager", "response", "util.retry"):
-    log.keep_ours_out(f"urllib3.{_module}")
+    keep_ours_out(f"urllib3.{_module}")
 
 _USER_AGENT = f"migas-py/{__version__}"
 

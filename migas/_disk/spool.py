@@ -14,14 +14,14 @@ from __future__ import annotations
 import binascii
 import contextlib
 import os
-import random
 import re
 import time
 
 from migas._runtime.namedtuple import NamedTuple
+from migas._runtime.randomness import randrange
 
 from .directory import create_directory, file_name, find_cache, open_private
-from .entry import ASIDE, CUR, NEW, TMP, Entry, list_names, make_box, read_box
+from .entry import ASIDE, CUR, NEW, TMP, Entry, list_names, make_box, make_token, read_box
 from .stamp import Stamp
 
 TYPE_CHECKING = False
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from migas._runtime.settings import Settings
+
+    from .entry import MemoryEntry
 
 #: Where the segments lie.
 _OLD = "old"
@@ -60,10 +62,10 @@ def directory_for(endpoint: str, cache_dir: str | None) -> str:
     return os.path.join(cache_dir or find_cache(), f"{host}-{digest}")
 
 
-def open_spool(settings: Settings, reserved: set[str] | None = None) -> Spool:
-    """Return the spool that ``settings`` name; nothing is made yet. ``reserved``: see `Spool`."""
+def open_spool(settings: Settings) -> Spool:
+    """Return the spool that ``settings`` name; nothing is made yet."""
     bounds = Bounds(settings.spool_count, settings.spool_bytes, settings.spool_days * 86400.0)
-    return Spool(directory_for(settings.endpoint, settings.cache_dir), bounds, reserved=reserved)
+    return Spool(directory_for(settings.endpoint, settings.cache_dir), bounds)
 
 
 class Bounds(NamedTuple):
@@ -78,42 +80,33 @@ class Bounds(NamedTuple):
 
 
 class Spool:
-    """The breadcrumbs on disk that wait for one server.
-
-    ``reserved`` is shared by the spools of one process: the tokens of entries that an agent's
-    writer has put, and that its sender is about to `take`. Whichever thread reads or changes it,
-    each step is one, and a token is there before its entry is.
-    """
+    """The breadcrumbs on disk that wait for one server."""
 
     def __init__(
         self,
         directory: str,
         bounds: Bounds,
         clock: Callable[[], float] = time.time,
-        dice: Callable[[int], int] = random.randrange,
-        reserved: set[str] | None = None,
+        randrange: Callable[[int], int] = randrange,
     ) -> None:
         self.directory = directory
         self._bounds = bounds
-        self._reserved = set() if reserved is None else reserved
         self._clock = clock
-        self._dice = dice
+        self._randrange = randrange
         self._made = False
         # Of all hosts that share the directory.
         self._drops = Stamp(directory, "dropped", "all")
         self._refusals = Stamp(directory, "refused", "all")
         self._silences = Stamp(directory, "unanswered", "all")
 
-    def put(self, data: bytes, *, reserves: bool = False) -> Entry:
+    def put(self, data: bytes, token: str = "") -> Entry:
         """Write ``data`` as a new waiting entry, whole or not at all. Raises `OSError`.
 
-        ``reserves``: here, only `take` claims it, until `unreserve` is called.
+        ``token``: a new one, of which the caller knows before the entry can be claimed.
         """
         self._make()
         birth = max(0, int(self._clock() * 1000))
-        draft = Entry(self.directory, TMP, birth, os.urandom(8).hex(), 0)
-        if reserves:
-            self._reserved.add(draft.token)
+        draft = Entry(self.directory, TMP, birth, token or make_token(), 0)
         try:
             # A full disk may be reported as late as by close(): the rename comes after it. No
             # fsync: a killed process loses nothing without it, and it is slow on network disks.
@@ -122,12 +115,11 @@ class Spool:
             entry = draft.publish()
         except OSError:
             draft.discard()
-            self.unreserve(draft)
             self._made = False  # or somebody has removed it since
             raise
         # To look costs a stat for each entry of a share: so some four looks a share, whoever puts.
         share = min(self._bounds.number, self._bounds.size // _LARGE) // _SHARES
-        if self._dice(max(1, share // 4)) == 0:
+        if self._randrange(max(1, share // 4)) == 0:
             self._tidy()
         return entry
 
@@ -137,8 +129,6 @@ class Spool:
         now, looks = self._clock(), limit * _LOOKS
         for box in (*self._segments(), NEW):
             for entry in self._look(box):
-                if entry.token in self._reserved:
-                    continue
                 if looks <= 0 or len(claimed) == limit:
                     return claimed
                 looks -= 1
@@ -153,18 +143,12 @@ class Spool:
         return claimed
 
     def take(self, entry: Entry) -> Entry | None:
-        """Claim one entry, or return None: another process has it."""
-        self.unreserve(entry)
+        """Claim one entry, or return None: another thread or process has it."""
         now = self._clock()
         taken = entry.claim(now)
         for segment in () if taken else reversed(self._segments()):
             taken = taken or entry._replace(box=segment).claim(now)
         return taken
-
-    def unreserve(self, entry: Entry | None) -> None:
-        """Let an entry be claimed as any other, if it is on disk."""
-        if entry is not None:
-            self._reserved.discard(entry.token)
 
     def recover(self, limit: int) -> None:
         """Let entries wait again whose claimer died, looking at no more than ``limit``."""
@@ -175,16 +159,14 @@ class Spool:
         self._sweep(TMP, now - _LITTER_AGE, limit)
         self._sweep(ASIDE, now - self._bounds.age, limit)
 
-    def refuse(self, entry: Entry | None) -> None:
-        """Count a breadcrumb that the server has refused, and remove it if it is on disk."""
-        if entry is not None:
-            entry.discard()
+    def refuse(self, entry: Entry | MemoryEntry) -> None:
+        """Remove a breadcrumb that the server has refused, and count it."""
+        entry.discard()
         self._refusals.set(self._clock())
 
-    def give_up(self, entry: Entry | None) -> None:
-        """Count a breadcrumb that was sent often enough, without an answer; remove it likewise."""
-        if entry is not None:
-            entry.discard()
+    def give_up(self, entry: Entry | MemoryEntry) -> None:
+        """Remove a breadcrumb that was sent often enough without an answer, and count it."""
+        entry.discard()
         self._silences.set(self._clock())
 
     @property
@@ -216,7 +198,7 @@ class Spool:
         return self._has_claimable(NEW) or any(map(self._has_claimable, self._segments()))
 
     def _has_claimable(self, box: str) -> bool:
-        return any(entry.token not in self._reserved for entry in self._look(box, tidies=False))
+        return any(True for _ in self._look(box, tidies=False))
 
     def _segments(self) -> list[str]:
         """Name the segments, from the oldest on."""

@@ -44,72 +44,45 @@ _DIGITS = frozenset("0123456789abcdef")
 class Settings:
     """What one process was told, frozen.
 
+    Takes any of its fields by name. Raises `TypeError` for another name.
+
     Example:
         >>> Settings.from_env({"MIGAS_ENDPOINT": "http://localhost:8000/"}).endpoint
         'http://localhost:8000/graphql'
+        >>> Settings(timeout=2.0).exit_timeout
+        1.0
     """
 
-    __slots__ = (
-        "before_send",
-        "cache_dir",
-        "dry_run",
-        "endpoint",
-        "exit_timeout",
-        "log_level",
-        "problems",
-        "session_id",
-        "spool_bytes",
-        "spool_count",
-        "spool_days",
-        "timeout",
-        "user_id",
-    )
-
     #: The server's GraphQL address.
-    endpoint: str
-    #: Seconds to wait for the server, all told; 0 sends nothing.
-    timeout: float
-    #: Seconds that the interpreter's exit may take.
-    exit_timeout: float
-    #: The level that the user asked the agent's own log for, or None: say nothing.
-    log_level: int | None
-    #: Where the spool lies, or None: the user's cache directory.
-    cache_dir: str | None
+    endpoint: str = DEFAULT_ENDPOINT
+    #: Seconds to wait for the server, all told, 0 to 3600; 0 sends nothing.
+    timeout: float = DEFAULT_TIMEOUT
+    #: Seconds that the interpreter's exit may take, 0 to 3600.
+    exit_timeout: float = DEFAULT_EXIT_TIMEOUT
+    #: The level that the user asked the agent's own log for; None shows nothing.
+    log_level: int | None = None
+    #: Where the spool lies; None: in the user's cache directory.
+    cache_dir: str | None = None
     #: Breadcrumbs, bytes, and days of age that the spool holds at most.
-    spool_count: int
-    spool_bytes: int
-    spool_days: float
-    #: Print instead of sending.
-    dry_run: bool
-    #: The host's own id for its user, if it has one: a UUID.
-    user_id: str | None
-    #: This run's id: a UUID, the host's own, its parent's or a random one.
+    spool_count: int = DEFAULT_SPOOL_COUNT
+    spool_bytes: int = DEFAULT_SPOOL_BYTES
+    spool_days: float = DEFAULT_SPOOL_DAYS
+    #: Print breadcrumbs instead of sending them.
+    dry_run: bool = False
+    #: The host's own id for its user, a UUID, if it has one.
+    user_id: str | None = None
+    #: The id of this run, a UUID: the host's own, its parent's or a random one.
     session_id: str
-    #: The host's own look at each breadcrumb: returns it as it is to be, or None to drop it.
-    before_send: BeforeSend | None
+    #: The host's own look at each breadcrumb: it returns what is sent, or None to drop it.
+    before_send: BeforeSend | None = None
     #: What was ignored, and why, for the log.
-    problems: tuple[str, ...]
+    problems: tuple[str, ...] = ()
 
-    def __init__(
-        self,
-        *,
-        endpoint: str = DEFAULT_ENDPOINT,
-        timeout: float = DEFAULT_TIMEOUT,
-        exit_timeout: float = DEFAULT_EXIT_TIMEOUT,
-        log_level: int | None = None,
-        cache_dir: str | None = None,
-        spool_count: int = DEFAULT_SPOOL_COUNT,
-        spool_bytes: int = DEFAULT_SPOOL_BYTES,
-        spool_days: float = DEFAULT_SPOOL_DAYS,
-        dry_run: bool = False,
-        user_id: str | None = None,
-        session_id: str = "",
-        before_send: BeforeSend | None = None,
-        problems: tuple[str, ...] = (),
-    ) -> None:
-        given = {**locals(), "session_id": session_id or make_id()}
-        for name in self.__slots__:
-            object.__setattr__(self, name, given[name])
+    def __init__(self, **given: object) -> None:
+        if unknown := given.keys() - Settings.__annotations__.keys():
+            raise TypeError(f"there are no settings named {sorted(unknown)}")
+        # Not by attribute, which is refused: settings are read on several threads without a lock.
+        vars(self).update(given, session_id=given.get("session_id") or make_id())
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"Settings are frozen: {name}")
@@ -147,7 +120,7 @@ class Settings:
             **{name: value for name, value in setup.items() if value is not None},
             "problems": tuple(problems),
         }
-        return cls(**{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
+        return cls(**{name: value for name, value in given.items() if value is not None})
 
 
 def parse_endpoint(text: str) -> str:
