@@ -219,6 +219,16 @@ def test_without_an_answer_to_the_whole_request_nobody_knows(server: Server, fau
     assert server.requests == 1
 
 
+def test_a_reset_may_come_before_the_last_byte_has_left(server: Server) -> None:
+    """Then the server has not got it; which of the two is faster nobody can say."""
+    server.inject(Fault.reset(reads=False))
+    reply = post(server.endpoint)
+    assert (reply.outcome in (Outcome.UNSENT, Outcome.UNKNOWN), reply.reason) == (
+        True,
+        "the server hung up",
+    )
+
+
 @pytest.mark.parametrize("reads", [True, False])
 def test_an_answer_that_does_not_come_is_waited_for_no_longer_than_asked(
     server: Server, reads: bool
