@@ -220,7 +220,7 @@ def _find_redirect(response: requests.Response, url: str) -> str | None:
         return None
     if (old.scheme, old.host, ports[0]) != (new.scheme, new.host, ports[1]):
         return None
-    return old._replace(path=new.path, query=new.query, fragment=None).url
+    return old._replace(path=new.path or "/", query=new.query, fragment=None).url
 
 
 def _is_plain(location: str) -> bool:
