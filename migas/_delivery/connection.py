@@ -139,6 +139,7 @@ class Adapter(HTTPAdapter):
         return manager
 
     def _refine(self, manager: Any) -> None:
+        """Have ``manager`` make connections of our kinds; its class stays as it is."""
         classes: Mapping[str, type[HTTPConnectionPool]] = manager.pool_classes_by_scheme
         manager.pool_classes_by_scheme = {
             scheme: _refine_pool(pool, self._progress) for scheme, pool in classes.items()
@@ -164,12 +165,14 @@ class _Bounded(HTTPConnection):
     debuglevel = 0
 
     def connect(self) -> None:
+        """Connect, and note what to."""
         self.progress.dialed = True
         self.progress.proxied = self.proxy is not None
         super().connect()
         self.progress.sock = self.sock
 
     def request(self, *args: Any, **kwargs: Any) -> None:
+        """Send a request, over a kept connection within its own time."""
         if self.sock is not None:  # kept from an earlier request, with what that had left of time
             self.sock.settimeout(self.progress.remaining())
         super().request(*args, **kwargs)
@@ -207,6 +210,7 @@ class _Response(http.client.HTTPResponse):
         self.fp = io.BufferedReader(_Stream(sock, self.fp.detach(), self.progress))
 
     def _read_status(self) -> tuple[str, int, str]:
+        """Return an answer's first line, with all informational answers before it read past."""
         version, status, reason = super()._read_status()  # type: ignore[misc]
         while 100 <= status < 200:  # `http.client` itself reads past 100 alone
             http.client.parse_headers(self.fp)
@@ -215,6 +219,7 @@ class _Response(http.client.HTTPResponse):
         return version, status, reason
 
     def begin(self) -> None:
+        """Read the head of an answer, and leave out what the libraries would act on."""
         super().begin()
         encoding = self.headers.get("Content-Encoding", "")
         self.progress.encoded = encoding.strip().lower() not in ("", "identity")
@@ -235,6 +240,7 @@ class _Stream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
+        """Read what is there, or raise `TimeoutError` or `TooLongError`."""
         room = MAX_ANSWER - self._progress.received
         if room <= 0:
             raise TooLongError

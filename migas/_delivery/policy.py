@@ -41,7 +41,6 @@ from __future__ import annotations
 import email.utils
 import json
 import math
-import re
 
 from migas._runtime.namedtuple import NamedTuple
 
@@ -77,9 +76,6 @@ _REASONS = {401: "the server wants other credentials", 407: "the proxy wants cre
 
 #: The byte order mark of UTF-8, which RFC 8259 has parsers pass over.
 _MARK = b"\xef\xbb\xbf"
-
-#: A string of JSON, which may lack its end, or a bracket.
-_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[][{}]', re.DOTALL)
 
 
 class Exchange(NamedTuple):
@@ -244,15 +240,17 @@ def _name_stranger(status: int) -> str:
 
 
 def _measure_depth(text: str) -> int:
-    """Return how many brackets of ``text``, read as JSON, stand within one another."""
-    depth = deepest = 0
+    """Return how many brackets of ``text``, read as JSON, stand within one another at most."""
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return 0  # as in every answer of the server, most of which hold some ten
-    for token in _TOKEN.finditer(text):
-        if token[0] in "[{":
+    depth = deepest = 0
+    # Backslashes and quotes within strings come in pairs with what they quote.
+    parts = text.replace("\\\\", "").replace('\\"', "").split('"')
+    for character in "".join(parts[::2]):  # every other part is a string's inside
+        if character in "[{":
             depth += 1
             deepest = max(deepest, depth)
-        elif token[0] in "]}":
+        elif character in "]}":
             depth -= 1
     return deepest
 

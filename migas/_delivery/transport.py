@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 import time
 from urllib.parse import unquote_to_bytes, urljoin
 
@@ -43,11 +42,6 @@ _USER_AGENT = f"migas-py/{__version__}"
 
 #: Redirects that keep the method (RFC 9110, 15.4.8 and 15.4.9), and how many are followed.
 _REDIRECTS, _MAX_REDIRECTS = (307, 308), 3
-
-#: What a redirect's target may consist of: visible ASCII, as in any address (RFC 3986), less the
-#: backslash, which some programs read as a slash, and the `@` of credentials. A parser may drop a
-#: tab or a line break before it compares hosts.
-_TARGET = re.compile(r"[!-?A-\[\]-~]+", re.ASCII)
 
 #: Added to its answers by the migas application.
 _SIGNATURE = "X-Backend-Server"
@@ -216,7 +210,7 @@ def _find_redirect(response: requests.Response, url: str) -> str | None:
     begins as ``url`` does.
     """
     location = response.headers.get("Location", "")
-    if response.status_code not in _REDIRECTS or not _TARGET.fullmatch(location):
+    if response.status_code not in _REDIRECTS or not _is_plain(location):
         return None
     try:
         old, new = parse_url(url), parse_url(urljoin(url, location))
@@ -226,7 +220,18 @@ def _find_redirect(response: requests.Response, url: str) -> str | None:
         return None
     if (old.scheme, old.host, ports[0]) != (new.scheme, new.host, ports[1]):
         return None
-    return old._replace(path=new.path, query=new.query, fragment=None).url
+    return old._replace(path=new.path or "/", query=new.query, fragment=None).url
+
+
+def _is_plain(location: str) -> bool:
+    """Return whether a redirect's target has one reading only.
+
+    That is visible ASCII, as any address (RFC 3986), without the backslash, which some programs
+    read as a slash, and without the `@` of credentials. A parser may drop a tab or a line break
+    before it compares hosts.
+    """
+    visible = location.isascii() and location.isprintable()
+    return bool(location) and visible and not {" ", "\\", "@"} & set(location)
 
 
 def _is_cut_off(response: requests.Response, received: int) -> bool:

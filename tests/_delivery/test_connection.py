@@ -179,7 +179,8 @@ def test_a_broken_answer_is_none(answer: bytes) -> None:
     """The request went out whole, so nobody knows."""
     reply = ask(say(answer))
     assert reply.outcome is Outcome.UNKNOWN
-    assert reply.reason
+    # Nothing is found out by an accident of Python's.
+    assert not reply.reason.endswith(("ValueError", "TypeError"))
 
 
 COOKIES = (

@@ -22,6 +22,7 @@ from migas._delivery.parcel import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Any
 
     from support import Host
 
@@ -50,6 +51,17 @@ def within(seconds: float) -> Callable[[], float]:
 def alive() -> Iterator[int]:
     """A port on which somebody listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@pytest.fixture
+def alive_too() -> Iterator[int]:
+    """A port of IPv6's on which somebody listens."""
+    try:
+        listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with listener:
         yield listener.getsockname()[1]
 
 
@@ -163,6 +175,22 @@ def test_no_socket_is_left(alive: int, dead: int, ending: type[BaseException]) -
     gc.collect()
 
 
+def test_the_other_family_is_next(
+    alive_too: int, refusing: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where one family leads nowhere, the rest of its addresses do not come first."""
+    connect, tried = socket.socket.connect, []
+
+    def note(self: socket.socket, address: tuple[str, int]) -> None:
+        tried.append(address[:2])
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", note)
+    addresses = [local(refusing), local(refusing + 1), local(alive_too, socket.AF_INET6)]
+    dial(addresses, within(PATIENCE)).close()
+    assert tried == [("127.0.0.1", refusing), ("::1", alive_too)]
+
+
 def test_options_are_set_before_it_connects(alive: int) -> None:
     """As urllib3 does, which has small packets leave at once."""
     options = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
@@ -218,10 +246,26 @@ def test_a_request_takes_the_address_that_answers(
     """Under its name, which may be one of the local network's, with the port of its address."""
     with Wire(say(write())) as server:
         asked = resolve_to(monkeypatch, [("127.0.0.1", dead), ("127.0.0.1", server.port)])
+        began = time.monotonic()
         reply = post("http://migas.local:8000/graphql")
+        assert time.monotonic() - began < PATIENCE
         assert reply.outcome is Outcome.DELIVERED
         assert asked == [("migas.local", 8000)]
         assert b"\r\nHost: migas.local:8000\r\n" in server.requests[0]
+
+
+def test_a_slow_resolver_takes_nobodys_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it finds is tried, though by then the time to connect would be over."""
+    with Wire(say(write())) as server:
+        resolve_to(monkeypatch, [("127.0.0.1", server.port)])
+        look_up = socket.getaddrinfo
+
+        def look_up_slowly(*args: Any, **kwargs: Any) -> Any:
+            time.sleep(1.0)
+            return look_up(*args, **kwargs)
+
+        monkeypatch.setattr(socket, "getaddrinfo", look_up_slowly)
+        assert post("http://migas.test/graphql", 0.9).outcome is Outcome.DELIVERED
 
 
 GREEN = """

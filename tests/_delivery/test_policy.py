@@ -98,6 +98,10 @@ ROWS = {
         Exchange(status=503, retry_after="Sat, 99 Jan 99999 00:00:00 GMT"),
         Reply(U, "the server answered 503"),
     ),
+    "503 until a time in no zone": (
+        Exchange(status=503, retry_after=f"Fri, 15 Jan 2027 09:00:00 +{'9' * 20}"),
+        Reply(U, "the server answered 503"),
+    ),
     "503 in the middle of a body": (
         Exchange("cut off", whole=True, status=503),
         Reply(U, "the server answered 503"),

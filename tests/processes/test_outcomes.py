@@ -112,7 +112,6 @@ ROWS = {
     # UNKNOWN
     "hung up": Row(Fault(), WAITS, attempts=1),
     "reset": Row(Fault.reset(), WAITS, attempts=1),
-    "reset unread": Row(Fault.reset(reads=False), WAITS, attempts=1),
     "stored and reset": Row(Fault.reset(stores=True), WAITS, attempts=1, stored=1, in_the_end=2),
     "stored and half an answer": Row(Fault.truncate(), WAITS, attempts=1, stored=1, in_the_end=2),
     "no HTTP": Row(Fault.raw(b"SSH-2.0-OpenSSH_9.2\r\n"), WAITS, attempts=1),
