@@ -241,7 +241,8 @@ def _given(crumb: Breadcrumb, names: Sequence[str]) -> dict[str, object]:
 def _judge(answer: object, *, alone: bool, is_word: bool) -> Verdict:
     """Return the verdict on one breadcrumb, from its own part of the answer."""
     if not isinstance(answer, dict):
-        return Verdict(Outcome.UNSENT, "the server answered nothing for this breadcrumb")
+        outcome = Outcome.UNKNOWN if is_word else Outcome.UNSENT
+        return Verdict(outcome, "the server answered nothing for this breadcrumb")
     if answer.get("success"):
         return Verdict(Outcome.DELIVERED, news=answer)
     if alone and len(answer) > 1:

@@ -209,7 +209,7 @@ class Worker:
                 # Set before the start, since the thread itself sets it back when it ends.
                 self._thread = Thread(self._run, self._name)
                 self._thread.start()
-            except RuntimeError:
+            except Exception:  # beside a limit's RuntimeError: an audit hook's, a MemoryError
                 self._thread = None
 
     def _wake(self) -> None:
