@@ -1,4 +1,13 @@
-"""The user's directories: where they are, and how one is made without surprise."""
+"""The door to the disk: where the user's directories are, and which of them are ours to use.
+
+Anything may lie where ours is expected: another user, a restored backup, a cleaner or a person may
+have put it there. So each directory is looked at by what was opened before it is used, even for
+reading: it has to be a real directory and this user's (as git's `safe.directory` has it), closed to
+others (as OpenSSH's StrictModes), and a spool has to bear our mark. What is not ours is never read,
+written, moved or removed. What lies above is the site's business, unless everybody may write there.
+
+What goes wrong is an `OSError`; a `NoDiskError` is one that asking again does not change.
+"""
 
 from __future__ import annotations
 
@@ -8,51 +17,195 @@ import stat
 
 import platformdirs
 
+from .files import POSIX, Directory, NoDiskError, open_own, restore_mode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: Marks a spool, for backup tools as well: https://bford.info/cachedir. The first line is theirs.
+TAG = "CACHEDIR.TAG"
+_SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"
+_MARK = b"""
+# This directory is a cache of migas: usage records that wait to be sent.
+# For information about cache directory tags see https://bford.info/cachedir/
+"""
+_LARGEST_TAG = 4096
+
+#: The names in a spool. Earlier versions' spools have no mark, but nothing else in them, either.
+_OWN_NAMES = (
+    r"tmp|new|cur|old|aside|sent(-earlier)?\.jsonl|CACHEDIR\.TAG(\.[0-9a-f]{8})?|\.nfs[0-9a-f]+"
+    r"|(backoff|retry-after|pace|old-server|dropped|refused|unanswered)-[A-Za-z0-9_.-]+"
+)
+
+#: By a spool's path: the mark that this process has read there. One that is another file by now is
+#: read again, since the directory may be another as well.
+_known: dict[str, tuple[int, int, int]] = {}
+
+
+def find_home() -> str:
+    """Return the user's home directory, or `""` if the system names none, or the root."""
+    home = os.path.expanduser("~")
+    return home if os.path.isabs(home) and os.path.dirname(home) != home else ""
+
 
 def find_cache() -> str:
-    """Name the directory for what may be lost."""
-    return platformdirs.user_cache_dir("migas", appauthor=False)
+    """Return the directory for what may be lost, or `""` if this user has none."""
+    return _find(platformdirs.user_cache_dir, "XDG_CACHE_HOME", ".cache")
 
 
 def find_config() -> str:
-    """Name the directory for what should stay."""
-    return platformdirs.user_config_dir("migas", appauthor=False)
+    """Return the directory for what should stay, or `""` if this user has none."""
+    return _find(platformdirs.user_config_dir, "XDG_CONFIG_HOME", ".config")
 
 
 def find_earlier_config() -> str:
-    """Name the directory in which earlier clients kept theirs, on every system."""
-    return os.path.join(os.path.expanduser("~"), ".config", "migas")
+    """Return the directory that earlier clients used on every system, or `""` without a home."""
+    home = find_home()
+    return os.path.join(home, ".config", "migas") if home else ""
 
 
-def create_directory(path: str) -> None:
-    """Make ``path``, for its owner alone, but never the home that it lies in.
-
-    Raises `OSError` where that cannot be, or where others could write to what is there.
-    """
+def _find(find: Callable[..., str], variable: str, usual: str) -> str:
+    # A relative path is to be ignored: https://specifications.freedesktop.org/basedir-spec/latest
+    is_named = os.path.isabs(os.environ.get(variable, ""))
+    home = find_home()
+    if not home and not is_named:
+        return ""
     try:
-        status = os.stat(path)
+        path = find("migas", appauthor=False)
+    except Exception:  # a user without a passwd entry is more than some releases expect
+        return ""
+    if os.path.isabs(path):
+        return path
+    return os.path.join(home, usual, "migas") if home else ""
+
+
+def open_directory(path: str, *, makes: bool = False, marked: bool = True) -> Directory:
+    """Open a directory of ours for one batch of work; a context manager closes it.
+
+    Parameters:
+        path: the whole path; `""` stands for a user who has no such directory.
+        makes: make it if it is absent, and mark it.
+        marked: it is a spool, and has to bear our mark, unless it holds nothing but names of ours.
+
+    Raises:
+        NoDiskError: what lies there is not ours, or nothing of ours may be made there.
+        OSError: the disk fails; `FileNotFoundError` if it is absent and not to be made.
+
+    Example:
+        >>> with open_directory("/home/jane/.cache/migas/spool") as spool:  # doctest: +SKIP
+        ...     spool.box("new").names()
+        ['1800000000000-0123456789abcdef-0.json']
+    """
+    if not path:
+        raise NoDiskError("there is no home directory")
+    try:
+        opened = open_own(path, path, None)
     except FileNotFoundError:
-        home = os.path.expanduser("~")
-        if path.startswith(os.path.join(home, "")) and not os.path.isdir(home):
-            raise FileNotFoundError(f"there is no home directory {home}") from None
+        if not makes:
+            raise
+        check_place(path)
         _make(path)
-        status = os.stat(path)
-    if not stat.S_ISDIR(status.st_mode):
-        raise NotADirectoryError(f"{path} is in the way")
-    if hasattr(os, "geteuid") and (status.st_uid != os.geteuid() or status.st_mode & 0o022):
-        raise PermissionError(f"{path} is not this user's alone")
+        opened = open_own(path, path, None)
+    try:
+        if marked:
+            _check_mark(opened, writes=makes)
+        elif makes:
+            check_place(path)
+        opened.close_to_others()
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+def check_place(path: str) -> str:
+    """Return the nearest directory above ``path`` that exists.
+
+    Raises `NoDiskError` if nothing of ours may lie at ``path``, whoever has made it.
+    """
+    home = find_home()
+    above = os.path.dirname(path)
+    while (status := _look(above)) is None and above != os.path.dirname(above):
+        if above == home:
+            raise NoDiskError(f"there is no home directory {home}")
+        above = os.path.dirname(above)
+    if status is None or not stat.S_ISDIR(status.st_mode):
+        raise NoDiskError(f"{above} is no directory")
+    if POSIX and status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX:
+        raise NoDiskError(f"everybody may write to {above}")
+    if POSIX and os.geteuid() == 0 and home:
+        owner = _look(home)
+        if owner is not None and owner.st_uid != 0:
+            raise NoDiskError(f"root leaves nothing in the home of another user, {home}")
+    return above
+
+
+def _look(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except FileNotFoundError:
+        if os.path.islink(path):
+            raise NoDiskError(f"{path} is a link to nowhere") from None
+        return None
+
+
+def check_writable(path: str) -> None:
+    """Raise `NoDiskError` if nothing of ours may lie at ``path``, or nothing can be written there.
+
+    It asks for permissions and writes nothing, so a full disk is not noticed.
+    """
+    above = check_place(path)
+    place = path if os.path.isdir(path) else above
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise NoDiskError(f"{place} cannot be written")
 
 
 def _make(path: str) -> None:
+    """Make a directory for its owner alone, and what lacks above it."""
     # One by one, since os.makedirs() makes what lies on the way as the umask says: a daemon's is 0.
-    parent = os.path.dirname(path)
-    if parent not in ("", path) and not os.path.isdir(parent):
-        _make(parent)
+    above = os.path.dirname(path)
+    if above != path and not os.path.isdir(above):
+        _make(above)
     try:
         os.mkdir(path, 0o700)
-    except FileExistsError:
-        if not os.path.isdir(path):
-            raise
+    except FileExistsError:  # another process was faster, as on a network's disk at any moment
+        return
+    restore_mode(path, path, None)
+
+
+def _check_mark(opened: Directory, *, writes: bool) -> None:
+    """Raise `NoDiskError` unless a directory is a spool; mark one that an earlier version made."""
+    try:
+        status = opened.examine(TAG, _LARGEST_TAG)
+    except FileNotFoundError:
+        check_place(opened.path)
+        for name in opened.names():
+            if re.fullmatch(_OWN_NAMES, name, re.ASCII) is None:
+                raise NoDiskError(f"{opened.path} holds files that migas has not made") from None
+        if writes:
+            # In one step, since another process may look at it meanwhile.
+            draft = f"{TAG}.{os.urandom(4).hex()}"
+            opened.create(draft, _SIGNATURE + _MARK)
+            opened.publish(draft, opened, TAG)
+        return
+    mark = status.st_dev, status.st_ino, status.st_mtime_ns
+    if _known.get(opened.path) == mark:
+        return
+    check_place(opened.path)
+    text = opened.read(TAG, _LARGEST_TAG)
+    if not text.startswith(_SIGNATURE) or b"migas" not in text:
+        raise NoDiskError(f"{opened.path} is the cache of another program")
+    _known[opened.path] = mark
+
+
+def create_directory(path: str) -> None:
+    """Make a directory that is no spool, for its owner alone, but never the home above it.
+
+    Raises `OSError` if that cannot be, or if what is there is not this user's.
+    """
+    with open_directory(path, makes=True, marked=False):
+        pass
 
 
 def file_name(text: str) -> str:

@@ -1,12 +1,15 @@
 """The spool: a directory of small immutable files that processes and nodes share.
 
-Its rules are Maildir's (https://cr.yp.to/proto/maildir.html): a file is written in `tmp/`, waits
-in `new/`, and is claimed by renaming it into `cur/`. There is no lock, since advisory locks fail or
-hang on the network file systems of clusters; a rename has one winner everywhere.
+Its rules are Maildir's (https://cr.yp.to/proto/maildir.html): a file is written in `tmp/`, is
+pending in `new/`, and is claimed by renaming it into `cur/`. There is no lock, since advisory locks
+fail or hang on the network file systems of clusters; a rename has one winner everywhere.
 
 It is bounded as logs are, by rotation: when `new/` holds its share of the bounds it is renamed, as
-a whole, to a segment in `old/`, and of these the oldest are dropped. So neither to write nor to
-claim nor to drop takes a list of all that waits.
+a whole, to a segment in `old/`, and the oldest segments are dropped. So no step takes a list of all
+pending entries: the names of one box are read, and claimed by birth.
+
+Each public method is one batch of work at the disk's door, see `directory`. Only `put` tells that
+the disk fails, by an `OSError`; elsewhere there is nothing to claim, to count or to remove then.
 """
 
 from __future__ import annotations
@@ -14,15 +17,15 @@ from __future__ import annotations
 import binascii
 import contextlib
 import os
-import re
 import time
 
-from migas._runtime.namedtuple import NamedTuple
 from migas._runtime.randomness import randrange
 
-from .directory import create_directory, file_name, find_cache, open_private
-from .entry import ASIDE, CUR, NEW, TMP, Entry, list_names, make_box, make_token, read_box
+from .directory import check_writable, file_name, find_cache, open_directory
+from .entry import CUR, NEW, TMP, Entry, has_newer_form, list_segments, make_token, read_box
+from .files import NoDiskError
 from .stamp import Stamp
+from .upkeep import Bounds, Upkeep, remove_segment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,35 +34,29 @@ if TYPE_CHECKING:
     from migas._runtime.settings import Settings
 
     from .entry import MemoryEntry
+    from .files import Directory
 
-#: Where the segments lie.
-_OLD = "old"
-
-#: The shares that the bounds are divided into, and how many of them are kept: each may be a quarter
-#: too large by the time that this is noticed.
-_SHARES, _KEPT = 40, 32
-
-#: Bytes of an entry that is among the largest.
-_LARGE = 2500
-
-#: Seconds after which a file that nobody finished writing is litter.
-_LITTER_AGE = 3600.0
-
-#: Seconds of age beyond the bound that no entry has: a clock is wrong that says so.
-_IMPOSSIBLE_AGE = 365 * 86400.0
+__all__ = ["Bounds", "Spool", "directory_for", "open_spool"]
 
 #: How many names a claim looks at for each entry that it is to find: others may be faster.
 _LOOKS = 4
 
-_SEGMENT = r"\d{13}-[0-9a-f]{8}"
+#: Milliseconds by which a clock may step back without that entries of one process change places.
+_STEP = 60_000
 
 
 def directory_for(endpoint: str, cache_dir: str | None) -> str:
-    """Name the spool of one server: no breadcrumb goes to another than the one it was meant for."""
+    """Return the path of one server's spool, or `""` if the user has no cache directory.
+
+    Each server has its own: no breadcrumb goes to another than the one it was meant for.
+    """
+    cache = cache_dir or find_cache()
+    if not cache:
+        return ""
     host = file_name(endpoint.partition("://")[2].partition("/")[0])
     # A checksum is enough to tell one user's few servers apart, and is there without an import.
     digest = f"{binascii.crc32(endpoint.encode()):08x}"
-    return os.path.join(cache_dir or find_cache(), f"{host}-{digest}")
+    return os.path.join(cache, f"{host}-{digest}")
 
 
 def open_spool(settings: Settings) -> Spool:
@@ -68,19 +65,8 @@ def open_spool(settings: Settings) -> Spool:
     return Spool(directory_for(settings.endpoint, settings.cache_dir), bounds)
 
 
-class Bounds(NamedTuple):
-    """What a spool holds at most."""
-
-    #: Entries.
-    number: int
-    #: Bytes.
-    size: int
-    #: Seconds.
-    age: float
-
-
 class Spool:
-    """The breadcrumbs on disk that wait for one server."""
+    """The breadcrumbs on disk that are pending for one server."""
 
     def __init__(
         self,
@@ -92,72 +78,69 @@ class Spool:
         self.directory = directory
         self._bounds = bounds
         self._clock = clock
-        self._randrange = randrange
         self._made = False
+        self._birth = -1
+        # Tokens of what is not to be looked at again: not ours, or of a newer version's form.
+        self._passed: set[str] = set()
         # Of all hosts that share the directory.
         self._drops = Stamp(directory, "dropped", "all")
         self._refusals = Stamp(directory, "refused", "all")
         self._silences = Stamp(directory, "unanswered", "all")
+        self._upkeep = Upkeep(bounds, randrange, self._drops)
 
     def put(self, data: bytes, token: str = "") -> Entry:
-        """Write ``data`` as a new waiting entry, whole or not at all. Raises `OSError`.
+        """Write ``data`` as a new pending entry, whole or not at all. Raises `OSError`.
 
         ``token``: a new one, of which the caller knows before the entry can be claimed.
         """
-        self._make()
-        birth = max(0, int(self._clock() * 1000))
+        self._birth = birth = self._next_birth()
         draft = Entry(self.directory, TMP, birth, token or make_token(), 0)
         try:
-            # A full disk may be reported as late as by close(): the rename comes after it. No
-            # fsync: a killed process loses nothing without it, and it is slow on network disks.
-            with open(draft.path, "xb", opener=open_private) as file:
-                file.write(data)
-            entry = draft.publish()
+            with open_directory(self.directory, makes=True) as spool:
+                self._make(spool)
+                entry = draft.write(data, spool)
+                self._upkeep.tidy_sometimes(spool, self._clock(), birth)
         except OSError:
-            draft.discard()
             self._made = False  # or somebody has removed it since
             raise
-        # To look costs a stat for each entry of a share: so some four looks a share, whoever puts.
-        share = min(self._bounds.number, self._bounds.size // _LARGE) // _SHARES
-        if self._randrange(max(1, share // 4)) == 0:
-            self._tidy()
         return entry
 
     def claim(self, limit: int) -> list[Entry]:
-        """Claim some waiting entries, at most ``limit``, the oldest segment's first."""
+        """Claim pending entries, ``limit`` at most, the oldest first."""
         claimed: list[Entry] = []
         now, looks = self._clock(), limit * _LOOKS
-        for box in (*self._segments(), NEW):
-            for entry in self._look(box):
+        with contextlib.suppress(OSError), open_directory(self.directory) as spool:
+            for entry in self._pending(spool, prunes=True):
                 if looks <= 0 or len(claimed) == limit:
-                    return claimed
-                looks -= 1
-                if self._is_too_old(entry.birth, now):
-                    self._drop([entry], now)
-                elif taken := entry.claim(now):
+                    break
+                if self._bounds.exclude(entry.birth, now):
+                    self._upkeep.drop([entry], now, spool)
+                elif taken := self._claim(entry, now, spool):
                     claimed.append(taken)
-            if box != NEW:
-                # Nothing is ever added to a segment; one that is not empty yet stays.
-                with contextlib.suppress(OSError):
-                    os.rmdir(os.path.join(self.directory, box))
+                looks -= entry.token not in self._passed
         return claimed
 
     def take(self, entry: Entry) -> Entry | None:
         """Claim one entry, or return None: another thread or process has it."""
         now = self._clock()
-        taken = entry.claim(now)
-        for segment in () if taken else reversed(self._segments()):
-            taken = taken or entry._replace(box=segment).claim(now)
-        return taken
+        with contextlib.suppress(OSError), open_directory(self.directory) as spool:
+            taken = entry.claim(now, spool)
+            for segment in () if taken else reversed(list_segments(spool)):
+                taken = taken or entry._replace(box=segment).claim(now, spool)
+                spool.forget(segment)
+            return taken
+        return None
 
     def recover(self, limit: int) -> None:
-        """Let entries wait again whose claimer died, looking at no more than ``limit``."""
+        """Make entries pending again whose claim is over, ``limit`` at most, and sweep litter."""
         now = self._clock()
-        for _, entry in zip(range(limit), self._look(CUR), strict=False):
-            if not entry.is_claimed(now):
-                entry.release(entry.attempts)
-        self._sweep(TMP, now - _LITTER_AGE, limit)
-        self._sweep(ASIDE, now - self._bounds.age, limit)
+        with contextlib.suppress(OSError), open_directory(self.directory) as spool:
+            over = (entry for entry in read_box(spool, CUR) if not entry.is_claimed(now))
+            for entry in over:
+                limit -= entry.release(entry.attempts, spool) is not None
+                if limit <= 0:
+                    break
+            self._upkeep.sweep(spool, now)
 
     def refuse(self, entry: Entry | MemoryEntry) -> None:
         """Remove a breadcrumb that the server has refused, and count it."""
@@ -186,88 +169,78 @@ class Spool:
 
     def waiting(self) -> Iterator[Entry]:
         """List every entry that is not delivered yet, for a person to read; nothing is changed."""
-        for box in (*self._segments(), NEW, CUR):
-            yield from self._look(box, tidies=False)
+        found: list[Entry] = []
+        with contextlib.suppress(OSError), open_directory(self.directory) as spool:
+            for box in (*list_segments(spool), NEW, CUR):
+                found += [entry for entry in read_box(spool, box) if _is_there(entry, spool)]
+                spool.forget(box)
+        return iter(found)
 
     def count(self) -> int:
-        """Count what is not delivered yet."""
+        """Return how many entries are not delivered yet."""
         return sum(1 for _ in self.waiting())
 
     def has_waiting(self) -> bool:
-        """Say whether anything waits that could be claimed."""
-        return self._has_claimable(NEW) or any(map(self._has_claimable, self._segments()))
-
-    def _has_claimable(self, box: str) -> bool:
-        return any(True for _ in self._look(box, tidies=False))
-
-    def _segments(self) -> list[str]:
-        """Name the segments, from the oldest on."""
-        names = sorted(
-            name
-            for name in list_names(os.path.join(self.directory, _OLD))
-            if re.fullmatch(_SEGMENT, name, re.ASCII)
-        )
-        return [os.path.join(_OLD, name) for name in names]
-
-    def _look(self, box: str, *, tidies: bool = True) -> Iterator[Entry]:
-        return read_box(self.directory, box, tidies=tidies)
-
-    def _tidy(self) -> None:
-        """Drop what is too old, and rotate when `new/` holds its share of the bounds."""
-        now = self._clock()
-        # Not while it is being read: Windows renames no directory that is open.
-        if self._is_share_full(now):
-            self._rotate(now)
-
-    def _is_share_full(self, now: float) -> bool:
-        count, size, share = 0, 0, self._bounds.number // _SHARES
-        for entry in self._look(NEW):
-            if self._is_too_old(entry.birth, now):
-                self._drop([entry], now)
-                continue
-            with contextlib.suppress(OSError):
-                size += os.stat(entry.path).st_size
-            count += 1
-            if count >= share or size >= self._bounds.size // _SHARES:
-                return True
+        """Return whether an entry is pending that could be claimed."""
+        with contextlib.suppress(OSError), open_directory(self.directory) as spool:
+            return any(_is_there(entry, spool) for entry in self._pending(spool))
         return False
 
-    def _rotate(self, now: float) -> None:
-        make_box(self.directory, _OLD)
-        segment = os.path.join(_OLD, f"{max(0, int(now * 1000)):013d}-{os.urandom(4).hex()}")
-        with contextlib.suppress(OSError):  # another process was faster
-            os.rename(os.path.join(self.directory, NEW), os.path.join(self.directory, segment))
-        make_box(self.directory, NEW)
-        segments = self._segments()
-        for index, segment in enumerate(segments):
-            # Its name says when its youngest entry was not yet in the next one.
-            moment = int(os.path.basename(segment).partition("-")[0])
-            if index <= len(segments) - _KEPT or self._is_too_old(moment, now):
-                self._drop(list(self._look(segment)), now)
-                with contextlib.suppress(OSError):
-                    os.rmdir(os.path.join(self.directory, segment))
+    def problem(self) -> str:
+        """Return why nothing can be kept on disk, for a person to read, or `""`."""
+        try:
+            with contextlib.suppress(FileNotFoundError), open_directory(self.directory) as spool:
+                for box in (TMP, NEW, CUR):
+                    with contextlib.suppress(FileNotFoundError):
+                        spool.box(box)
+            check_writable(self.directory)
+        except NoDiskError as error:
+            return str(error)
+        except OSError as error:
+            return f"{self.directory}: {error.strerror}"
+        return ""
 
-    def _is_too_old(self, birth: int, now: float) -> bool:
-        age = now - birth / 1000
-        return self._bounds.age < age < self._bounds.age + _IMPOSSIBLE_AGE
+    def _next_birth(self) -> int:
+        """Return the time in milliseconds, but later than the last: entries go by birth."""
+        now = max(0, int(self._clock() * 1000))
+        return self._birth + 1 if self._birth - _STEP < now <= self._birth else now
 
-    def _drop(self, entries: list[Entry], now: float) -> None:
-        drops = sum(entry.discard() for entry in entries)
-        if drops:
-            self._drops.set(now, drops)
-
-    def _sweep(self, box: str, before: float, limit: int) -> None:
-        """Remove what was last changed ``before`` that moment."""
-        path = os.path.join(self.directory, box)
-        for _, name in zip(range(limit), list_names(path), strict=False):
-            with contextlib.suppress(OSError):
-                if os.stat(os.path.join(path, name)).st_mtime < before:
-                    os.unlink(os.path.join(path, name))
-
-    def _make(self) -> None:
+    def _make(self, spool: Directory) -> None:
+        """Make what is missing: once a process, since a box that is not ours holds up entries."""
         if self._made:
             return
-        create_directory(self.directory)
         for box in (TMP, NEW, CUR):
-            make_box(self.directory, box)
+            spool.box(box, makes=True)
         self._made = True
+
+    def _pending(self, spool: Directory, *, prunes: bool = False) -> Iterator[Entry]:
+        """Yield pending entries by birth; ``prunes``: remove the segments that are empty then."""
+        for box in (*list_segments(spool), NEW):
+            for entry in read_box(spool, box):
+                if entry.token not in self._passed:
+                    yield entry
+            if prunes and box != NEW:
+                remove_segment(spool, box)
+            spool.forget(box)
+
+    def _claim(self, entry: Entry, now: float, spool: Directory) -> Entry | None:
+        """Claim an entry that this version can read; a newer version's stays where it is."""
+        try:
+            content = entry.read(spool)
+        except NoDiskError:
+            self._passed.add(entry.token)
+            return None
+        except OSError:
+            return None
+        if has_newer_form(content):
+            self._passed.add(entry.token)
+            return None
+        return entry._replace(content=content).claim(now, spool)
+
+
+def _is_there(entry: Entry, spool: Directory) -> bool:
+    try:
+        entry.size(spool)
+    except OSError:
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""The identity: a random anonymous user id, and the one file that keeps it.
+"""The user's id: a random anonymous UUID, and the one file that keeps it.
 
 The file lies in the user's configuration directory, where earlier clients kept theirs, so that an
 id once given stays. It holds a UUID and nothing else, and says nothing about who the user is.
@@ -8,41 +8,58 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 
 from migas._runtime.settings import derive_id, make_id, parse_id
 
-from .directory import create_directory
+from .directory import create_directory, open_directory
+from .files import NoDiskError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .files import Directory
 
 _FILE = "user_id"
+
+#: An id on its way: the process's number and a random one.
+_DRAFT = rf"{_FILE}\.\d+\.[0-9a-f]{{8}}"
+
+#: Bytes that the file may have.
+_LARGEST = 1024
 
 
 def read(directory: str) -> str | None:
     """Return the id that ``directory`` keeps, or None; nothing is created."""
     try:
-        with open(locate(directory), encoding="utf-8") as file:
-            return parse_id(file.read(64))
+        with open_directory(directory, marked=False) as opened:
+            return parse_id(_read(opened).decode())
     except (OSError, ValueError):
         return None
 
 
 def clear(directory: str) -> bool:
-    """Remove what ``directory`` keeps; False: that could not be."""
+    """Remove the id that ``directory`` keeps; return False if something is left there."""
     try:
-        os.unlink(locate(directory))
+        with open_directory(directory, marked=False) as opened:
+            drafts = [name for name in opened.names() if re.fullmatch(_DRAFT, name, re.ASCII)]
+            with contextlib.suppress(FileNotFoundError):
+                opened.remove(_FILE, _LARGEST, links=_count_links(opened))
+            for name in drafts:  # those of processes that died while they published an id
+                opened.remove(name, _LARGEST)
     except FileNotFoundError:
         return True
     except OSError:
-        return not os.path.exists(locate(directory))
+        return not directory
     return True
 
 
 def locate(directory: str) -> str:
-    """Name the file in which ``directory`` keeps the id, which need not be there."""
+    """Return the path of the file in which ``directory`` keeps the id; it need not exist."""
     return os.path.join(directory, _FILE)
 
 
 def obtain(directory: str) -> str:
-    """Return the user's id, made by whichever process is the first to ask.
+    """Return the user's id, made by the first process that asks.
 
     Where nothing can be kept the id is a hash of what stays the same between runs: the machine's
     own id, or its name, and the user's number.
@@ -51,35 +68,55 @@ def obtain(directory: str) -> str:
     if kept is not None:
         return kept
     with contextlib.suppress(OSError):
-        _keep(directory, make_id())
+        create_directory(directory)
+        with open_directory(directory, marked=False) as opened:
+            _keep(opened, make_id())
     return read(directory) or _derive()
 
 
-def _keep(directory: str, user_id: str) -> None:
-    create_directory(directory)
-    path = locate(directory)
-    draft = f"{path}.{os.getpid()}.{os.urandom(4).hex()}"
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+def _read(opened: Directory) -> bytes:
     try:
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(user_id + "\n")
-        _publish(draft, path)
+        return opened.read(_FILE, _LARGEST)
+    except NoDiskError:
+        return opened.read(_FILE, _LARGEST, links=_count_links(opened))
+
+
+def _count_links(opened: Directory) -> int:
+    """Return how many names the file may have: two while a process is just publishing it."""
+    for name in opened.names():
+        if re.fullmatch(_DRAFT, name, re.ASCII):
+            with contextlib.suppress(OSError):
+                draft = opened.examine(name, _LARGEST, links=2)
+                if os.path.samestat(draft, opened.examine(_FILE, _LARGEST, links=2)):
+                    return 2
+    return 1
+
+
+def _keep(opened: Directory, user_id: str) -> None:
+    draft = f"{_FILE}.{os.getpid()}.{os.urandom(4).hex()}"
+    opened.create(draft, f"{user_id}\n".encode())
+    try:
+        _publish(opened, draft)
     finally:
         with contextlib.suppress(OSError):
-            os.unlink(draft)
+            opened.remove(draft, _LARGEST, links=2)
 
 
-def _publish(draft: str, path: str) -> None:
+def _publish(opened: Directory, draft: str) -> None:
     # A hard link is made whole or not at all, and never over another: the first process wins, and
-    # the losers read its id. What stands there already but holds no id is replaced.
+    # the losers read its id. A file of ours that holds no id is replaced.
     try:
-        os.link(draft, path)
+        opened.link(draft, _FILE)
     except FileExistsError:
-        if read(os.path.dirname(path)) is None:
-            os.replace(draft, path)
+        with contextlib.suppress(ValueError):
+            parse_id(_read(opened).decode())
+            return
+        opened.move(draft, opened, _FILE, _LARGEST)
     except OSError:  # a file system without hard links: two first processes may race here
-        if not os.path.exists(path):
-            os.replace(draft, path)
+        try:
+            opened.examine(_FILE, _LARGEST)
+        except FileNotFoundError:
+            opened.publish(draft, opened, _FILE)
 
 
 def _derive() -> str:

@@ -50,14 +50,22 @@ def longest(_low: float, high: float) -> float:
 
 
 @pytest.fixture
-def backoff(tmp_path: Path, clock: Clock) -> Backoff:
-    return Backoff(str(tmp_path), clock, longest)
+def spool(tmp_path: Path) -> Path:
+    """The directory of a spool."""
+    directory = tmp_path / "spool"
+    directory.mkdir(mode=0o700)
+    return directory
 
 
-def test_without_a_failure_nobody_waits(backoff: Backoff, tmp_path: Path) -> None:
+@pytest.fixture
+def backoff(spool: Path, clock: Clock) -> Backoff:
+    return Backoff(str(spool), clock, longest)
+
+
+def test_without_a_failure_nobody_waits(backoff: Backoff, spool: Path) -> None:
     """And looking leaves nothing."""
     assert backoff.remaining() == 0.0
-    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+    assert list(spool.iterdir()) == []
 
 
 def test_each_failure_doubles_the_wait_up_to_an_hour(backoff: Backoff, clock: Clock) -> None:
@@ -70,7 +78,7 @@ def test_each_failure_doubles_the_wait_up_to_an_hour(backoff: Backoff, clock: Cl
     assert waits == [min(FIRST * 2**n, LONGEST) for n in range(15)]
 
 
-def test_the_jitter_is_full(tmp_path: Path, clock: Clock) -> None:
+def test_the_jitter_is_full(spool: Path, clock: Clock) -> None:
     """Anything from nothing to the longest, so that no two processes march in step."""
     asked: list[tuple[float, float]] = []
 
@@ -78,16 +86,16 @@ def test_the_jitter_is_full(tmp_path: Path, clock: Clock) -> None:
         asked.append((low, high))
         return low
 
-    backoff = Backoff(str(tmp_path), clock, record)
+    backoff = Backoff(str(spool), clock, record)
     backoff.fail()
     backoff.fail()
     assert asked == [(0.0, 1.0), (0.0, 2.0)]
     assert backoff.remaining() == 0.0
 
 
-def test_other_processes_know(backoff: Backoff, tmp_path: Path, clock: Clock) -> None:
+def test_other_processes_know(backoff: Backoff, spool: Path, clock: Clock) -> None:
     """A failure is every process's, and so is the first delivery."""
-    other = Backoff(str(tmp_path), clock, longest)
+    other = Backoff(str(spool), clock, longest)
     backoff.fail(demand=100.0)
     assert other.remaining() == backoff.remaining() > 0
     other.succeed()
@@ -134,37 +142,37 @@ def test_without_a_disk_the_process_itself_remembers(tmp_path: Path, clock: Cloc
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_each_host_of_a_shared_home_has_a_stamp_of_its_own(tmp_path: Path) -> None:
+def test_each_host_of_a_shared_home_has_a_stamp_of_its_own(spool: Path) -> None:
     """A compute node without a route says nothing of the login node's network."""
-    stamps = [Stamp(str(tmp_path), "backoff", host) for host in ("node1", "node2", "a/../b")]
+    stamps = [Stamp(str(spool), "backoff", host) for host in ("node1", "node2", "a/../b")]
     stamps[0].set(START)
     assert [stamp.read() is not None for stamp in stamps] == [True, False, False]
     stamps[2].set(START)
-    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == [
+    assert sorted(path.name for path in spool.iterdir() if path.is_file()) == [
         "backoff-a_.._b",
         "backoff-node1",
     ]
     if os.name == "posix":
-        assert (tmp_path / "backoff-node1").stat().st_mode & 0o777 == 0o600
+        assert (spool / "backoff-node1").stat().st_mode & 0o777 == 0o600
 
 
-def test_ten_exits_deliver_and_then_one_in_six_minutes(tmp_path: Path, clock: Clock) -> None:
+def test_ten_exits_deliver_and_then_one_in_six_minutes(spool: Path, clock: Clock) -> None:
     """A person sees each command counted at once; a loop over a thousand files pays for ten."""
-    pace = Pace(str(tmp_path), clock)
+    pace = Pace(str(spool), clock)
     assert [pace.take() for _ in range(1000)].count(True) == EXITS
     taken = 0
     for _ in range(360):
         clock.now += 10.0
-        taken += Pace(str(tmp_path), clock).take()
+        taken += Pace(str(spool), clock).take()
     assert taken == EXITS
     clock.now += EXITS_PERIOD
     assert [pace.take() for _ in range(1000)].count(True) == EXITS
 
 
 @pytest.mark.parametrize("error", [10 * 365 * 86400.0, 2 * EXITS_PERIOD])
-def test_a_clock_that_was_wrong_stops_no_exit(tmp_path: Path, clock: Clock, error: float) -> None:
+def test_a_clock_that_was_wrong_stops_no_exit(spool: Path, clock: Clock, error: float) -> None:
     """The burst begins anew."""
-    pace = Pace(str(tmp_path), clock)
+    pace = Pace(str(spool), clock)
     clock.now += error
     while pace.take():
         pass
@@ -182,13 +190,13 @@ JUMPS = st.floats(-1e6, 1e6) | st.sampled_from([-1e9, 1e9, 0.0, 1.0, 60.0, LONGE
 
 @pytest.mark.parametrize("moment", [0.0, 962176.9999999999, START + 0.1, START + 1e-7])
 def test_what_rounding_adds_to_the_longest_wait_ends_none(
-    backoff: Backoff, clock: Clock, tmp_path: Path, moment: float
+    backoff: Backoff, clock: Clock, spool: Path, moment: float
 ) -> None:
     """A stamp keeps nanoseconds, and a float of this size some tenths of a microsecond."""
     clock.now = moment
     backoff.fail(LONGEST_DEMAND)
     assert backoff.remaining() == pytest.approx(LONGEST_DEMAND)
-    pace = Pace(str(tmp_path), clock)
+    pace = Pace(str(spool), clock)
     assert [pace.take() for _ in range(2 * EXITS)].count(True) == EXITS
 
 

@@ -199,7 +199,7 @@ def test_a_file_system_without_hard_links_is_good_enough(
 ) -> None:
     """A rename keeps the id there."""
 
-    def link(*_args: object) -> None:
+    def link(*_args: object, **_kwargs: object) -> None:
         raise PermissionError
 
     monkeypatch.setattr(os, "link", link)

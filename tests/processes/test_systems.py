@@ -14,7 +14,8 @@ import pytest
 from support import PATIENCE, SLOW
 
 from migas._delivery.throttle import EXITS
-from migas._disk.entry import LEASE
+from migas._disk.directory import open_directory
+from migas._disk.entry import LEASE, list_segments
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +46,7 @@ for module, names in {LACKING!r}.items():
     for name in names:
         if hasattr(sys.modules[module], name):
             delattr(sys.modules[module], name)
+os.supports_dir_fd.clear(), os.supports_fd.clear(), os.supports_follow_symlinks.clear()
 opened = set()
 def watch(event, args):
     if event == 'os.rename':
@@ -57,16 +59,22 @@ def held():
         try: paths.add(os.readlink('/proc/self/fd/' + name))
         except OSError: pass
     return paths
-rename = os.rename
 def strict_rename(source, target):
     if os.path.exists(target):
         raise FileExistsError(17, 'it exists', target)
+    return os.replace(source, target)
+replace = os.replace
+def strict_replace(source, target, *, src_dir_fd=None, dst_dir_fd=None):
+    assert src_dir_fd is dst_dir_fd is None
     if any(len(os.path.abspath(path)) > 259 for path in (source, target)):
         raise FileNotFoundError(2, 'too long', target)
-    return rename(source, target)
-os.rename = strict_rename
+    if os.path.abspath(target) in held():
+        raise PermissionError(13, 'it is open', target)
+    return replace(source, target)
+os.rename, os.replace = strict_rename, strict_replace
 unlink = os.unlink
-def strict_unlink(path):
+def strict_unlink(path, *, dir_fd=None):
+    assert dir_fd is None
     if os.path.abspath(path) in held():
         raise PermissionError(13, 'it is open', path)
     return unlink(path)
@@ -111,12 +119,12 @@ def test_the_spool_is_rotated_by_windows_rules(host: Host, server: Server) -> No
 from migas._runtime.settings import Settings
 from migas._disk.spool import open_spool
 spool = open_spool(Settings.from_env(os.environ))
-spool._dice = lambda _: 0
+spool._upkeep._dice = lambda _: 0
 entries = [spool.put(b'x') for _ in range(20)]
 with open(entries[0].path) as file:
     entries += [spool.put(b'x') for _ in range(30)]
 entries += [spool.put(b'x') for _ in range(40)]
-print(spool.count(), len(spool._segments()) > 0, spool.dropped)
+print(spool.count(), len(os.listdir(spool.directory + '/old')) > 0, spool.dropped)
 """
     )
     ended = host.run(code, {"MIGAS_SPOOL_COUNT": "1000"}, measured=False)
@@ -129,8 +137,10 @@ def test_no_path_is_longer_than_windows_allows(spool: Callable[..., Spool]) -> N
     opened = spool("http://" + "a-very-long-label." * 14 + "example.org/" + "p" * 300 + "/graphql")
     base = len(os.path.dirname(opened.directory))
     entry = opened.put(b"x")
-    opened._rotate(time.time())
-    names = [os.path.join(opened.directory, box, "") for box in ("new", opened._segments()[0])]
+    with open_directory(opened.directory) as directory:
+        opened._upkeep._rotate(directory, time.time(), 0)
+        [segment] = list_segments(directory)
+    names = [os.path.join(opened.directory, box, "") for box in ("new", segment)]
     longest = max(map(len, names)) + len(os.path.basename(entry.path))
     assert longest - base < 180
 

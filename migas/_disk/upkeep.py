@@ -1,0 +1,183 @@
+"""The upkeep of a spool: keeps it within its bounds, and sweeps up what nobody comes back for.
+
+It is done by whichever process comes by, a bounded piece at a time. Two that do the same at once do
+no harm: each step has one winner.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+
+from migas._runtime.namedtuple import NamedTuple
+
+from .entry import (
+    ASIDE,
+    LARGEST,
+    NEW,
+    OLD,
+    TMP,
+    list_segments,
+    parse,
+    read_box,
+    segment_moment,
+)
+from .files import NoDiskError
+from .stamp import LARGEST_STAMP, TRANSIENT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from .entry import Entry
+    from .files import Directory
+    from .stamp import Stamp
+
+#: The shares that the bounds are divided into, and how many of them are kept: each may be a quarter
+#: too large by the time that this is noticed.
+_SHARES, _KEPT = 40, 32
+
+#: Bytes of an entry that is among the largest.
+_LARGE = 2500
+
+#: Seconds after which a file that nobody finished writing is litter.
+_LITTER_AGE = 3600.0
+
+#: Seconds after its moment at which a stamp is litter. A back-off lasts an hour at most.
+_STAMP_AGE = 6 * 3600.0
+
+#: How many files one sweep looks at in one place.
+_SWEPT = 128
+
+#: An entry that seems this many seconds older than the age limit means a wrong clock; keep it.
+_IMPOSSIBLE_AGE = 365 * 86400.0
+
+
+class Bounds(NamedTuple):
+    """What a spool holds at most."""
+
+    #: Entries.
+    number: int
+    #: Bytes.
+    size: int
+    #: Seconds.
+    age: float
+
+    def exclude(self, birth: int, now: float) -> bool:
+        """Return whether an entry is too old, by its birth in milliseconds since the epoch."""
+        age = now - birth / 1000
+        return self.age < age < self.age + _IMPOSSIBLE_AGE
+
+
+class Upkeep:
+    """Keeps one spool within its ``bounds``, and counts in ``drops`` what is dropped."""
+
+    def __init__(self, bounds: Bounds, randrange: Callable[[int], int], drops: Stamp) -> None:
+        self._bounds = bounds
+        self._randrange = randrange
+        self._drops = drops
+        self._swept = False
+
+    def tidy_sometimes(self, spool: Directory, now: float, birth: int) -> None:
+        """Tidy up after some of the entries that are written, at random.
+
+        Parameters:
+            spool: the opened spool.
+            now: seconds since the epoch.
+            birth: that of the entry just written, in milliseconds since the epoch.
+        """
+        # To look costs a stat for each entry of a share: so some four looks a share, whichever
+        # process writes.
+        share = min(self._bounds.number, self._bounds.size // _LARGE) // _SHARES
+        if self._randrange(max(1, share // 4)) != 0:
+            return
+        with contextlib.suppress(OSError):
+            if self._is_share_full(spool, now):
+                self._rotate(spool, now, birth)
+            self._sweep_stamps(spool, now)
+
+    def drop(self, entries: Iterable[Entry], now: float, spool: Directory) -> None:
+        """Remove entries beyond the bounds, and count them."""
+        drops = sum(entry.discard(spool) for entry in entries)
+        if drops:
+            self._drops.set(now, drops)
+
+    def sweep(self, spool: Directory, now: float) -> None:
+        """Remove drafts that nobody finished, what was put aside long ago, and stamps once."""
+        _sweep_box(spool, TMP, now - _LITTER_AGE)
+        _sweep_box(spool, ASIDE, now - self._bounds.age)
+        if not self._swept:
+            self._swept = True
+            self._sweep_stamps(spool, now)
+
+    def _is_share_full(self, spool: Directory, now: float) -> bool:
+        count, size, share = 0, 0, self._bounds.number // _SHARES
+        for entry in read_box(spool, NEW):
+            if self._bounds.exclude(entry.birth, now):
+                self.drop([entry], now, spool)
+                continue
+            with contextlib.suppress(OSError):
+                size += entry.size(spool)
+                count += 1
+            if count >= share or size >= self._bounds.size // _SHARES:
+                return True
+        return False
+
+    def _rotate(self, spool: Directory, now: float, birth: int) -> None:
+        """Close `new/` as a segment, and drop the oldest segments beyond the bounds."""
+        moment = max(birth, int(now * 1000), 0)
+        try:
+            old = spool.box(OLD, makes=True)
+            _check_all(spool, NEW)
+        except NoDiskError:  # what is not ours is not moved; so `new/` has to hold all
+            self.drop(list(read_box(spool, NEW))[: -self._bounds.number], now, spool)
+            return
+        with contextlib.suppress(OSError):  # another process was faster
+            spool.forget(NEW)
+            spool.publish(NEW, old, f"{moment:013d}-{os.urandom(4).hex()}")
+        spool.box(NEW, makes=True)
+        segments = list_segments(spool)
+        for index, segment in enumerate(segments):
+            is_old = self._bounds.exclude(segment_moment(segment), now)
+            if is_old or index <= len(segments) - _KEPT:
+                self.drop(read_box(spool, segment), now, spool)
+                remove_segment(spool, segment)
+
+    def _sweep_stamps(self, spool: Directory, now: float) -> None:
+        """Remove stamps whose moment is long past, whichever host's name they bear.
+
+        A process that sets one at that moment may lose it: that costs one request more.
+        """
+        names = sorted(name for name in spool.names() if name.startswith(TRANSIENT))
+        if len(names) > _SWEPT:
+            start = self._randrange(len(names))
+            names = (names[start:] + names[:start])[:_SWEPT]
+        for name in names:
+            with contextlib.suppress(OSError):
+                if spool.examine(name, LARGEST_STAMP).st_mtime < now - _STAMP_AGE:
+                    spool.remove(name, LARGEST_STAMP)
+
+
+def remove_segment(spool: Directory, segment: str) -> None:
+    """Close a segment, and remove it if it is empty."""
+    with contextlib.suppress(OSError):
+        spool.forget(segment)
+        spool.box(OLD).remove_box(os.path.basename(segment))
+
+
+def _check_all(spool: Directory, box: str) -> None:
+    """Raise `NoDiskError` unless all that lies in a box are entries of ours."""
+    for name in spool.box(box).names():
+        if parse(spool.path, box, name) is None:
+            raise NoDiskError(f"{name} is no entry")
+        with contextlib.suppress(FileNotFoundError):  # it was claimed meanwhile
+            spool.box(box).examine(name, LARGEST)
+
+
+def _sweep_box(spool: Directory, box: str, before: float) -> None:
+    """Remove entries that were last changed ``before`` that moment, in seconds since the epoch."""
+    for entry in itertools.islice(read_box(spool, box), _SWEPT):
+        with contextlib.suppress(OSError):
+            if spool.box(box).examine(entry.name, LARGEST).st_mtime < before:
+                entry.discard(spool)

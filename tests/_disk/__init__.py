@@ -1,0 +1,1 @@
+"""Tests of the disk's door and of what lies behind it."""

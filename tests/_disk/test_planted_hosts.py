@@ -1,0 +1,227 @@
+"""Real processes of an ordinary user, whose spool somebody else has been at."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+from planting import (
+    CLAIMED,
+    ENTRY,
+    FOREIGN_DIRECTORIES,
+    FOREIGN_FILES,
+    IS_ROOT,
+    OTHER_ID,
+    SEGMENT,
+    Outside,
+    crumb,
+    take_picture,
+)
+from support import LATER, PATIENCE, ROOMY, await_condition, versions
+
+from migas._disk.directory import TAG
+from migas._disk.spool import Spool, directory_for
+from migas._runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from migas.testing import Server
+
+    from .conftest import Person
+
+#: Notes two things, and sends all that is pending; then notes one more, which its exit sends.
+HOST = """
+import migas
+for version in ("one", "two"): migas.add_project("owner/repo", version)
+migas.flush(40)
+migas.add_project("owner/repo", "three")
+"""
+
+#: Where a directory is expected, and a file: below the spool.
+DIRECTORIES = ["", "tmp", "new", "cur", "old", "aside", f"old/{SEGMENT}"]
+FILES = [
+    *(f"new/{ENTRY}", f"cur/{CLAIMED}", f"tmp/{ENTRY}", f"old/{SEGMENT}/{ENTRY}"),
+    *(f"backoff-{os.uname().nodename}", f"pace-{os.uname().nodename}", "dropped-all"),
+    *("sent.jsonl", "sent-earlier.jsonl", TAG),
+]
+
+#: What stays on disk where something else lies there.
+HIDDEN = {
+    "": {"new", "segment"},
+    TAG: {"new", "segment"},
+    "cur": {"new", "segment"},
+    "new": {"new"},
+    "old": {"segment"},
+    f"old/{SEGMENT}": {"segment"},
+}
+
+
+@pytest.fixture
+def outside(person: Person) -> Outside:
+    outside = Outside(person.directory / "outside")
+    person.own_all(outside.path)
+    return outside
+
+
+@pytest.fixture
+def spool(person: Person, server: Server) -> Path:
+    """This person's spool, with two pending entries, one of them in a segment."""
+    cache = person.make(person.home / ".cache" / "migas")
+    person.own(cache.parent)
+    settings = Settings(endpoint=server.endpoint, cache_dir=str(cache))
+    opened = Spool(directory_for(settings.endpoint, settings.cache_dir), ROOMY)
+    entry = opened.put(crumb("segment"))
+    opened.put(crumb("new"))
+    directory = cache / os.path.basename(opened.directory)
+    (directory / "old" / SEGMENT).mkdir(parents=True)
+    (directory / "aside").mkdir()
+    os.rename(entry.path, entry._replace(box=f"old/{SEGMENT}").path)
+    person.own_all(cache)
+    return directory
+
+
+CASES = [
+    *((place, "link to a directory") for place in DIRECTORIES),
+    *((place, "link to a file") for place in FILES),
+    *(("", kind) for kind in FOREIGN_DIRECTORIES),
+    *(("cur", kind) for kind in FOREIGN_DIRECTORIES),
+    *((f"new/{ENTRY}", kind) for kind in FOREIGN_FILES),
+    *((FILES[4], kind) for kind in FOREIGN_FILES),
+]
+
+
+@pytest.mark.parametrize(("place", "kind"), sorted(set(CASES)))
+def test_a_host_leaves_alone_what_is_not_its_users_and_delivers(
+    *, person: Person, outside: Outside, spool: Path, server: Server, place: str, kind: str
+) -> None:
+    """It notices nothing, and nothing outside is read, changed, moved or removed (pain 44)."""
+    path = spool / place
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+    {**FOREIGN_DIRECTORIES, **FOREIGN_FILES}[kind](path, outside.path)
+    if kind != "another's":
+        person.own(path)
+    before = take_picture(path)
+    outside.watch(path)
+    ended = person.run(HOST)
+    status = person.run("", arguments=["-m", "migas", "status"])
+    outside.check()
+    assert ended.calmly, ended
+    assert (status.status, status.err) == (0, ""), status
+    assert take_picture(path) == before
+    expected = {"one", "two", "three", "new", "segment"} - HIDDEN.get(place, set())
+    assert set(versions(server)) == expected
+    assert len(versions(server)) == len(expected)
+
+
+def test_anothers_id_is_not_taken(person: Person, outside: Outside, server: Server) -> None:
+    """By a link, nor by a hard link; the user has an id all the same."""
+    directory = person.make(person.home / ".config" / "migas")
+    person.own(directory.parent)
+    for plant in ((directory / "user_id").symlink_to, (directory / "user_id").hardlink_to):
+        plant(outside.path / "id")
+        before = take_picture(directory)
+        outside.watch()
+        assert person.run(HOST).calmly
+        outside.check()
+        assert take_picture(directory) == before
+        (directory / "user_id").unlink()
+    found = {crumb["user_id"] for crumb in server.crumbs}
+    assert (len(found), OTHER_ID in found, None in found) == (1, False, False)
+
+
+#: Exchanges places of a spool with links that lead out of it, over and over, until a file is there;
+#: `renameat2` does each in one step. In the end each place is as it was.
+SWAPPER = """
+import ctypes, os, sys, time
+spool, links, stop, count = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+library = ctypes.CDLL(None, use_errno=True)
+inside, links = os.open(spool, os.O_RDONLY), os.open(links, os.O_RDONLY)
+above = os.open(os.path.dirname(spool), os.O_RDONLY)
+places = [(above, os.path.basename(spool), "spool")]
+places += [(inside, box, box) for box in ("new", "cur", "tmp")]
+def exchange(holder, name, link):
+    old, new = os.fsencode(name), os.fsencode(link)
+    if library.renameat2(holder, old, links, new, 2):
+        raise OSError(ctypes.get_errno(), name)
+done = 0
+while done < count or not os.path.exists(stop):
+    for place in places:
+        exchange(*place)
+        if done % 7 == 0: time.sleep(0.0005)
+        exchange(*place)
+        done += 2
+    if done % 16 == 0: time.sleep(0.002)
+print(done)
+"""
+
+
+#: Notes five things, one after the other, and says when one cannot be written.
+SLOW_HOST = """
+import sys, time, migas
+for number in range(5):
+    time.sleep(0.02)
+    migas.add_project("owner/repo", f"{sys.argv[1]}.{number}")
+"""
+DEBUG = {"MIGAS_LOG_LEVEL": "DEBUG"}
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux exchanges two names")
+def test_a_spool_that_is_exchanged_for_a_link_at_any_moment(
+    person: Person, outside: Outside, spool: Path, server: Server
+) -> None:
+    """Ten thousand times, while hosts run: nothing outside is touched, and no file is lost.
+
+    What could not be written at such a moment lives in memory, and goes unless a request fails.
+    """
+    links = person.make(person.directory / "links")
+    (links / "spool").symlink_to(outside.path / "directory")
+    for box in ("new", "cur", "tmp"):
+        (links / box).symlink_to(outside.path / "directory" / box)
+    person.own_all(links)
+    outside.watch()
+    stop = person.directory / "stop"
+    swapper = person.start(
+        "", arguments=["-c", SWAPPER, str(spool), str(links), str(stop), "10000"]
+    )
+    await_condition(lambda: swapper.poll() is not None or os.path.islink(spool))
+    expected, unwritten = {"new", "segment"}, {}
+    for batch in range(6):
+        names = [f"{batch}-{number}" for number in range(3)]
+        hosts = [person.start("", DEBUG, arguments=["-c", SLOW_HOST, name]) for name in names]
+        for name, process in zip(names, hosts, strict=True):
+            out, err = process.communicate(timeout=PATIENCE)
+            unwritten[name] = len(re.findall("cannot be written: .* is a link", err))
+            assert (process.returncode, out, len(err.splitlines())) == (0, "", unwritten[name]), err
+            expected |= {f"{name}.{number}" for number in range(5)}
+    stop.touch()
+    out, err = swapper.communicate(timeout=PATIENCE)
+    assert (swapper.returncode, err, int(out) >= 10_000) == (0, "", True), (out, err)
+    assert (spool.is_dir(), spool.is_symlink()) == (True, False)
+    assert person.run("", arguments=["-c", LATER]).calmly
+    outside.check()
+    assert set(versions(server)) <= expected
+    lost = Counter(version.split(".")[0] for version in expected - set(versions(server)))
+    assert all(count <= unwritten.get(name, 0) for name, count in lost.items()), (lost, unwritten)
+    assert sum(unwritten.values()) > 0
+
+
+def test_what_root_left_is_no_longer_used(person: Person, server: Server) -> None:
+    """A spool that sudo made belongs to root; its user's breadcrumbs go from memory."""
+    if not IS_ROOT:
+        pytest.skip("needs root")
+    cache = person.make(person.home / ".cache" / "migas")
+    person.own(cache.parent)
+    directory = directory_for(server.endpoint, str(cache))
+    Spool(directory, ROOMY).put(crumb("root's"))
+    before = take_picture(cache / os.path.basename(directory))
+    assert person.run(HOST).calmly
+    assert take_picture(cache / os.path.basename(directory)) == before
+    assert versions(server) == ["one", "three", "two"]
