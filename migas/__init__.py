@@ -1,4 +1,9 @@
-"""Usage telemetry that a Python package can carry: one line at import, nothing to notice."""
+"""Count how often your package is used, with one line that your users can switch off.
+
+A call of `add_project` returns at once; the breadcrumb is written to disk and sent in the
+background. This module is the table of contents: it imports `operations` and `Receipt`, which that
+one line needs, and loads the other names on first use, so that `import migas` stays cheap.
+"""
 
 from ._runtime.receipt import Receipt
 from .operations import (
@@ -35,8 +40,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    # Loaded once somebody looks: a host's one line needs none of it. Earlier clients had the
-    # modules loaded, too.
+    """Return a name that is loaded on first use.
+
+    Such a name is a module that hosts of earlier clients expect as an attribute of the package, the
+    version, or a function of `config`. Raises `AttributeError` for any other.
+    """
     if name in ("config", "error", "operations"):
         import importlib
 
@@ -53,4 +61,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
+    """Return all names of the package, also those that are not loaded yet."""
     return sorted({*globals(), *__all__})

@@ -1,5 +1,5 @@
 # PYTHON_ARGCOMPLETE_OK
-"""`python -m migas`."""
+"""Runs the command line as `python -m migas`."""
 
 import sys
 

@@ -1,4 +1,9 @@
-"""The public functions that set up and look."""
+"""The configuration: the public functions that set up and show what breadcrumbs say, and to whom.
+
+They own nothing: settings belong to the process, and the id to its file. What may go wrong: a value
+or a file makes no sense, which is one warning in the log; and there may be no home directory, and
+so no file to keep an id in.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,7 @@ import contextlib
 import json
 import os
 
-from ._agent.process import here
+from ._agent.process import current_process
 from ._runtime import log
 from ._runtime.optout import find_optout
 from ._runtime.settings import parse_endpoint, parse_id
@@ -15,13 +20,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ._runtime.settings import BeforeSend
+    from ._runtime.settings import BeforeSend, Settings
 
+#: What a configuration file holds, and how each value is read.
 _PARSERS: Mapping[str, Callable[[str], str]] = {
     "endpoint": parse_endpoint,
     "user_id": parse_id,
     "session_id": parse_id,
 }
+
+#: Characters of a configuration file that are read; a sound one has some two hundred.
+_FILE_SIZE = 65536
 
 
 def setup(
@@ -33,9 +42,10 @@ def setup(
     save_config: bool = False,
     before_send: BeforeSend | None = None,
 ) -> None:
-    """Say what the environment and the defaults are not to decide; optional.
+    """Override environment variables and defaults, from now on. Optional.
 
-    What is given goes before the environment, but nothing goes before an opt-out.
+    An opt-out is not overridden. A value that makes no sense is ignored, with one warning in the
+    log; nothing is raised.
 
     Parameters:
         endpoint: the server's http or https address, with or without `/graphql`.
@@ -43,12 +53,10 @@ def setup(
         session_id: a UUID for this run.
         filename: a JSON file that holds any of the three; what is passed here goes before it.
         save_config: write the three to ``filename``.
-        before_send: a function that is called with the fields of each breadcrumb, as a dict,
-            before it is written anywhere. It returns them as they are to be told, or None: nothing
-            is told. Should it fail, nothing is told either, and a WARNING in the log says so once.
-            It runs on a thread of the agent's or on the caller's, and must not add any itself.
-
-    A value that makes no sense is ignored, with one warning in the log.
+        before_send: a function that gets the fields of each breadcrumb, as a dict, before it is
+            written anywhere, and returns the fields to send, or None to drop the breadcrumb. If it
+            raises, the breadcrumb is dropped, and a WARNING in the log says so once. It runs on one
+            of our threads or on the caller's, and must not add any breadcrumb itself.
 
     Example:
         >>> setup(session_id="3f0c6e2a-5d39-4f0e-9a37-0f6b3c5d7e11")
@@ -62,45 +70,75 @@ def setup(
     if filename is not None and save_config and not find_optout(os.environ):
         _write_file(filename, values)
     hook = _check_hook(before_send)
-    here().setup(values if hook is None else {**values, "before_send": hook})
+    current_process().setup(values if hook is None else {**values, "before_send": hook})
 
 
 def print_config() -> None:
-    """Print what breadcrumbs of this process say, and to whom; makes and sends nothing.
+    """Print what the breadcrumbs of this process say, and to whom; nothing is made or sent.
 
     Example:
         >>> print_config()  # doctest: +ELLIPSIS
         endpoint: ...
     """
-    from ._delivery.writer import Writer
-
-    settings = here().use_settings()
+    settings = current_process().use_settings()
     print(f"endpoint: {settings.endpoint}")
     print(f"switched off by: {find_optout(os.environ) or 'nothing'}")
-    for name, value in Writer(settings, keeps=False).describe().items():
+    for name, value in describe_breadcrumb(settings).items():
         print(f"{name}: {value}")
 
 
-def clear_user_id() -> bool:
-    """Forget the anonymous id of this user; the next breadcrumb makes a new one.
+def describe_breadcrumb(settings: Settings) -> dict[str, object]:
+    """Return the fields that all breadcrumbs of this process have in common; nothing is made.
+
+    Parameters:
+        settings: those of this process.
 
     Returns:
-        Whether no id is left on disk: False where a file cannot be removed.
+        Each field but project and version, and its value, or None if there is none.
+    """
+    from ._delivery.writer import describe
+
+    try:
+        return describe(settings)
+    except (OSError, RuntimeError):  # the latter is how platformdirs reports that there is no home
+        from ._crumb import breadcrumb
+        from ._crumb.environment import Environment
+
+        ids = {"user_id": settings.user_id, "session_id": settings.session_id}
+        common = {**Environment.detect(os.environ)._asdict(), **ids}
+        fields = breadcrumb.sanitize("", "", {}, common).breadcrumb._asdict()
+        return {name: fields[name] for name in fields if not name.startswith("project")}
+
+
+def clear_user_id() -> bool:
+    """Remove the anonymous id of this user; the next breadcrumb makes a new one.
+
+    Breadcrumbs that were sent stay on the server under the old one. As root in the home of another
+    user, nothing is removed.
+
+    Returns:
+        True if no id is left on disk, False if a file could not be removed.
 
     Example:
         >>> clear_user_id()
         True
     """
+    from ._disk import user_id
     from ._disk.directory import find_config, find_earlier_config
-    from ._disk.user_id import clear
+    from ._disk.home import is_foreign
 
-    cleared = [clear(directory) for directory in (find_config(), find_earlier_config())]
-    here().setup({})
+    directories: list[str] = []
+    with contextlib.suppress(OSError, RuntimeError):  # there is no home directory, and so no file
+        directories = [find_config(), find_earlier_config()]
+    if is_foreign():
+        return not any(map(user_id.read, directories))
+    cleared = [user_id.clear(directory) for directory in directories]
+    current_process().setup({})
     return all(cleared)
 
 
 def notice() -> str:
-    """Return two lines with which a host may tell its users of its telemetry, where it likes.
+    """Return two lines with which a host may inform its users of its telemetry, where it likes.
 
     Nothing is printed by itself.
 
@@ -124,6 +162,7 @@ def _check_hook(hook: object) -> object:
 
 
 def _parse(name: str, value: str) -> str | None:
+    """Return a sound value in its canonical form, or None, with a warning."""
     try:
         return _PARSERS[name](value)
     except ValueError as error:
@@ -131,35 +170,33 @@ def _parse(name: str, value: str) -> str | None:
         return None
 
 
-#: What a configuration file holds.
-_NAMES = ("endpoint", "user_id", "session_id")
-
-
 def _read_file(filename: str | os.PathLike[str]) -> dict[str, str]:
-    """Return what the file says; nothing where there is none or it makes no sense."""
+    """Return the values that a file holds; none if there is no file or it makes no sense."""
     try:
         with open(filename, encoding="utf-8") as file:
-            content = json.load(file)
+            content = json.loads(file.read(_FILE_SIZE))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # the last for deep brackets
         log.say(log.WARNING, "%s is ignored: %s", os.fspath(filename), error)
         return {}
     if not isinstance(content, dict):
         log.say(log.WARNING, "%s is ignored: it holds no JSON object", os.fspath(filename))
         return {}
-    return {name: content[name] for name in _NAMES if isinstance(content.get(name), str)}
+    return {name: content[name] for name in _PARSERS if isinstance(content.get(name), str)}
 
 
 def _write_file(filename: str | os.PathLike[str], values: Mapping[str, str]) -> None:
-    """Write the file whole or not at all."""
+    """Write the file whole or not at all; another process may read it at any time."""
     path = os.fspath(filename)
-    draft = f"{path}.{os.getpid()}.tmp"
+    draft = f"{path}.{os.urandom(4).hex()}.tmp"
     try:
-        with open(draft, "w", encoding="utf-8") as file:
-            json.dump({name: values.get(name) for name in _NAMES}, file, indent=2)
+        # "x", since somebody else may have put a link of that name there.
+        with open(draft, "x", encoding="utf-8") as file:
+            json.dump({name: values.get(name) for name in _PARSERS}, file, indent=2)
         os.replace(draft, path)
     except OSError as error:
         log.say(log.WARNING, "%s cannot be written: %s", path, error)
-        with contextlib.suppress(OSError):
-            os.unlink(draft)
+        if not isinstance(error, FileExistsError):
+            with contextlib.suppress(OSError):
+                os.unlink(draft)

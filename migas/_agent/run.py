@@ -1,4 +1,13 @@
-"""The tracker: a run's life is told, its beginning and its one last word."""
+"""The run: reports a start event, and one final status when it ends.
+
+This module owns the life of a run: whether it is the program's or a block's, when it ends, and that
+its final status is reported once. Which exception means which status, `migas.error` knows; how the
+program ends, `endings`; what is part of another run, `process`.
+
+What may go wrong: the process is killed or calls `os._exit`, or nobody knows how it ended. Then
+there is a start event without a final status. A forked child has a copy of its parent's runs, and
+reports nothing about them.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +16,8 @@ import time
 from migas import error as errors
 from migas._runtime import log
 
-from .endings import Ending, Trap, name_signal
-from .process import here, name_use
+from .endings import ExitWatcher, SignalWatcher, name_signal
+from .process import current_process, make_use_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,15 +32,21 @@ if TYPE_CHECKING:
 
     F = TypeVar("F", bound=Callable[..., Any])
 
-#: Seconds in which the beginning may be taken back. A decorator is applied right after its making,
-#: unless the machine is so busy that this thread has to wait.
+#: How long a start event can be withdrawn, in seconds. `track(…)` starts a run at once, and its
+#: result may be applied as a decorator only then. That takes microseconds; if a busy machine takes
+#: longer, a start event without a final status is reported.
 HOLD = 0.05
 
-_GENERATOR, _COROUTINE = 0x20, 0x80  # https://docs.python.org/3/library/inspect.html
+#: Bits of a code object's `co_flags`: https://docs.python.org/3/library/inspect.html
+_GENERATOR, _COROUTINE = 0x20, 0x80
 
 
 class Plan:
-    """What a run is to tell."""
+    """The arguments of `track`: what a run reports, and for which signals it is suspended.
+
+    Its ``fields`` are those of every breadcrumb of the run. Its ``handlers`` may say more about an
+    exception, see `migas.error`. With ``init_ping`` the run reports a start event, too.
+    """
 
     __slots__ = ("fields", "handlers", "init_ping", "project", "signals", "version")
 
@@ -54,132 +69,176 @@ class Plan:
 
 
 class Run:
-    """One run; ``ending`` judges it at the interpreter's exit, if it lasts as long as that."""
+    """One run, from its start event to its final status.
+
+    Parameters:
+        plan: what it reports.
+        process: the process that it belongs to.
+        exit_watcher: finds out how the program ends, for a run that ends with it; None for the run
+            of a block or of a call, whose end is known.
+        clock: monotonic seconds.
+    """
 
     def __init__(
-        self, plan: Plan, process: Process, ending: Ending | None, clock: Callable[[], float]
+        self,
+        plan: Plan,
+        process: Process,
+        exit_watcher: ExitWatcher | None,
+        clock: Callable[[], float],
     ) -> None:
         self.project = plan.project
-        self.use = name_use(plan.project, plan.version, "run")
+        #: The run's key, by which `process` knows it in worker processes.
+        self.use = make_use_key(plan.project, plan.version, "run")
         self._plan = plan
-        # A child that is forked meanwhile is another process, and has no word in this run.
         self._process = process
-        self._ending = ending
+        self._exit_watcher = exit_watcher
         self._clock = clock
-        self._start = clock()
-        self._trap = Trap(plan.signals, self._suspend)
-        self._beginning: Receipt | None = None
+        self._started_at = clock()
+        self._signal_watcher = SignalWatcher(plan.signals, self._suspend)
+        self._start_event: Receipt | None = None
 
     @property
     def lasts(self) -> bool:
-        """Whether it ends with the program."""
-        return self._ending is not None
+        """Return True if the run ends with the program."""
+        return self._exit_watcher is not None
 
-    def begin(self, hold: float = 0.0) -> bool:
-        """Tell that it began; False: it is a part of another run, or its user has opted out."""
+    def start(self, hold: float = 0.0) -> bool:
+        """Report the start event, and watch for the end of the program and for signals.
+
+        Parameters:
+            hold: for how many seconds the start event can be withdrawn.
+
+        Returns:
+            False, with nothing done, if the user has opted out or if this is a part of another run.
+        """
         plan, agent = self._plan, self._process.use_agent()
         if agent is None or not self._process.enter(self):
             return False
         if plan.init_ping:
-            said = {**plan.fields, "status": "R"}
-            self._beginning = agent.add(plan.project, plan.version, said, hold=hold)
-        if self._ending is not None:
-            self._ending.watch()
+            fields = {**plan.fields, "status": "R"}
+            self._start_event = agent.add(plan.project, plan.version, fields, hold=hold)
+        if self._exit_watcher is not None:
+            self._exit_watcher.start()
             agent.start()
-        self._trap.set()
+        self._signal_watcher.start()
         return True
 
-    def bind(self) -> None:
-        """Have it end with a block, and not with the program."""
-        if self._ending is not None:
-            self._ending.release()
-            self._ending = None
+    def bind_to_block(self) -> None:
+        """Let the run end with a block, and no longer with the program."""
+        if self._exit_watcher is not None:
+            self._exit_watcher.stop()
+            self._exit_watcher = None
 
     def withdraw(self) -> None:
-        """Take it all back, as though it had not begun."""
+        """Undo the start: the start event is not reported, if it is still held."""
         if self._process.withdraw(self):
-            self._release()
-            if self._beginning is not None:
-                self._beginning.settle({"success": False, "message": "it is withdrawn"})
+            self._stop_watching()
+            if self._start_event is not None:
+                self._start_event.settle({"success": False, "message": "it is withdrawn"})
 
     def finish(self) -> None:
-        """Say the last word at the interpreter's exit, if it is known what that is."""
-        if self._ending is None:
+        """Report the final status at the interpreter's exit, if it is known.
+
+        A block that is still open then, on a daemon thread, has none.
+        """
+        if self._exit_watcher is None:
             return
         try:
-            error = self._ending.find()
+            error = self._exit_watcher.find_exception()
         except LookupError:
             self._process.leave(self)
         else:
             self.end(error)
 
     def end(self, error: BaseException | None) -> None:
-        """Say the last word, as ``error`` demands; only the first one counts."""
+        """Report the final status of a run that ``error`` ended, unless that has been done.
+
+        Never raises, since its caller is about to raise ``error`` itself.
+        """
         try:
             self._end(error)
-        except Exception as failure:  # a host's own exception, say, that cannot be looked at
-            log.say(log.DEBUG, "a last word is lost: %r", failure)
+        except Exception as failure:  # a host's exception may raise when its attributes are read
+            log.say(log.DEBUG, "a final status is lost: %r", failure)
 
     def _end(self, error: BaseException | None) -> None:
-        word = errors.describe(error)
-        phrase = word.pop("status_desc")
-        handled = errors.handle(error, self._plan.handlers)
+        fields = errors.describe(error)
+        phrase = fields.pop("status_desc")
+        handled = errors.call_handler(error, self._plan.handlers)
         if handled is not None:
-            word = {"status": word["status"], **handled}
-            phrase = errors.PHRASES.get(str(word["status"]), phrase)
-        self._release()
-        if self._is_mine_to_say():
-            self._say(word, phrase)
+            fields = {"status": fields["status"], **handled}
+            phrase = errors.PHRASES.get(str(fields["status"]), phrase)
+        self._stop_watching()
+        if self._leave():
+            self._report(fields, phrase)
 
     def _suspend(self, number: int) -> None:
-        word = errors.suspend(name_signal(number))
-        phrase = word.pop("status_desc")
-        if self._is_mine_to_say():
-            # At once, since the process may be about to die; to the disk, never to the network.
-            self._say(word, phrase, now=True)
+        """Report the final status of a run that a signal stops, inside the signal's handler."""
+        fields = errors.describe_suspension(name_signal(number))
+        phrase = fields.pop("status_desc")
+        if self._leave():
+            # On disk before this returns: the signal's default action may be to end the process.
+            self._report(fields, phrase, now=True)
 
-    def _is_mine_to_say(self) -> bool:
-        return here() is self._process and self._process.leave(self)
+    def _leave(self) -> bool:
+        """Take the run off the list of its process, which makes this thread its only reporter.
 
-    def _say(self, word: Mapping[str, object], phrase: object, *, now: bool = False) -> None:
+        Returns False if another thread or a signal's handler has done so before, or in a forked
+        child: its parent's runs end in the parent.
+        """
+        return current_process() is self._process and self._process.leave(self)
+
+    def _report(self, fields: Mapping[str, object], phrase: object, *, now: bool = False) -> None:
+        """Report a final status. Without a `status_desc`, say how long the run took."""
         agent = self._process.use_agent()
         if agent is None:
             return
-        said = {**self._plan.fields, **word}
-        if said.get("status_desc") is None:
-            said["status_desc"] = f"{phrase} after {_format(self._clock() - self._start)}"
-        agent.add(self.project, self._plan.version, said, now=now)
+        fields = {**self._plan.fields, **fields}
+        if fields.get("status_desc") is None:
+            duration = _format_duration(self._clock() - self._started_at)
+            fields["status_desc"] = f"{phrase} after {duration}"
+        agent.add(self.project, self._plan.version, fields, now=now)
 
-    def _release(self) -> None:
-        self._trap.release()
-        self.bind()
+    def _stop_watching(self) -> None:
+        self._signal_watcher.stop()
+        self.bind_to_block()
 
 
-def _format(seconds: float) -> str:
-    """Write a duration as hours, minutes and seconds."""
+def _format_duration(seconds: float) -> str:
+    """Return a duration as hours, minutes and seconds: `1:02:03`."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}"
 
 
 class Track:
-    """A run that has begun; as a context manager or a decorator, one that a block or a call is."""
+    """What `track` returns: a run that has started, a context manager and a decorator.
+
+    If the object is not used it is the run of the whole program. If it is used in a `with`
+    statement, its run ends with the block. If it is applied to a function, the run is withdrawn,
+    and each call of the function is a run. It can be used any number of times.
+
+    Parameters:
+        plan: what each run reports.
+        at_once: start a run now, as `track` does.
+        clock: monotonic seconds.
+    """
 
     def __init__(
         self, plan: Plan, *, at_once: bool = True, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._plan = plan
         self._clock = clock
-        # Begun at once, and waiting for a block to take it over.
-        self._begun = self._begin(Ending(), HOLD) if at_once else None
+        # Until a block takes it over, or a decorator withdraws it.
+        self._run = self._start(ExitWatcher(), HOLD) if at_once else None
+        # The runs of the blocks that are open, the innermost last. None: part of another run.
         self._open: list[Run | None] = []
 
     def __enter__(self) -> Track:  # noqa: PYI034  # `Self` is in no `typing` before Python 3.11
-        run, self._begun = self._begun, None
+        run, self._run = self._run, None
         if run is None:
-            run = self._begin(None)
+            run = self._start(None)
         else:
-            run.bind()
+            run.bind_to_block()
         self._open.append(run)
         return self
 
@@ -194,12 +253,15 @@ class Track:
             run.end(error)
 
     def __call__(self, function: F) -> F:
-        """Have each call of ``function`` be a run: of a coroutine or a generator, to its end."""
+        """Return a function that does the same as ``function``, each call of which is a run.
+
+        The run of a coroutine function or a generator ends when its body does.
+        """
         import functools
 
-        begun, self._begun = self._begun, None
-        if begun is not None:
-            begun.withdraw()
+        started, self._run = self._run, None
+        if started is not None:
+            started.withdraw()
 
         def track() -> Track:
             return Track(self._plan, at_once=False, clock=self._clock)
@@ -220,6 +282,7 @@ class Track:
         kind = wait if flags & _COROUTINE else generate if flags & _GENERATOR else call
         return functools.wraps(function)(kind)  # type: ignore[return-value]
 
-    def _begin(self, ending: Ending | None, hold: float = 0.0) -> Run | None:
-        run = Run(self._plan, here(), ending, self._clock)
-        return run if run.begin(hold) else None
+    def _start(self, exit_watcher: ExitWatcher | None, hold: float = 0.0) -> Run | None:
+        """Start a run. Returns None if there is nothing to report."""
+        run = Run(self._plan, current_process(), exit_watcher, self._clock)
+        return run if run.start(hold) else None

@@ -1,4 +1,9 @@
-"""The environment: what runs here, as far as a breadcrumb tells it."""
+"""The environment: the interpreter, the platform, the container and the CI service that we run in.
+
+This module owns the signs by which each is known: variables of the environment and a few marker
+files. What may go wrong: a container or a service that leaves none of these signs is not
+recognised. Then the breadcrumb says `unknown` or no CI, and the agent assumes that the disk lasts.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: Variables by which the common CI services are known, `CI` being what most of them set.
+#: Variables by which the common CI services are known. Most of them set `CI`.
 CI_VARIABLES = (
     "CI",
     "CONTINUOUS_INTEGRATION",
@@ -35,7 +40,7 @@ CI_VARIABLES = (
     "WOODPECKER",
 )
 
-#: Set by Apptainer and by Singularity, its older name, inside their containers.
+#: Apptainer sets these in its containers, and Singularity did, as it was called before.
 _APPTAINER_VARIABLES = (
     "APPTAINER_CONTAINER",
     "APPTAINER_NAME",
@@ -47,21 +52,26 @@ _RELEASE_LEVELS = {"alpha": "a", "beta": "b", "candidate": "rc", "final": ""}
 
 
 class Environment(NamedTuple):
-    """What runs here."""
+    """Where this process runs. The fields are those of a `Breadcrumb`, with the same names."""
 
     language: str
     language_version: str
     platform: str
-    #: `docker` (Podman too, which the server does not tell apart), `apptainer` or `unknown`.
+    #: `docker`, `apptainer` or `unknown`. The server has no word for Podman: it counts as `docker`.
     container: str
     is_ci: bool
 
     @classmethod
     def detect(cls, environ: Mapping[str, str] = os.environ, root: str = "/") -> Environment:
-        """Look at ``environ``, and at the marker files below ``root``."""
+        """Find out where this process runs.
+
+        Parameters:
+            environ: the variables to look at.
+            root: the directory that holds the containers' marker files; `/` but in tests.
+        """
         return cls(
             language="python",
-            language_version=python_version(),
+            language_version=find_python_version(),
             platform=sys.platform,
             container=find_container(environ, root),
             is_ci=any(
@@ -69,28 +79,30 @@ class Environment(NamedTuple):
             ),
         )
 
-    def outlives(self, path: str, root: str = "/") -> bool:
-        """Say whether what is written to ``path`` is still there after this machine's end.
+    @property
+    def is_disposable(self) -> bool:
+        """Return True if all files are thrown away after this run, wherever they lie: in CI."""
+        return self.is_ci
 
-        Not in CI, nor on the root file system of a Docker container: both are thrown away. What is
-        not there yet is judged by the directory that it would come to lie in.
+    @property
+    def has_disposable_root(self) -> bool:
+        """Return True if the root file system is thrown away after this run.
+
+        A Docker container's own file system ends with it, and a volume that is mounted into it
+        lasts. An Apptainer container's home is the user's own directory outside.
         """
-        if self.is_ci:
-            return False
-        if self.container != "docker":
-            return True
-        while path != os.path.dirname(path) and not os.path.exists(path):
-            path = os.path.dirname(path)
-        try:
-            return os.stat(path).st_dev != os.stat(root).st_dev
-        except OSError:
-            return False
+        return self.container == "docker"
 
 
-def python_version() -> str:
-    """Write the interpreter's version by PEP 440, without the `+` of a build in between.
+def find_python_version() -> str:
+    """Return the interpreter's version in the form of PEP 440.
 
-    The server refuses a request with any other form (measured on server 0.9.0).
+    `platform.python_version()` adds a `+` to a build between two releases, and the server refuses
+    a request with any version that is not of that form (measured on server 0.9.0).
+
+    Example:
+        >>> find_python_version().startswith("3.")
+        True
     """
     info = sys.version_info
     level = _RELEASE_LEVELS[info.releaselevel]
@@ -98,7 +110,11 @@ def python_version() -> str:
 
 
 def find_container(environ: Mapping[str, str], root: str) -> str:
-    """Name the container around this process, as the server spells it."""
+    """Return the kind of container that this process runs in, in the server's words.
+
+    Returns:
+        `apptainer`, `docker` (for Podman and other OCI containers, too) or `unknown`.
+    """
     # Apptainer first: it runs inside Docker on some services, never the other way round.
     if any(environ.get(name) for name in _APPTAINER_VARIABLES):
         return "apptainer"

@@ -1,7 +1,10 @@
-"""GraphQL as the migas server speaks it: documents to send, and what an answer means.
+"""GraphQL of the migas server: writes the documents to send, and reads the answers.
 
-Values travel as variables, and what several breadcrumbs of a request share is passed once. Inside
-the document stand only those values of one breadcrumb alone that need no quoting whatever they say.
+It owns the wire form. Values go as variables, and a value that several breadcrumbs of a request
+share goes once. Only a session id, which is a UUID, may stand in the document itself.
+
+What may go wrong: an answer may hold errors in place of data, data for some breadcrumbs only, or
+none of what GraphQL prescribes. Each breadcrumb gets a verdict in any case.
 """
 
 from __future__ import annotations
@@ -12,8 +15,6 @@ import re
 import string
 from collections import Counter
 
-from migas._runtime.namedtuple import NamedTuple
-
 from .parcel import Outcome, Reply, Verdict
 
 TYPE_CHECKING = False
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from migas._crumb.breadcrumb import Breadcrumb
 
-#: Bytes of a request's body that the hosted server takes.
+#: The largest request body that the hosted server takes, in bytes.
 MAX_BODY = 2500
 
 #: Breadcrumbs that can fit into one request (measured: 16 of one run).
@@ -31,7 +32,8 @@ MAX_BATCH = 16
 _DATE_FORMS = "YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ"
 _DATE = r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\dZ)?"
 
-#: By its GraphQL type. `user_type` is missing: with `add_breadcrumb` the server does not keep it.
+#: The fields of `ctx` with their GraphQL types. `user_type` is not among them: the server does not
+#: keep it of `add_breadcrumb`.
 _CONTEXT_FIELDS = {
     "session_id": "String",
     "user_id": "String",
@@ -39,101 +41,104 @@ _CONTEXT_FIELDS = {
     "container": "Container!",
     "is_ci": "Boolean!",
 }
-#: What the server takes to be said where nothing is.
+#: The server's values for fields that are left out.
 _DEFAULTS = {"platform": "unknown", "container": "unknown", "is_ci": False, "status": "R"}
 _PROCESS_FIELDS = ("status", "status_desc", "error_type", "error_desc")
 
 
-class Operation(NamedTuple):
-    """One breadcrumb in a request."""
-
-    breadcrumb: Breadcrumb
-    #: Ask for version news with it. The server then looks the project up elsewhere, which may
-    #: take seconds and may fail.
-    asks: bool
-    #: The server is an old one (0.3), which knows `add_project` alone.
-    old: bool = False
-
-    @property
-    def is_add_project(self) -> bool:
-        """Whether it goes as `add_project`, which takes no version but PEP 440's."""
-        crumb = self.breadcrumb
-        versions = crumb.project_version, crumb.language_version
-        return self.old or (self.asks and all(map(is_pep440, versions)))
-
-    @property
-    def has_plainer_form(self) -> bool:
-        """Whether the server may take it in another form, which is less likely to fail."""
-        return self.is_add_project and not self.old
-
-
 class _Variables:
-    """The variables of one document; equal values of one type share one."""
+    """The variables of one document. Equal values of one type share a variable."""
 
     def __init__(self) -> None:
         self._names: dict[tuple[str, str], str] = {}
         self.values: dict[str, object] = {}
 
     def name(self, kind: str, value: object) -> str:
+        """Return the variable, as `$a`, for a value of the GraphQL type ``kind``."""
         key = kind, json.dumps(value, sort_keys=True)
         if key not in self._names:
             count = len(self._names)
-            # Each byte of a name is there many times, and bytes are what a request is short of.
+            # One letter if possible: a name stands in the document many times, and its size is
+            # limited.
             name = string.ascii_letters[count] if count < len(string.ascii_letters) else f"v{count}"
             self._names[key] = name
             self.values[name] = value
         return "$" + self._names[key]
 
     def declaration(self) -> str:
+        """Return the declarations of all variables, as they stand after `mutation`."""
         return ",".join(f"${name}:{kind}" for (kind, _), name in self._names.items())
 
 
-def encode_breadcrumbs(operations: Sequence[Operation]) -> bytes:
-    """Write one request for all ``operations``, each under the alias `a` and its index.
-
-    `add_breadcrumb` comes before `add_project`: where a look-up fails, the server has taken what
-    stood before it and nothing after.
-    """
+def encode_breadcrumbs(crumbs: Sequence[Breadcrumb]) -> bytes:
+    """Write one request for all ``crumbs``, each under the alias `a` and its index."""
     variables = _Variables()
-    plain = [op.breadcrumb for op in operations if not op.is_add_project]
-    # As one variable a context that several share is shortest, taken apart one of a single run is:
-    # the server's default values can be left out of it, and the rest is shared.
-    contexts = Counter(map(_context, plain))
+    # A context that several breadcrumbs have is shortest as one variable. That of a single one is
+    # shorter field by field: the server's defaults are left out, and equal values shared.
+    contexts = Counter(map(_context, crumbs))
     fields = [
-        f"a{index}:{_add_project(crumb, variables)}"
-        if asks
-        else f"a{index}:{_add_breadcrumb(crumb, variables, shared=contexts[_context(crumb)] > 1)}"
-        for index, (crumb, asks) in _in_order(operations)
+        f"a{index}:{_add_breadcrumb(crumb, variables, shared=contexts[_context(crumb)] > 1)}"
+        for index, crumb in enumerate(crumbs)
     ]
-    fragment = "fragment r on BreadcrumbResult{success message}" if plain else ""
-    document = f"mutation({variables.declaration()}){{{''.join(fields)}}}{fragment}"
+    document = (
+        f"mutation({variables.declaration()}){{{''.join(fields)}}}"
+        "fragment r on BreadcrumbResult{success message}"
+    )
     return _body(document, variables.values)
 
 
-def read_breadcrumbs(reply: Reply, operations: Sequence[Operation]) -> list[Verdict]:
-    """Tell what became of each of ``operations``."""
-    if reply.outcome is not Outcome.DELIVERED:
-        return [Verdict(reply.outcome, reply.reason) for _ in operations]
+def encode_project(crumbs: Sequence[Breadcrumb]) -> bytes:
+    """Write a request for one breadcrumb, in the form that asks for version news.
+
+    For this form the server looks up the project elsewhere, which takes seconds and may fail. If it
+    fails, the rest of the request is lost (measured on server 0.9.0). So it goes alone.
+
+    Parameters:
+        crumbs: exactly one breadcrumb.
+    """
+    [crumb] = crumbs
+    given = {name: value for name, value in crumb._asdict().items() if value is not None}
+    return _body("mutation($p:ProjectInput!){a0:add_project(p:$p)}", {"p": given})
+
+
+def read_answer(reply: Reply, count: int, *, alone: bool, trusted: bool) -> list[Verdict]:
+    """Return the verdict on each breadcrumb of a request, in their order.
+
+    Parameters:
+        reply: the reply to the request.
+        count: how many breadcrumbs the request had.
+        alone: True if `encode_project` wrote it.
+        trusted: True if the server is known to be an old one (0.3), which signs no answer.
+    """
+    if not reply.answer:
+        return [Verdict(reply.outcome, reply.reason, demand=reply.demand)] * count
     data = reply.answer.get("data")
+    is_word = reply.signed or trusted
     if isinstance(data, dict):
-        return [_judge(data.get(f"a{index}"), op) for index, op in enumerate(operations)]
-    reason, failed = _first_error(reply.answer)
-    order = [index for index, _ in _in_order(operations)]
-    if failed not in order:
-        # The schema refused the request before it ran: nothing is stored, whoever was to blame.
-        last = len(operations) == 1 and not operations[0].has_plainer_form
-        outcome = Outcome.REFUSED if last else Outcome.RESEND
-        return [Verdict(outcome, reason) for _ in operations]
-    return [_judge_by_failure(index, failed, order, reason, operations) for index in sorted(order)]
+        return [
+            _judge(data.get(f"a{index}"), alone=alone, is_word=is_word) for index in range(count)
+        ]
+    error = _first_error(reply.answer)
+    is_refusal = _is_refusal(error, is_word=is_word)
+    if alone and reply.signed and (is_refusal or error.get("path")):
+        # PEP 440 does not know the version, or the look-up failed. As `add_breadcrumb`, the server
+        # takes it.
+        outcome = Outcome.RESEND
+    elif not is_refusal:
+        outcome = Outcome.UNSENT  # a failure inside the server, such as a database that is down
+    else:
+        # The schema refuses the whole request, whichever breadcrumb was to blame.
+        outcome = Outcome.REFUSED if count == 1 else Outcome.RESEND
+    return [Verdict(outcome, reply.reason or _describe(error))] * count
 
 
 def lacks_add_breadcrumb(reply: Reply) -> bool:
-    """Say whether the server is an old one (0.3), which knows `add_project` alone."""
-    return _first_error(reply.answer)[0].startswith("Cannot query field 'add_breadcrumb'")
+    """Return True if the server is an old one (0.3), which knows `add_project` alone."""
+    return _describe(_first_error(reply.answer)).startswith("Cannot query field 'add_breadcrumb'")
 
 
 def encode_usage(project: str, start: str, end: str | None, unique: bool) -> bytes:
-    """Write the question how often ``project`` was used."""
+    """Write the request that asks how often ``project`` was used, between two dates as text."""
     return _body(
         "query($p:String!,$s:DateTime!,$e:DateTime,$u:Boolean!)"
         "{get_usage(project:$p,start:$s,end:$e,unique:$u)}",
@@ -142,7 +147,7 @@ def encode_usage(project: str, start: str, end: str | None, unique: bool) -> byt
 
 
 def encode_check(project: str, project_version: str) -> bytes:
-    """Write the question what its developers say of a version."""
+    """Write the request that asks whether a version is flagged, and what the latest one is."""
     return _body(
         "query($p:String!,$v:String!)"
         "{check_project(project:$p,project_version:$v){success flagged latest message}}",
@@ -151,24 +156,28 @@ def encode_check(project: str, project_version: str) -> bytes:
 
 
 def encode_greeting() -> bytes:
-    """Write the question that any GraphQL server answers."""
+    """Write a request that any GraphQL server answers."""
     return _body("{__typename}", {})
 
 
 def read_field(reply: Reply, field: str, failure: Mapping[str, object]) -> dict[str, object]:
-    """Return what ``reply`` says under ``field``, or ``failure`` with the reason as `message`."""
+    """Return the answer's ``field``, or ``failure`` with the reason as `message`."""
     data = reply.answer.get("data")
     value = data.get(field) if isinstance(data, dict) else None
     if isinstance(value, dict):
         return value
-    reason = reply.reason or _first_error(reply.answer)[0]
+    reason = reply.reason or _describe(_first_error(reply.answer))
     return {"success": False, **failure, "message": reason}
 
 
 def format_date(value: object) -> str:
-    """Write a date, or a moment, as the server reads it; a moment without a zone is UTC.
+    """Return a date or a moment as text for the server.
 
-    Raises `ValueError` for anything else.
+    Parameters:
+        value: a date, a datetime (UTC if it has no zone), or text in one of the server's two forms.
+
+    Raises:
+        ValueError: the value is anything else.
 
     Example:
         >>> format_date(datetime.date(2026, 1, 31)), format_date("2026-01-31T12:00:00Z")
@@ -194,17 +203,8 @@ def _body(document: str, variables: Mapping[str, object]) -> bytes:
     return json.dumps(request, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _in_order(operations: Sequence[Operation]) -> list[tuple[int, tuple[Breadcrumb, bool]]]:
-    numbered = [(i, (op.breadcrumb, op.is_add_project)) for i, op in enumerate(operations)]
-    return sorted(numbered, key=lambda item: item[1][1])
-
-
-def _add_project(crumb: Breadcrumb, variables: _Variables) -> str:
-    given = {name: value for name, value in crumb._asdict().items() if value is not None}
-    return f"add_project(p:{variables.name('ProjectInput!', given)})"
-
-
 def _add_breadcrumb(crumb: Breadcrumb, variables: _Variables, *, shared: bool) -> str:
+    """Return one `add_breadcrumb` of a document; ``shared``: others have the same context."""
     arguments = {
         name: variables.name("String!", getattr(crumb, name))
         for name in ("project", "project_version", "language", "language_version")
@@ -212,7 +212,7 @@ def _add_breadcrumb(crumb: Breadcrumb, variables: _Variables, *, shared: bool) -
     if shared:
         arguments["ctx"] = variables.name("ContextInput!", dict(_context(crumb)))
     else:
-        # The run's own id is a UUID, as in every breadcrumb, and nobody else's here.
+        # The session id is a UUID, so it needs no quoting, and no other breadcrumb here has it.
         given = {
             name: f'"{value}"'
             if name == "session_id"
@@ -238,62 +238,46 @@ def _given(crumb: Breadcrumb, names: Sequence[str]) -> dict[str, object]:
     return {name: value for name in names if (value := getattr(crumb, name)) is not None}
 
 
-def _judge(answer: object, operation: Operation) -> Verdict:
+def _judge(answer: object, *, alone: bool, is_word: bool) -> Verdict:
+    """Return the verdict on one breadcrumb, from its own part of the answer."""
     if not isinstance(answer, dict):
-        return Verdict(Outcome.UNSENT, "the server answered nothing for this breadcrumb")
+        outcome = Outcome.UNKNOWN if is_word else Outcome.UNSENT
+        return Verdict(outcome, "the server answered nothing for this breadcrumb")
     if answer.get("success"):
         return Verdict(Outcome.DELIVERED, news=answer)
-    if operation.is_add_project and len(answer) > 1:
-        # Stored, though the server could not learn the project's latest version.
+    if alone and len(answer) > 1:
+        # Stored, though the server could not look up the project's latest version.
         return Verdict(Outcome.DELIVERED, news=answer)
-    reason = answer.get("message") or "The project is not registered."
-    return Verdict(Outcome.REFUSED, str(reason), news=answer)
+    reason = str(answer.get("message") or "The project is not registered.")
+    return Verdict(Outcome.REFUSED if is_word else Outcome.UNSENT, reason, news=answer)
 
 
-def _judge_by_failure(
-    index: int, failed: int, order: list[int], reason: str, operations: Sequence[Operation]
-) -> Verdict:
-    if order.index(index) < order.index(failed):
-        return Verdict(Outcome.DELIVERED)
-    if len(operations) == 1 and not operations[0].has_plainer_form:
-        final = reason.startswith(_OLD_REFUSAL)
-        return Verdict(Outcome.REFUSED if final else Outcome.UNSENT, reason)
-    return Verdict(Outcome.RESEND, reason)
+#: Messages for a document that cannot be parsed. These errors have no `locations`.
+_SYNTAX_ERRORS = ("No GraphQL document available", "Syntax Error")
 
-
-#: What an old server says of a project's name without a slash, as an error of one operation.
+#: An old server's (0.3) message for a project's name without a slash, an error with a `path`.
 _OLD_REFUSAL = "Invalid project"
 
 
-def _first_error(answer: Mapping[str, object]) -> tuple[str, int]:
-    """Return the first error's message, and the index of the operation it befell, or -1."""
+def _is_refusal(error: Mapping[str, object], *, is_word: bool) -> bool:
+    """Return True if the application itself says that it will never take this request.
+
+    All recorded refusals by the schema have `locations` and no `path` (server 0.9.0). An error with
+    neither, such as that of a Redis that is down, and one with a `path` are failures inside the
+    server, which pass.
+    """
+    message = _describe(error)
+    if message.startswith(_OLD_REFUSAL):
+        return True
+    by_schema = bool(error.get("locations")) and not error.get("path")
+    return is_word and (by_schema or message.startswith(_SYNTAX_ERRORS))
+
+
+def _first_error(answer: Mapping[str, object]) -> Mapping[str, object]:
     errors = answer.get("errors")
     error = errors[0] if isinstance(errors, list) and errors else None
-    if not isinstance(error, dict):
-        return "the server's answer holds neither data nor an error", -1
-    path = error.get("path")
-    alias = str(path[0]) if isinstance(path, list) and path else ""
-    index = int(alias[1:]) if re.fullmatch(r"a\d+", alias, re.ASCII) else -1
-    return str(error.get("message")), index
+    return error if isinstance(error, dict) else {}
 
 
-# PEP 440's grammar, normalizations included, less what nobody writes: it decides only whether the
-# server may be asked for version news, so a rare "no" costs nothing but that news.
-_PEP_440 = re.compile(
-    r"v?(\d+!)?\d+(\.\d+)*"
-    r"([-_.]?(a|alpha|b|beta|c|rc|pre|preview)[-_.]?\d*)?"
-    r"([-_.]?(post|rev|r)[-_.]?\d*|-\d+)?"
-    r"([-_.]?dev[-_.]?\d*)?"
-    r"(\+[a-z0-9]+([-_.][a-z0-9]+)*)?",
-    re.IGNORECASE | re.ASCII,
-)
-
-
-def is_pep440(version: str) -> bool:
-    """Say whether ``version`` is one by PEP 440.
-
-    Example:
-        >>> is_pep440("22.0.0rc1"), is_pep440("1.2.3.dirty")
-        (True, False)
-    """
-    return _PEP_440.fullmatch(version) is not None
+def _describe(error: Mapping[str, object]) -> str:
+    return str(error.get("message") or "the server's answer holds neither data nor an error")

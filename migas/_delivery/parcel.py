@@ -1,91 +1,174 @@
-"""The parcel: a breadcrumb on its way from the writer to the uploader, and what became of it."""
+"""The parcel: a breadcrumb on its way from the disk to the server, and the results of sending it.
+
+This module owns the records that the modules of delivery pass to each other: a parcel or a flush,
+which go from the writer to the sender in one queue; the reply to a request; and the verdict on each
+breadcrumb in it. Replies and verdicts are immutable, since `policy` decides by them.
+
+What may go wrong: an item that is not sent now must still report that, by `miss` or `fail`, or a
+caller would wait until its time is over.
+"""
 
 from __future__ import annotations
 
 import enum
 
 from migas._runtime.namedtuple import NamedTuple
+from migas._runtime.receipt import Receipt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
+    from typing import Protocol
 
     from migas._crumb.breadcrumb import Breadcrumb
-    from migas._disk.entry import Entry
+    from migas._disk.entry import Entry, MemoryEntry
+    from migas._runtime.receipt import Listeners
+
+    from .sender import Sender
+    from .writer import Writer
+
+    class Item(Protocol):
+        """An item of the sender's queue."""
+
+        def join(self, sender: Sender) -> None:
+            """Add the item to those that the sender holds, on its thread."""
+
+        def miss(self, listeners: Listeners, reason: str) -> None:
+            """Report that the item is not sent now."""
 
 
 class Outcome(enum.Enum):
-    """What became of a request, or of one breadcrumb in it."""
+    """The result of sending a request, or one breadcrumb in it."""
 
-    #: The server has it.
+    #: The server has the breadcrumb.
     DELIVERED = "delivered"
-    #: The server has said that it will never take it.
+    #: The server has said that it will never take the breadcrumb.
     REFUSED = "refused"
-    #: The server has not got it, and may take it later.
+    #: The server does not have the breadcrumb, and may take it later.
     UNSENT = "unsent"
-    #: It went out whole, and no answer came.
+    #: The whole request was sent, and no answer came.
     UNKNOWN = "unknown"
-    #: The server has not got it, and would take it at once in a request of another form.
+    #: The server does not have it, and would take it at once in a request of another form.
     RESEND = "resend"
 
 
 class Verdict(NamedTuple):
-    """What became of one breadcrumb."""
+    """The outcome of one breadcrumb, with its reason."""
 
     outcome: Outcome
-    #: In words, for a person; empty where all went well.
+    #: The reason in words, for a person; empty for a delivery.
     reason: str = ""
-    #: What the server said of the project, for whoever asked.
+    #: The server's answer for this breadcrumb, with news of the version if they were asked for.
     news: Mapping[str, object] = {}
+    #: For how many seconds the server asks for no further requests, if it does.
+    demand: float | None = None
 
-    def tell(self) -> dict[str, object]:
-        """Return what a receipt says."""
+    def as_answer(self) -> dict[str, object]:
+        """Return the answer for a receipt: `success`, `message`, and the news."""
         delivered = self.outcome is Outcome.DELIVERED
         return {"message": self.reason, **self.news, "success": delivered}
 
 
 class Reply(NamedTuple):
-    """What became of one request. DELIVERED: the server's GraphQL answer is in `answer`."""
+    """The outcome of one request. For DELIVERED, `answer` holds the server's GraphQL answer."""
 
     outcome: Outcome
     reason: str = ""
     answer: Mapping[str, object] = {}
-    #: The request was over the server's size limit.
+    #: True if the request was over the server's size limit.
     too_large: bool = False
-    #: Seconds for which the server wants to hear nothing more.
+    #: For how many seconds the server asks for no further requests, if it does.
     demand: float | None = None
-    #: The connection had been kept, and was found closed: another one may do.
+    #: True if a kept connection was found closed: a new one may work.
     stale: bool = False
-
-
-#: Breadcrumbs that are held in memory where no disk can be written.
-MAX_IN_MEMORY = 1000
+    #: True if the answer bears the name of the migas application (0.9 and later). An answer without
+    #: it may come from a proxy.
+    signed: bool = False
 
 
 class Parcel:
-    """A breadcrumb on its way: what it is, where it lies, and who wants to know of its fate."""
+    """A breadcrumb with its entry in the spool and, if a caller has one, its receipt."""
 
-    __slots__ = ("asks", "attempts", "breadcrumb", "entry", "settle")
+    __slots__ = ("breadcrumb", "entry", "is_plain", "receipt")
 
     def __init__(
         self,
         breadcrumb: Breadcrumb,
-        entry: Entry | None,
-        *,
-        asks: bool = False,
-        settle: Callable[[Verdict], None] = lambda _verdict: None,
+        entry: Entry | MemoryEntry,
+        receipt: Receipt | None = None,
     ) -> None:
         self.breadcrumb = breadcrumb
-        #: None: no disk could be written, and it lives in memory only.
         self.entry = entry
-        self.asks = asks
-        self.settle = settle
-        self.attempts = entry.attempts if entry else 0
+        self.receipt = receipt
+        #: True once the server has not taken it as `add_project`: it goes as `add_breadcrumb`.
+        self.is_plain = False
+
+    @property
+    def is_awaited(self) -> bool:
+        """Return True if a caller waits for its delivery."""
+        return self.receipt is not None and self.receipt.is_awaited
+
+    def join(self, sender: Sender) -> None:
+        """Add the parcel to those that the sender holds."""
+        sender.parcels.append(self)
+
+    def miss(self, listeners: Listeners, reason: str) -> None:
+        """Report that the parcel is not sent now, unless a thread has claimed it on disk."""
+        listeners.dismiss(self.entry.token, reason)
+
+    def settle(self, verdict: Verdict) -> None:
+        """Settle the receipt, if there is one."""
+        if self.receipt is not None:
+            self.receipt.settle(verdict.as_answer())
 
 
-def postpone(parcels: Sequence[Parcel], reason: str) -> list[Parcel]:
-    """Settle ``parcels`` as waiting, and return those that nothing but memory holds."""
-    for parcel in parcels:
-        parcel.asks = False
-        parcel.settle(Verdict(Outcome.UNSENT, reason))
-    return [parcel for parcel in parcels if parcel.entry is None][-MAX_IN_MEMORY:]
+class Flush(Receipt):
+    """The receipt of a flush: its answer says how many breadcrumbs are pending.
+
+    It goes through both queues behind the breadcrumbs that it waits for.
+
+    Parameters:
+        deadline: when the flush ends, by `time.monotonic`; `NEVER` for no limit.
+        urge: has everything sent without delay.
+        count_pending: counts the breadcrumbs on disk, for the answer of a flush that fails.
+    """
+
+    __slots__ = ("_count_pending", "deadline")
+
+    def __init__(
+        self, deadline: float, urge: Callable[[], None], count_pending: Callable[[], int]
+    ) -> None:
+        super().__init__(0.0, urge)
+        self._count_pending = count_pending
+        #: When the flush ends, by `time.monotonic`.
+        self.deadline = deadline
+
+    def hold(self, _now: float) -> float:
+        """Return 0.0: a flush is never held back."""
+        return 0.0
+
+    def write(self, writer: Writer) -> None:
+        """Pass the flush on to the sender, behind all that the writer has written."""
+        writer.pass_on(self)
+
+    def miss(self, _listeners: Listeners, reason: str) -> None:
+        """Settle the flush: nothing more is sent, for this reason."""
+        self.fail(reason)
+
+    def join(self, sender: Sender) -> None:
+        """Add the flush to those that the sender holds."""
+        sender.flushes.append(self)
+
+    def fail(self, reason: str) -> None:
+        """Settle the flush with the number of pending breadcrumbs and a reason."""
+        self.settle({"pending": self._count_pending(), "message": reason})
+
+    def wait(self, timeout: float | None) -> int:
+        """Wait for the flush, and return how many breadcrumbs are pending.
+
+        Raises:
+            TimeoutError: ``timeout`` seconds have passed.
+        """
+        pending = self.result(timeout)["pending"]
+        assert isinstance(pending, int)
+        return pending

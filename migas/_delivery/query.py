@@ -1,23 +1,32 @@
-"""The question: a blocking exchange with the server, within its caller's patience."""
+"""The query: asks the server, and waits for the answer until a deadline.
+
+It uses no queue and no spool, and a connection of its own. Importing this module imports
+`requests`.
+
+What may go wrong: nothing bounds the look-up of a host's name. So a request runs on a thread, which
+is left behind when the deadline has passed.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from migas._runtime.threads import run_within
+from migas._runtime.threads import Thread
 
 from . import graphql
 from .parcel import Outcome
 from .transport import Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from migas._runtime.settings import Settings
 
     from .parcel import Reply
+
+T = TypeVar("T")
 
 
 def ask(
@@ -27,7 +36,15 @@ def ask(
     field: str,
     failure: Mapping[str, object],
 ) -> dict[str, object]:
-    """Return the answer under ``field``, or ``failure`` with the reason, by ``deadline``."""
+    """Return the answer's ``field``, or ``failure`` with the reason under `message`.
+
+    Parameters:
+        settings: name the server; `timeout` is for the message only.
+        deadline: when to stop waiting, by `time.monotonic`.
+        body: the request, as `graphql` writes it.
+        field: the operation whose answer is wanted.
+        failure: the other fields of the answer if there is none.
+    """
     reply = _exchange(settings, deadline, body)
     if reply is None:
         message = f"no answer within {settings.timeout:g} seconds"
@@ -36,7 +53,7 @@ def ask(
 
 
 def reach(settings: Settings, deadline: float) -> str:
-    """Return why the server does not answer, or `""`: it does."""
+    """Return why the server does not answer by ``deadline``, or `""` if it answers."""
     reply = _exchange(settings, deadline, graphql.encode_greeting())
     if reply is None:
         return f"no answer within {settings.timeout:g} seconds"
@@ -44,7 +61,7 @@ def reach(settings: Settings, deadline: float) -> str:
 
 
 def _exchange(settings: Settings, deadline: float, body: bytes) -> Reply | None:
-    """Send ``body`` on a thread of its own, since nothing else bounds the name look-up."""
+    """Return the reply to ``body``, or None if there is none by ``deadline``."""
     remaining = max(0.0, deadline - time.monotonic())
 
     def send() -> Reply:
@@ -52,3 +69,31 @@ def _exchange(settings: Settings, deadline: float, body: bytes) -> Reply | None:
             return transport.send(body, remaining)
 
     return run_within(remaining, send)
+
+
+def run_within(timeout: float, call: Callable[[], T]) -> T | None:
+    """Return the result of ``call``, or None if it takes longer than ``timeout`` seconds.
+
+    The call runs on a daemon thread that is left behind then, since a name look-up cannot be
+    stopped. If no thread can start, the caller's own does it, without a limit. An exception of
+    ``call`` is raised here.
+    """
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(call())
+        except BaseException as error:
+            errors.append(error)
+
+    try:
+        thread = Thread(run, "call")
+        thread.start()
+    except RuntimeError:  # no thread can start
+        run()
+    else:
+        thread.join(timeout)
+    if errors:
+        raise errors[0]
+    return results[0] if results else None

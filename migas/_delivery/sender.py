@@ -1,218 +1,231 @@
-"""The sender: when what waits is sent, and when it had better not be."""
+"""The sender: decides when pending breadcrumbs are sent, and has the uploader send them.
+
+It runs on one thread and sends one request a turn. It owns the parcels and flushes in memory, the
+connection, and the decision to wait: for more breadcrumbs, for the back-off, for the server's limit
+of requests, or for the pace at which short processes deliver.
+
+What may go wrong: the process may be killed at any moment, so parcels in memory are on disk as
+well, unless no disk can be written. If a request fails, parcels on disk are left to a later turn or
+process.
+"""
 
 from __future__ import annotations
 
+import os
 import time
 
 from migas._disk.entry import LEASE
 from migas._disk.spool import open_spool
 from migas._runtime import log
-from migas._runtime.loading import is_loaded
-from migas._runtime.receipt import Flush
+from migas._runtime.loading import is_transport_loaded
+from migas._runtime.optout import look_for_optout
 from migas._runtime.threads import NEVER
 
-from .parcel import Outcome, Verdict, postpone
+from .parcel import Outcome, Verdict
 from .throttle import Backoff, Pace, Rate
+from .writer import is_persistent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from migas._runtime.exit import Exit
+    from migas._runtime.loading import Import
+    from migas._runtime.receipt import Listeners
     from migas._runtime.settings import Settings
 
-    from .parcel import Parcel, Reply
+    from .parcel import Flush, Item, Parcel, Reply
     from .transport import Transport
     from .uploader import Upload, Uploader
-
-#: What it takes to send, in pieces: the host's imports and forks wait for one piece at most.
-TRANSPORT_MODULES = (
-    "ssl",
-    "http.client",
-    "migas._delivery.uploader",
-    "urllib3",
-    "requests",
-    "migas._delivery.transport",
-)
 
 #: Seconds after the first breadcrumb before `requests` is imported for its sake.
 MOMENT = 0.5
 
-#: Seconds between two requests of what waits from earlier, by a process that has nothing of its own
-#: to send: a full one each goes some four thousand breadcrumbs an hour.
+#: Seconds between two requests for a backlog on disk, by a process that has nothing of its own to
+#: send: some four thousand breadcrumbs an hour.
 LEISURE = 15.0
 
-#: Seconds until a flush looks once more for what waits, where it could claim none of it, and how
-#: often in a row: other processes may be faster, and a network file system goes on naming for a
-#: second what they have moved (measured on GlusterFS).
+#: Seconds until a flush looks again for pending entries if it could claim none, and how often in a
+#: row. Other processes may be faster, and a network file system lists entries that they have moved
+#: for a second longer (measured on GlusterFS).
 LOOK_AGAIN, LOOKS = 1.0, 3
 
-#: Seconds that a request may take, step by step, whatever `MIGAS_TIMEOUT` says: a claim has to
-#: outlast the name look-up, the connecting and the answer.
+#: The longest time for each step of a request, in seconds, whatever `MIGAS_TIMEOUT` says: a claim's
+#: lease has to outlast the name look-up, the connecting and the answer.
 LONGEST_STEP = LEASE / 4
 
-#: Seconds from one attempt to import to the next, at first and at most.
-FIRST_POLL, LAST_POLL = 0.005, 10.0
+#: Breadcrumbs that are held in memory if no disk can be written.
+MAX_IN_MEMORY = 1000
 
 
 class Sender:
-    """Holds parcels and flushes until it is time, and has them uploaded; on one thread.
+    """Holds parcels and flushes until it is time to send, and has them uploaded.
 
-    ``load`` imports modules, or says that it cannot do so now. ``keeps_for_good`` says whether what
-    waits on disk is there for a later process, ``may_start`` whether a request may begin, and
-    ``find_optout`` what has switched it off meanwhile. ``reserved``: see `Spool`.
+    Parameters:
+        settings: the process's settings.
+        listeners: shared by all agents of the process.
+        process_exit: once it has begun, it decides whether a request may start.
+        modules: `loading.TRANSPORT_MODULES`, imported when there is something to send.
+        clock: seconds of a monotonic clock.
     """
 
     def __init__(
         self,
         settings: Settings,
-        *,
-        load: Callable[..., bool],
-        keeps_for_good: Callable[[], bool],
-        may_start: Callable[[], bool],
-        find_optout: Callable[[], str],
-        reserved: set[str] | None = None,
+        listeners: Listeners,
+        process_exit: Exit,
+        modules: Import,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        #: The breadcrumbs to send, in order, and the flushes that wait until none is pending.
+        self.parcels: list[Parcel] = []
+        self.flushes: list[Flush] = []
         self._settings = settings
-        self._load = load
-        self._keeps_for_good = keeps_for_good
-        self._may_start = may_start
-        self._find_optout = find_optout
+        self._listeners = listeners
+        self._exit = process_exit
+        self._modules = modules
         self._clock = clock
-        self._spool = open_spool(settings, reserved)
+        self._spool = open_spool(settings)
         self._backoff = Backoff(self._spool.directory)
-        self._pace = Pace(self._spool.directory)
         self._rate = Rate(clock=clock)
         self._transport: Transport | None = None
         self._uploader: Uploader | None = None
-        self._parcels: list[Parcel] = []
-        self._flushes: list[Flush] = []
-        self._hurried = False
-        # Something waits on disk that this process, if it lives on, will send.
-        self._owes = False
-        # When the next request is due that nobody waits for.
-        self._due: float | None = None
-        self._poll = FIRST_POLL
-        # Looks in a row that found nothing to claim.
+        # When the next request is due that nobody waits for, by the clock. Not `NEVER`: there are
+        # new breadcrumbs, or a backlog on disk that this process should send while it lives.
+        self._due = NEVER
+        # How many looks in a row found no entry to claim.
         self._misses = 0
-        # This exit has been counted against the pace.
-        self._counted = False
+        # True once this exit has been counted against the pace.
+        self._is_counted = False
 
-    def handle(self, items: list[Parcel | Flush], *, hurried: bool, closing: bool) -> float:
-        """Take ``items``, send one request if it is time, and return the seconds until the next."""
-        for item in items:
-            if isinstance(item, Flush):
-                self._flushes.append(item)
-            else:
-                self._parcels.append(item)
-        self._hurried |= hurried
+    def handle(self, items: list[Item], _can_wait: bool) -> float:
+        """Take over ``items``, and send one request if it is time; a `threads.Handler`.
+
+        Returns:
+            The seconds until the next call, 0.0 for at once, or `NEVER` if nothing is to be sent.
+        """
+        while items:
+            items.pop(0).join(self)
         self._expire_flushes()
-        if not (self._parcels or self._flushes or (self._owes and not closing)):
+        is_ending = self._exit.has_begun
+        is_due = self._due <= self._clock() if is_ending else self._due != NEVER
+        if not (self.parcels or self.flushes or is_due):
             return NEVER
-        if off := self._find_optout():
-            self._owes = False
+        if off := look_for_optout(os.environ):
             return self._give_up(f"switched off by {off}", NEVER)
-        pause = self._hold_exit() if closing else self._hold()
+        pause = self._hold_exit() if is_ending else self._hold()
         if pause is None:
-            pause = self._rate.delay() or self._load_transport(closing=closing)
-        return self._upload(closing=closing) if pause is None else pause
+            pause = self._rate.delay() or self._load()
+        return pause or self._send()
+
+    def has_answer(self) -> bool:
+        """Return True if the answer to the request under way has come as far as this machine."""
+        return self._transport is not None and self._transport.has_answer()
 
     def abandon(self) -> None:
-        """Count a request that is on its way as a failure: the process ends before its answer.
-
-        For the exit, on another thread. So the next process does not wait in vain as well.
-        """
-        if self._uploader is not None and self._uploader.is_sending:
-            self._backoff.fail()
+        """Count the request under way as a failure: the process ends before its answer."""
+        self._backoff.fail()
 
     def _hold(self) -> float | None:
-        """Say how long a process that lives waits before it sends; None: not at all."""
+        """Decide when to send, in a process that is not ending.
+
+        Returns None to send now, or the seconds to wait. Gives up for a `MIGAS_TIMEOUT` of 0 and
+        during a back-off. Otherwise a request starts at once if a caller waits for it or if
+        `requests` is imported already, and after `MOMENT` seconds if not.
+        """
         if self._settings.timeout == 0:
-            self._owes = False
             return self._give_up("MIGAS_TIMEOUT is 0", NEVER)
-        backoff = self._backoff.remaining(asked=bool(self._flushes))
+        backoff = self._backoff.remaining(asked=bool(self.flushes))
         if backoff:
-            self._owes = True
             return self._give_up(f"the server is left alone for {backoff:.0f} s", backoff)
-        if self._hurried or self._flushes or (self._parcels and is_loaded("requests")):
+        if self._is_awaited() or (self.parcels and is_transport_loaded()):
             return None
         now = self._clock()
-        if self._due is None:
-            self._due = now + MOMENT if self._parcels else now
+        if self._due == NEVER:
+            self._due = now + MOMENT
         return self._due - now if now < self._due else None
 
     def _hold_exit(self) -> float | None:
-        """Say whether a process that ends sends nothing more; None: it sends."""
-        if self._settings.timeout == 0 or not self._may_start():
+        """Decide whether to send during the exit.
+
+        Returns None to send now, or `NEVER` after giving up: there is no time left, the back-off
+        is not over, or enough short processes have delivered this hour. The pace does not count
+        for breadcrumbs that would be lost, or that a caller waits for.
+        """
+        if self._settings.timeout == 0 or not self._exit.may_start_request():
             return self._give_up("the process ends", NEVER)
         if self._backoff.remaining():
             return self._give_up("the server is left alone for a while", NEVER)
-        if not (self._counted or self._hurried or self._flushes or not self._keeps_all()):
-            self._counted = self._pace.take()
-            if not self._counted:
+        if not (self._is_counted or self._is_awaited() or not self._is_all_kept()):
+            self._is_counted = Pace(self._spool.directory).take()
+            if not self._is_counted:
                 return self._give_up("enough exits have delivered for now", NEVER)
         return None
 
-    def _keeps_all(self) -> bool:
-        return all(parcel.entry for parcel in self._parcels) and self._keeps_for_good()
+    def _is_awaited(self) -> bool:
+        """Return True if a caller waits for a flush or for one of the parcels."""
+        return bool(self.flushes) or any(parcel.is_awaited for parcel in self.parcels)
 
-    def _load_transport(self, *, closing: bool) -> float | None:
+    def _is_all_kept(self) -> bool:
+        """Return True if all parcels are on a disk that a later process can read."""
+        on_disk = all(parcel.entry.is_on_disk for parcel in self.parcels)
+        return on_disk and is_persistent(self._spool.directory)
+
+    def _load(self) -> float:
+        """Import the transport. Returns 0.0 if it is there, or the seconds until the next try."""
         try:
-            # Nobody forks any more once the exit has begun, so `logging` may then be loaded, too.
-            if self._load(TRANSPORT_MODULES, loads_logging=not closing):
-                return None
+            # The host forks no more once the exit has begun, so `logging` may then be loaded, too.
+            return self._modules.attempt(loads_logging=not self._exit.has_begun)
         except Exception as error:  # whatever a broken installation raises
-            self._owes = False
             return self._give_up(f"cannot send: {error}", NEVER)
-        self._poll = min(self._poll * 2, LAST_POLL)
-        return self._poll
 
-    def _upload(self, *, closing: bool) -> float:
-        """Send one request, and say when the next one is due."""
-        pause = self._send_next(closing=closing)
+    def _send(self) -> float:
+        """Send one request, and return the seconds until the next one is due."""
+        pause = self._plan(self._upload())
         if pause and self._transport is not None:
             self._transport.close()
         return pause
 
-    def _send_next(self, *, closing: bool) -> float:
-        self._due, self._poll = None, FIRST_POLL
-        upload = self._send_one()
+    def _plan(self, upload: Upload) -> float:
+        """Return the seconds until the next request, given the result of the last one."""
+        self.parcels = upload.left
         if upload.failure is not None:
-            self._owes = True
-            pause = NEVER if closing else self._backoff.remaining()
+            pause = NEVER if self._exit.has_begun else self._backoff.remaining()
             return self._give_up(upload.failure.reason, pause)
-        if self._parcels:
+        if self.parcels:
             return 0.0
-        self._hurried = False
         self._misses = 0 if upload.sent else self._misses + 1
-        # What waits and cannot be claimed, as on a read-only disk, is not asked for for ever.
-        goes_on = upload.sent or (self._flushes and self._misses <= LOOKS)
-        self._owes = bool(goes_on) and self._spool.has_waiting()
-        if not self._owes:
-            self._misses = 0
+        # Entries that cannot be claimed, as on a read-only disk, are not tried without end.
+        goes_on = upload.sent or (self.flushes and self._misses <= LOOKS)
+        if not (goes_on and self._spool.has_waiting()):
+            self._due, self._misses = NEVER, 0
             self._settle_flushes("")
             return NEVER
-        self._due = self._clock() + LEISURE
-        if self._flushes:
+        # One that asked for news had no room for a backlog, which goes with the next.
+        pause = 0.0 if upload.asked_news else LEISURE
+        self._due = self._clock() + pause
+        if self.flushes:
             return 0.0 if upload.sent else LOOK_AGAIN
-        return NEVER if closing else LEISURE
+        return NEVER if self._exit.has_begun and pause else pause
 
-    def _send_one(self) -> Upload:
+    def _upload(self) -> Upload:
+        """Send one request, by an uploader that is made on first use."""
         from .uploader import Upload, Uploader
 
-        parcels = list(self._parcels)
         try:
             if self._uploader is None:
+                send = self._connect()
                 self._uploader = Uploader(
-                    self._spool, self._connect(), self._backoff, may_start=self._may_start
+                    self._spool, send, self._backoff, self._listeners, self._exit
                 )
-            return self._uploader.upload(self._parcels)
-        except Exception as error:  # whoever waits is told in any case
+            return self._uploader.upload(self.parcels)
+        except Exception as error:  # a broken installation: callers who wait get the reason
             log.say(log.DEBUG, "cannot send: %r", error)
-            self._parcels = parcels
-            return Upload(0, Verdict(Outcome.UNSENT, f"cannot send: {error}"))
+            verdict = Verdict(Outcome.UNSENT, f"cannot send: {error}")
+            return Upload(0, self.parcels, verdict)
 
     def _connect(self) -> Callable[[bytes, Callable[[], None]], Reply]:
+        """Return a function that sends a request, counts it, and lets the exit see it."""
         from .transport import Transport
 
         transport = self._transport = Transport(self._settings.endpoint)
@@ -220,31 +233,45 @@ class Sender:
 
         def send(body: bytes, on_write: Callable[[], None]) -> Reply:
             self._rate.count()
-            return transport.send(body, timeout, on_write)
+            self._exit.request = self
+            try:
+                return transport.send(body, timeout, on_write)
+            finally:
+                self._exit.request = None
 
         return send
 
     def _give_up(self, reason: str, pause: float) -> float:
-        """Leave everything where it is for now, and tell who waits."""
-        for parcel in self._parcels:
-            self._spool.unreserve(parcel.entry)
-        self._parcels = postpone(self._parcels, reason)
+        """Send nothing for ``pause`` seconds: settle all receipts with ``reason``.
+
+        Parcels on disk are dropped from memory, since this process or another finds them there.
+        Returns ``pause``.
+        """
+        # Due at once from now on, so that each wake-up looks: another process may have ended the
+        # back-off.
+        self._due = NEVER if pause == NEVER else self._clock()
+        for parcel in self.parcels:
+            parcel.miss(self._listeners, reason)
+        in_memory = [parcel for parcel in self.parcels if not parcel.entry.is_on_disk]
+        self.parcels = in_memory[-MAX_IN_MEMORY:]
         self._settle_flushes(reason)
-        self._hurried = False
         return pause
 
     def _expire_flushes(self) -> None:
+        """Settle the flushes whose time is over."""
         now = self._clock()
-        over = [flush for flush in self._flushes if flush.deadline <= now]
-        self._flushes = [flush for flush in self._flushes if flush.deadline > now]
+        over = [flush for flush in self.flushes if flush.deadline <= now]
+        self.flushes = [flush for flush in self.flushes if flush.deadline > now]
         for flush in over:
-            flush.settle({"left": self._count_left(), "message": "there was no more time"})
+            flush.settle({"pending": self._count_pending(), "message": "there was no more time"})
 
     def _settle_flushes(self, reason: str) -> None:
-        flushes, self._flushes = self._flushes, []
+        """Settle all flushes with the number of pending breadcrumbs and a reason."""
+        flushes, self.flushes = self.flushes, []
         for flush in flushes:
-            flush.settle({"left": self._count_left(), "message": reason})
+            flush.settle({"pending": self._count_pending(), "message": reason})
 
-    def _count_left(self) -> int:
-        in_memory = sum(parcel.entry is None for parcel in self._parcels)
+    def _count_pending(self) -> int:
+        """Count the pending breadcrumbs, on disk and in memory."""
+        in_memory = sum(not parcel.entry.is_on_disk for parcel in self.parcels)
         return in_memory + self._spool.count()

@@ -33,6 +33,10 @@ _EARLIER, _LATEST = FILES
 #: Bytes that a file may have: what several processes add at the same time comes on top.
 _LARGEST = 16 * FULL
 
+#: How many breadcrumbs this process has noted so far, by outcome. `migas flush` counts by it what
+#: itself has delivered: the files are bounded, and other processes write to them, too.
+noted = dict.fromkeys(Outcome, 0)
+
 #: Outcomes of what was sent, or may have been.
 _SENT = {Outcome.DELIVERED, Outcome.REFUSED, Outcome.UNKNOWN}
 
@@ -53,7 +57,10 @@ class Record:
     def add(self, judged: Iterable[tuple[Breadcrumb, Verdict]]) -> None:
         """Note what was sent, if anything; do nothing if that cannot be written."""
         sent_at = write_time(self._clock())
-        lines = [_encode(sent_at, *each) for each in judged if each[1].outcome in _SENT]
+        judged = [each for each in judged if each[1].outcome in _SENT]
+        for _, verdict in judged:
+            noted[verdict.outcome] += 1
+        lines = [_encode(sent_at, *each) for each in judged]
         if not lines:
             return
         # In one piece, since others append as well.

@@ -1,17 +1,17 @@
 """The throttle: when a server may be tried again, how many exits deliver, how fast requests go.
 
-Back-off and pace are known to all of a user's processes on a machine: ten thousand tasks on an
-offline cluster do not each find out anew. To a short command, loading the transport and a round
-trip cost more than its own work: a shell loop over a thousand files pays for ten.
+Back-off and pace are shared by all of a user's processes on a machine, through the times and sizes
+of small files: ten thousand tasks on an offline cluster do not each find out by themselves. The
+rate is one process's own.
 """
 
 from __future__ import annotations
 
-import random
 import time
 from collections import deque
 
 from migas._disk.stamp import Stamp
+from migas._runtime.randomness import uniform
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,18 +20,27 @@ if TYPE_CHECKING:
 #: Seconds to wait after the first failure, and at most, before a jitter makes them fewer.
 FIRST, LONGEST = 1.0, 3600.0
 
-#: Seconds that a server's own demand is honoured for, at most.
+#: Seconds for which a server's own demand is honoured at most.
 LONGEST_DEMAND = 86400.0
+
+#: Exits that may deliver at once, and the seconds in which as many more may.
+EXITS, EXITS_PERIOD = 10, 3600.0
+
+#: Requests in so many seconds. The hosted server answers 1,000 in 60 s from one address, and 429 to
+#: what goes beyond; other processes behind that address want some of them, too.
+REQUESTS, REQUESTS_PERIOD = 800, 60.0
+
+_EXIT_INTERVAL = EXITS_PERIOD / EXITS
 
 
 class Backoff:
-    """When one server may be tried again."""
+    """Decides when one server may be tried again."""
 
     def __init__(
         self,
         directory: str,
         clock: Callable[[], float] = time.time,
-        jitter: Callable[[float, float], float] = random.uniform,
+        jitter: Callable[[float, float], float] = uniform,
     ) -> None:
         self._guess = Stamp(directory, "backoff")
         self._demand = Stamp(directory, "retry-after")
@@ -41,7 +50,7 @@ class Backoff:
     def remaining(self, *, asked: bool = False) -> float:
         """Return the seconds until the next try.
 
-        Where a person has ``asked`` for it only the server's own demand counts.
+        If a person has ``asked`` for it, only the server's own demand counts.
         """
         now = self._clock()
         demanded = self._demand.remaining(now, LONGEST_DEMAND)
@@ -64,45 +73,39 @@ class Backoff:
         self._demand.clear()
 
 
-#: Exits that may deliver at once, and the seconds in which as many more may.
-EXITS, EXITS_PERIOD = 10, 3600.0
-
-_INTERVAL = EXITS_PERIOD / EXITS
-
-
 class Pace:
-    """The generic cell rate algorithm (ITU-T I.371), whose one number is a shared stamp."""
+    """Bounds the exits that deliver, for a user on a machine.
+
+    To a short command, loading the transport and a round trip cost more than its own work. A person
+    who tries a command sees it counted at once; a shell loop over a thousand files pays for ten.
+    By the generic cell rate algorithm (ITU-T I.371), whose one number is a shared stamp.
+    """
 
     def __init__(self, directory: str, clock: Callable[[], float] = time.time) -> None:
         self._stamp = Stamp(directory, "pace")
         self._clock = clock
 
     def take(self) -> bool:
-        """Say whether one more exit may deliver; that counts it."""
+        """Count one more exit, and return True if it may deliver."""
         now = self._clock()
         spent = self._spent(now)
-        if spent > EXITS_PERIOD - _INTERVAL:
+        if spent > EXITS_PERIOD - _EXIT_INTERVAL:
             return False
         self._stamp.clear()
-        self._stamp.set(now + spent + _INTERVAL)
+        self._stamp.set(now + spent + _EXIT_INTERVAL)
         return True
 
     def count_left(self) -> int:
         """Count the exits that may deliver now, for a person to read."""
-        return int((EXITS_PERIOD - self._spent(self._clock())) / _INTERVAL)
+        return int((EXITS_PERIOD - self._spent(self._clock())) / _EXIT_INTERVAL)
 
     def _spent(self, now: float) -> float:
-        # The moment at which nothing would be left of the burst's use.
+        # The stamp is the moment at which nothing would be left of the use that was made.
         return self._stamp.remaining(now, EXITS_PERIOD)
 
 
-#: Requests in so many seconds. The hosted server answers 1,000 in 60 s from one address, and 429 to
-#: what goes beyond; other processes behind that address want some of them, too.
-REQUESTS, REQUESTS_PERIOD = 800, 60.0
-
-
 class Rate:
-    """Bounds the requests in any period: a sliding log."""
+    """Bounds the requests in any period, by a log of the latest of them."""
 
     def __init__(
         self,

@@ -1,48 +1,44 @@
-"""The transport: one session with the server; every answer and every failure is a `Reply`.
+"""The transport: the door to the server; every answer and every failure becomes a `Reply`.
 
 Importing this module imports `requests`, which is nearly all that a delivery costs: nobody does so
-before there is something to send.
+before there is something to send. Only this module and the three that it leans on, `connection`,
+`dialer` and `reason`, know `requests`, `urllib3` and sockets.
 
-A timeout of `requests` bounds each step of a socket. A server that sends a byte now and then would
-hold whoever reads it for days, before its headers are complete even. Here what one step may take
-is what the whole answer may take, from the last byte of the request on.
+Nothing that can be raised passes `Transport.send`, whatever the server answers and however a
+library fails. What raises before a request's last byte has left is UNSENT, what raises after it
+UNKNOWN: the server may have taken the request. Only the host's own interruptions, such as a
+`KeyboardInterrupt`, go through.
 """
 
 from __future__ import annotations
 
-import http.client
+import base64
 import io
-import json
 import time
-from http.cookiejar import DefaultCookiePolicy
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote_to_bytes, urljoin
 
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, ProxyManager
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util import parse_url
 
-from migas._runtime import log
+from migas._runtime.loading import keep_ours_out
 from migas._runtime.version import __version__
 
 from . import policy
+from .connection import Adapter, Progress, StoppedError
 from .policy import Exchange
+from .reason import explain, is_hang_up
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
 
     from .parcel import Reply
 
 # A host that listens to all that goes on in it has not asked for our connections.
-for _module in ("connection", "connectionpool", "poolmanager", "util.retry"):
-    log.keep_ours_out(f"urllib3.{_module}")
+for _module in ("connection", "connectionpool", "poolmanager", "response", "util.retry"):
+    keep_ours_out(f"urllib3.{_module}")
 
 _USER_AGENT = f"migas-py/{__version__}"
-
-#: Bytes of an answer that are read; the server's are below 3 kB, a captive portal's are not.
-_MAX_ANSWER = 64 * 1024
 
 #: Redirects that keep the method (RFC 9110, 15.4.8 and 15.4.9), and how many are followed.
 _REDIRECTS, _MAX_REDIRECTS = (307, 308), 3
@@ -51,198 +47,197 @@ _REDIRECTS, _MAX_REDIRECTS = (307, 308), 3
 _SIGNATURE = "X-Backend-Server"
 
 
-class _Stream(io.RawIOBase):
-    """Reads a socket for as long as its timeout says, from now on."""
+class _Session(requests.Session):
+    """A session that leaves redirects to us: to prepare one, `requests` reads the answer's body."""
 
-    def __init__(self, connection: socket.socket, raw: io.RawIOBase) -> None:
-        self._connection = connection
-        self._raw = raw
-        timeout = connection.gettimeout()
-        self._deadline = None if timeout is None else time.monotonic() + timeout
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        if self._deadline is not None:
-            remaining = self._deadline - time.monotonic()
-            if remaining <= 0:
-                raise TimeoutError("the answer took too long")
-            self._connection.settimeout(remaining)
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class _Response(http.client.HTTPResponse):
-    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_Stream(sock, self.fp.detach()))
-
-
-class _Connection(HTTPConnection):
-    response_class = _Response
-
-
-class _SecureConnection(HTTPSConnection):
-    response_class = _Response
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _SecurePool(HTTPSConnectionPool):
-    ConnectionCls = _SecureConnection
-
-
-_POOLS = {"http": _Pool, "https": _SecurePool}
-
-
-class _DeadlineAdapter(HTTPAdapter):
-    """Sends requests as `HTTPAdapter` does, and reads answers by a deadline."""
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
-
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **kwargs)
-        # One for SOCKS has pools of its own kind, which are left as they are.
-        if isinstance(manager, ProxyManager):
-            manager.pool_classes_by_scheme = _POOLS
-        return manager
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
+        return None
 
 
 class _Body(io.BytesIO):
-    """A request's body, which tells when it begins to leave."""
+    """A request's body, which tells when its first byte is about to leave and its last has left."""
 
-    def __init__(self, content: bytes, on_write: Callable[[], None]) -> None:
+    def __init__(self, content: bytes, on_write: Callable[[], None], progress: Progress) -> None:
         super().__init__(content)
         self._on_write = on_write
+        self._progress = progress
 
     def read(self, size: int | None = -1) -> bytes:
         if self.tell() == 0:
+            self._announce()
+        block = super().read(size)
+        if not block:  # one block is asked for after the system has taken the one before
+            self._progress.finish_sending()
+        return block
+
+    def _announce(self) -> None:
+        try:
             self._on_write()
-        return super().read(size)
+        except Exception as error:
+            # urllib3 takes some errors for the socket's own, and then waits for an answer.
+            raise StoppedError(type(error).__name__) from None
 
 
 class Transport:
-    """Sends requests to one server. Not for several threads at a time."""
+    """Sends requests to one server. Not for several threads at a time, but for `has_answer`.
+
+    ``endpoint`` may name a user and a password, for Basic authentication (RFC 7617); neither stands
+    in any reason.
+    """
 
     def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint
-        # The last request left its connection open.
-        self._kept = False
-        self._session = requests.Session()
+        self._progress = Progress()
+        self._session = _Session()
         for scheme in ("http://", "https://"):
-            self._session.mount(scheme, _DeadlineAdapter())
+            self._session.mount(scheme, Adapter(self._progress))
         self._session.headers.update(
-            {"User-Agent": _USER_AGENT, "Content-Type": "application/json", "Accept": "*/*"}
+            {
+                "User-Agent": _USER_AGENT,
+                "Content-Type": "application/json",
+                "Accept": "*/*",
+                "Accept-Encoding": "identity",
+            }
         )
         # requests looks into ~/.netrc unless somebody else sees to authentication.
         self._session.auth = lambda request: request
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
     def send(
         self, body: bytes, timeout: float, on_write: Callable[[], None] = lambda: None
     ) -> Reply:
-        """Post ``body`` and wait for the answer.
+        """Post ``body``, wait for the answer, and return what became of it.
 
         Parameters:
             body: at most what the server takes.
-            timeout: seconds for each of: connecting, to each of the server's addresses; sending;
-                the answer. The name look-up knows no limit: it takes what the resolver takes.
-            on_write: called when the first byte is about to leave; what it raises stops that.
+            timeout: seconds until the request has left, with all that it takes to connect to any of
+                the server's addresses, and as many again for the answer. The name look-up knows no
+                limit: it takes what the resolver takes.
+            on_write: called when the first byte is about to leave, once more where a redirect is
+                followed. What it raises stops the request, which is then UNSENT.
         """
-        exchange = self._exchange(self._endpoint, _Body(body, on_write), timeout)
+        progress = self._progress
+        timeout = max(timeout, 0.001)  # urllib3 refuses a zero
+        progress.begin(timeout)
+        try:
+            exchange = self._exchange(body, timeout, on_write)
+        except Exception as error:
+            exchange = Exchange(
+                explain(error, progress),
+                whole=progress.whole,
+                stale=not (progress.dialed or progress.received) and is_hang_up(error),
+            )
+        finally:
+            progress.end()
         return policy.judge(exchange, time.time())
+
+    def has_answer(self) -> bool:
+        """Return whether a request is under way and some of its answer is there, read or not.
+
+        For other threads, at any moment: an exit whose time is over may give the sending thread a
+        moment more where that only has to be scheduled. Never waits; False on any error.
+        """
+        return self._progress.has_answer()
 
     def close(self) -> None:
         """Let go of the connection, as has to be done where no other request follows at once.
 
         A host may close every descriptor, and open something of its own under the same number.
         """
+        self._progress.sock = None
         self._session.close()
-        self._kept = False
 
-    def _exchange(
-        self, url: str, body: _Body, timeout: float, redirects: int = _MAX_REDIRECTS
-    ) -> Exchange:
-        kept, self._kept = self._kept, False
-        try:
-            response = self._session.post(
+    def _exchange(self, body: bytes, timeout: float, on_write: Callable[[], None]) -> Exchange:
+        url, headers = _split_credentials(self._endpoint)
+        redirects = 0
+        while True:
+            with self._session.post(
                 url,
-                data=body,
-                timeout=max(timeout, 0.001),  # a zero would be refused by urllib3
+                data=_Body(body, on_write, self._progress),
+                headers=headers,
+                timeout=timeout,
                 allow_redirects=False,
                 stream=True,
-            )
-        except Exception as error:  # requests lets urllib3's and socket's own errors through, too
-            # The stream is read as it goes out: short of its end, the server has not got it.
-            whole = body.tell() == len(body.getbuffer())
-            hung_up = body.tell() > 0 and isinstance(error, requests.ConnectionError)
-            return Exchange(_describe(error), whole=whole, stale=kept and hung_up)
-        with response:
-            target = _find_redirect(response)
-            if target is None or not redirects:
-                return self._read(response)
-            self._kept = _is_kept(response)
-        body.seek(0)
-        return self._exchange(target, body, timeout, redirects - 1)
+            ) as response:
+                target = _find_redirect(response, url)
+                if target is None or redirects == _MAX_REDIRECTS:
+                    return self._read(response)
+            redirects += 1
+            # All redirects share the time of the first answer.
+            url, timeout = target, self._progress.remaining()
+            self._progress.begin(timeout)
 
     def _read(self, response: requests.Response) -> Exchange:
+        """Return what an answer says, whose head has come."""
         head = Exchange(
+            whole=self._progress.whole,
             status=response.status_code,
             signed=_SIGNATURE in response.headers,
+            encoded=self._progress.encoded,
             retry_after=response.headers.get("Retry-After", ""),
         )
-        if response.status_code != 200:
+        if not head.whole:
+            return head._replace(error="the server answered before it had the whole request")
+        if not 200 <= response.status_code < 300:
             return head
-        content = b""
+        body = io.BytesIO()
         try:
-            for chunk in response.iter_content(8192):
-                content += chunk
-                if len(content) > _MAX_ANSWER:
-                    return head
-        except Exception as error:  # as above
-            return Exchange(_describe(error), whole=True)
-        if not content or _is_cut_off(response):
-            return Exchange("the server's answer was cut off", whole=True)
-        self._kept = _is_kept(response)
-        try:
-            return head._replace(content=json.loads(content))
-        except ValueError:
-            return head
+            for chunk in response.raw.stream(8192, decode_content=False):
+                body.write(chunk)
+        except Exception as error:
+            return head._replace(error=explain(error, self._progress), body=body.getvalue())
+        cut_off = "the server's answer was cut off" if _is_cut_off(response, body.tell()) else ""
+        return head._replace(error=cut_off, body=body.getvalue())
 
 
-def _describe(error: Exception) -> str:
-    # Not its text, in which a proxy's password may stand.
-    return f"{type(error).__name__} from the server's address"
+def _split_credentials(endpoint: str) -> tuple[str, dict[str, str]]:
+    """Return an endpoint without its credentials, and the headers that show them.
+
+    Raises `ValueError` for what is no address.
+    """
+    address = parse_url(endpoint)
+    if address.auth is None:
+        return endpoint, {}
+    user, _, password = address.auth.partition(":")
+    token = base64.b64encode(unquote_to_bytes(user) + b":" + unquote_to_bytes(password))
+    return address._replace(auth=None).url, {"Authorization": f"Basic {token.decode()}"}
 
 
-def _find_redirect(response: requests.Response) -> str | None:
-    """Return where the same server wants the request instead; no other gets it, nor over HTTP."""
-    location = response.headers.get("Location")
-    if response.status_code not in _REDIRECTS or not location:
+def _find_redirect(response: requests.Response, url: str) -> str | None:
+    """Return where the same server wants a request instead, or None.
+
+    No other server gets the request: scheme, host and port have to be those of ``url``, as the
+    library that connects reads both. Whatever the parsers make of the rest, what is returned
+    begins as ``url`` does.
+    """
+    location = response.headers.get("Location", "")
+    if response.status_code not in _REDIRECTS or not _is_plain(location):
         return None
     try:
-        target = urljoin(response.url, location)
-        old, new = urlsplit(response.url), urlsplit(target)
-        moved = (old.hostname, old.port) != (new.hostname, new.port)
+        old, new = parse_url(url), parse_url(urljoin(url, location))
+        defaults = {"http": 80, "https": 443}
+        ports = [each.port or defaults.get(each.scheme or "") for each in (old, new)]
     except ValueError:  # no address
         return None
-    upgraded = old.scheme == "http" and new.scheme == "https" and old.hostname == new.hostname
-    return target if upgraded or (old.scheme == new.scheme and not moved) else None
+    if (old.scheme, old.host, ports[0]) != (new.scheme, new.host, ports[1]):
+        return None
+    return old._replace(path=new.path or "/", query=new.query, fragment=None).url
 
 
-def _is_kept(response: requests.Response) -> bool:
-    return response.headers.get("Connection", "").lower() != "close"
+def _is_plain(location: str) -> bool:
+    """Return whether a redirect's target has one reading only.
+
+    That is visible ASCII, as any address (RFC 3986), without the backslash, which some programs
+    read as a slash, and without the `@` of credentials. A parser may drop a tab or a line break
+    before it compares hosts.
+    """
+    visible = location.isascii() and location.isprintable()
+    return bool(location) and visible and not {" ", "\\", "@"} & set(location)
 
 
-def _is_cut_off(response: requests.Response) -> bool:
-    # urllib3 says so itself from its release 2 on.
-    announced = response.headers.get("Content-Length", "")
-    return announced.isdecimal() and response.raw.tell() < int(announced)
+def _is_cut_off(response: requests.Response, received: int) -> bool:
+    """Return whether a body is shorter than its head says; urllib3 1 does not look."""
+    announced = response.headers.get("Content-Length", "").strip().lstrip("0")
+    if "Transfer-Encoding" in response.headers or not announced.isdecimal():
+        return False
+    # A number of 5,000 digits is more than Python reads.
+    return len(announced) > 9 or received < int(announced)

@@ -1,6 +1,11 @@
-"""The uploader: carries the delivery policy out, from the disk to the server and back.
+"""The uploader: claims pending entries, sends them in requests, and removes or releases each.
 
-The policy itself stands in `policy`.
+It owns the claims of one upload and decides the form of each request. What an outcome means for a
+breadcrumb, `policy` decides.
+
+What may go wrong: the process may be killed between any two lines. So an attempt is recorded on
+disk before the first byte of a request is sent, and a breadcrumb that the server has answered for
+leaves the disk before anything else is done. Claims of a dead process end with their lease.
 """
 
 from __future__ import annotations
@@ -8,6 +13,7 @@ from __future__ import annotations
 import time
 
 from migas._crumb import breadcrumb
+from migas._disk.entry import MemoryEntry
 from migas._disk.stamp import Stamp
 from migas._runtime import log
 from migas._runtime.namedtuple import NamedTuple
@@ -21,28 +27,40 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from migas._disk.spool import Spool
+    from migas._runtime.exit import Exit
+    from migas._runtime.receipt import Listeners
 
     from .parcel import Reply
     from .throttle import Backoff
 
-#: Seconds for which an old server is remembered as such: it may be a new one tomorrow.
+#: How long a server is remembered as an old one (0.3), in seconds: tomorrow it may be updated.
 _OLD_FOR = 86400.0
 
 
 class Upload(NamedTuple):
-    """What became of one upload."""
+    """The result of one upload."""
 
-    #: Breadcrumbs that were sent, with whatever success.
+    #: How many breadcrumbs were in it, whatever became of them.
     sent: int
-    #: Why the server is not to be tried again at once, or None.
+    #: The parcels that are still to be sent, since the request had no room for them, or since it
+    #: failed and they are in memory only.
+    left: list[Parcel]
+    #: The reason not to try the server again at once, or None.
     failure: Verdict | None = None
+    #: The request had no room for anything else, because it asked for version news.
+    asked_news: bool = False
 
 
 class Uploader:
-    """Sends parcels to one server, fills requests up with what waits, and settles each.
+    """Sends parcels to one server, fills requests up with pending entries, and settles each.
 
-    ``send`` is given a request and a function to call when its first byte is about to leave.
-    ``may_start`` is asked before each request but the first.
+    Parameters:
+        spool: the spool whose pending entries are claimed.
+        send: sends a request. Its second argument is called before the first byte is sent.
+        backoff: counts failures, and ends with a success.
+        listeners: shared by all agents of the process.
+        process_exit: asked before each request but the first whether it may start.
+        clock: seconds since the epoch.
     """
 
     def __init__(
@@ -50,68 +68,73 @@ class Uploader:
         spool: Spool,
         send: Callable[[bytes, Callable[[], None]], Reply],
         backoff: Backoff,
+        listeners: Listeners,
+        process_exit: Exit,
         *,
-        may_start: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._spool = spool
         self._send = send
         self._backoff = backoff
-        self._may_start = may_start
+        self._listeners = listeners
+        self._exit = process_exit
         self._clock = clock
-        # Of all hosts that share the directory, since the server is the same for all.
-        self._old_server = Stamp(spool.directory, "old-server", "all")
-        self._server_is_old = False
         self._record = Record(spool.directory, clock)
-        self._demand: float | None = None
-        # What nothing but memory holds and has to be sent again.
-        self._held: list[Parcel] = []
-        #: Whether a request is on its way, for other threads to read.
-        self.is_sending = False
+        # Shared by all hosts that use the directory, since the server is the same for all.
+        self._old_server = Stamp(spool.directory, "old-server", "all")
 
-    def upload(self, own: list[Parcel]) -> Upload:
-        """Send one request of what is taken from ``own`` and of what waits on disk.
+    def upload(self, parcels: Sequence[Parcel]) -> Upload:
+        """Send one request with the first of ``parcels`` and with pending entries from the disk.
 
-        What nothing but memory holds and has to be sent again goes back to ``own``.
+        If the server does not take them in one request, several are sent one after the other.
         """
         self._spool.recover(graphql.MAX_BATCH)
-        self._server_is_old = self._remembers_old_server()
-        batch = self._collect(own)
+        batch, left = self._collect(parcels, is_old=self._is_server_old())
         if not batch:
-            return Upload(0)
-        self._held = []
-        failure = self._deliver(batch)
-        own[:0] = self._held
-        if failure is None:
+            return Upload(0, left)
+        asks_news = self._goes_alone(batch[0], is_old=False)
+        sent = self._deliver(batch, [parcel.entry.attempts for parcel in batch])
+        if sent.failure is None:
             self._backoff.succeed()
         else:
-            self._backoff.fail(self._demand)
-        return Upload(len(batch), failure)
+            self._backoff.fail(sent.failure.demand)
+        return Upload(len(batch), [*sent.left, *left], sent.failure, asks_news)
 
-    def _collect(self, own: list[Parcel]) -> list[Parcel]:
-        """Take from ``own``, then from the disk, what one request has room for."""
-        count = self._count_fitting(own[: graphql.MAX_BATCH])
-        batch = [parcel for parcel in own[:count] if self._claim(parcel)]
-        del own[:count]
-        if own:
-            return batch
-        candidates = [*batch, *self._waiting(graphql.MAX_BATCH - len(batch))]
-        count = max(len(batch), self._count_fitting(candidates))
+    def _collect(
+        self, parcels: Sequence[Parcel], *, is_old: bool
+    ) -> tuple[list[Parcel], list[Parcel]]:
+        """Claim as many parcels as one request has room for, then pending entries from the disk.
+
+        Returns the request's parcels, and those of ``parcels`` that are left for the next.
+        """
+        first = list(parcels[: graphql.MAX_BATCH])
+        count = self._count_fitting(first, is_old=is_old)
+        batch = [parcel for parcel in first[:count] if self._claim(parcel)]
+        left = list(parcels[count:])
+        if left or any(self._goes_alone(parcel, is_old=is_old) for parcel in batch):
+            return batch, left
+        candidates = [*batch, *self._claim_pending(graphql.MAX_BATCH - len(batch))]
+        count = max(len(batch), self._count_fitting(candidates, is_old=is_old))
         for parcel in candidates[count:]:
-            if parcel.entry is not None:
-                parcel.entry.release(parcel.attempts)
-        return candidates[:count]
+            self._release(parcel, parcel.entry.attempts)
+        return candidates[:count], []
 
     def _claim(self, parcel: Parcel) -> bool:
-        if parcel.entry is None:
-            return True
-        parcel.entry = self._spool.take(parcel.entry)
-        if parcel.entry is None:
-            parcel.settle(Verdict(Outcome.UNSENT, "another process is sending it"))
-        return parcel.entry is not None
+        """Claim a parcel's entry. Returns False if another thread or process has claimed it."""
+        entry = parcel.entry
+        taken = entry if isinstance(entry, MemoryEntry) else self._spool.take(entry)
+        if taken is None:
+            # If a thread of this process has claimed it on disk, it has taken the receipt, too.
+            self._listeners.dismiss(entry.token, "another process is sending it")
+            return False
+        parcel.entry = taken
+        self._listeners.take(taken.token)
+        return True
 
-    def _waiting(self, limit: int) -> Iterator[Parcel]:
+    def _claim_pending(self, limit: int) -> Iterator[Parcel]:
+        """Claim up to ``limit`` pending entries, and yield those that hold a breadcrumb."""
         for entry in self._spool.claim(limit) if limit > 0 else ():
+            receipt = self._listeners.take(entry.token)
             if entry.attempts >= policy.MAX_ATTEMPTS:
                 self._spool.give_up(entry)
                 continue
@@ -123,114 +146,148 @@ class Uploader:
                 log.say(log.DEBUG, "%s is set aside: %r", entry.path, error)
                 entry.set_aside()
                 continue
-            yield Parcel(crumb, entry)
+            yield Parcel(crumb, entry, receipt)
 
-    def _deliver(self, batch: Sequence[Parcel]) -> Verdict | None:
-        """Send one request for ``batch``, or several where it cannot go in one.
-
-        Each breadcrumb is settled as soon as its own answer is there, since the process may die
-        before the next. Returns the first failure, which ends it.
-        """
-        reply, operations = self._exchange(batch)
-        counts = reply.outcome is Outcome.UNKNOWN
-        if reply.stale and all(policy.waits(reply.outcome, p.attempts + counts) for p in batch):
-            for parcel in batch:
-                parcel.attempts += counts
-            reply, operations = self._exchange(batch)
-        if reply.too_large and len(batch) > 1:
-            middle = len(batch) // 2
-            return self._deliver_parts([batch[:middle], batch[middle:]])
-        if not self._server_is_old and graphql.lacks_add_breadcrumb(reply):
-            self._server_is_old = True
-            self._old_server.clear()
-            self._old_server.set(self._clock())
-            return self._deliver_parts([batch])
-        verdicts = graphql.read_breadcrumbs(reply, operations)
-        judged = list(zip(batch, verdicts, strict=True))
-        self._settle([each for each in judged if each[1].outcome is not Outcome.RESEND])
-        again = [parcel for parcel, verdict in judged if verdict.outcome is Outcome.RESEND]
-        for parcel in again:
-            parcel.asks = False
-        # One that is alone, and that does not ask, is never to be resent: this goes no deeper.
-        return self._deliver_parts([[each] for each in again]) or policy.find_failure(verdicts)
-
-    def _deliver_parts(self, parts: Sequence[Sequence[Parcel]]) -> Verdict | None:
-        """Send one request after the other, until one fails or no more may begin."""
-        failure = None
-        for part in parts:
-            if failure is None and not self._may_start():
-                failure = Verdict(Outcome.UNSENT, "the process ends")
-            if failure is None:
-                failure = self._deliver(part)
-                continue
-            self._settle([(parcel, Verdict(Outcome.UNSENT, failure.reason)) for parcel in part])
-        return failure
-
-    def _exchange(self, batch: Sequence[Parcel]) -> tuple[Reply, list[graphql.Operation]]:
-        operations = self._operations(batch)
-        self.is_sending = True
-        try:
-            reply = self._send(
-                graphql.encode_breadcrumbs(operations), lambda: self._mark_as_sent(batch)
-            )
-        finally:
-            self.is_sending = False
-        self._demand = reply.demand
-        return reply, operations
-
-    def _mark_as_sent(self, batch: Sequence[Parcel]) -> None:
-        """Say on disk that each may have been sent once more, before the first byte leaves.
-
-        So an attempt is counted if the process dies now, and only then. Raises `OSError`, which
-        stops the request, where another process has taken one: this one was held up for longer
-        than its claims last.
-        """
-        for parcel in batch:
-            if parcel.entry is not None:
-                parcel.entry = parcel.entry.attempt(self._clock(), parcel.attempts + 1)
-
-    def _operations(self, parcels: Sequence[Parcel]) -> list[graphql.Operation]:
-        old = self._server_is_old
-        return [graphql.Operation(parcel.breadcrumb, parcel.asks, old) for parcel in parcels]
-
-    def _remembers_old_server(self) -> bool:
-        mark = self._old_server.read()
-        return mark is not None and abs(self._clock() - mark.moment) < _OLD_FOR
-
-    def _count_fitting(self, parcels: Sequence[Parcel]) -> int:
-        """Say how many of ``parcels`` one request has room for, from the first on."""
-        count = len(parcels)
+    def _count_fitting(self, parcels: Sequence[Parcel], *, is_old: bool) -> int:
+        """Return how many of ``parcels``, from the first on, fit into one request."""
+        alone = (i for i, parcel in enumerate(parcels) if self._goes_alone(parcel, is_old=is_old))
+        count = min(max(1, next(alone, len(parcels))), len(parcels))
         while count > 1:
-            size = len(graphql.encode_breadcrumbs(self._operations(parcels[:count])))
+            size = len(graphql.encode_breadcrumbs([p.breadcrumb for p in parcels[:count]]))
             if size <= graphql.MAX_BODY:
                 break
-            # As many as if all were of one size; what a request has once makes that no too few.
+            # An estimate: as if all were of one size. It is not too low, since the parts that a
+            # request has only once are counted, too.
             count = max(1, min(count - 1, count * graphql.MAX_BODY // size))
         return count
 
-    def _settle(self, judged: Sequence[tuple[Parcel, Verdict]]) -> None:
-        """Carry out what became of each; the disk comes first, as a kill now may send it twice."""
-        for parcel, verdict in judged:
-            self._carry_out(parcel, verdict)
-        # Where the disk has no room for a breadcrumb there is none for a record of it.
-        self._record.add(
-            (parcel.breadcrumb, verdict) for parcel, verdict in judged if parcel.entry is not None
-        )
-        for parcel, verdict in judged:
-            parcel.settle(verdict)
+    def _goes_alone(self, parcel: Parcel, *, is_old: bool) -> bool:
+        """Return True if a parcel goes as `add_project`, in a request of its own.
 
-    def _carry_out(self, parcel: Parcel, verdict: Verdict) -> None:
-        parcel.attempts += verdict.outcome is Outcome.UNKNOWN
+        An old server (0.3) knows only that form. Otherwise it is for a caller who reads the receipt
+        for version news, and for a `user_type` other than general, which the server keeps of this
+        form alone. The server's look-up may take seconds and may fail, so no breadcrumb goes in
+        this form after an attempt that had no answer.
+        """
+        if is_old:
+            return True
+        if parcel.is_plain or parcel.entry.attempts:
+            return False
+        if parcel.breadcrumb.user_type != "general":
+            return True
+        wants_news = parcel.receipt is not None and parcel.receipt.wants_news
+        return wants_news and not self._exit.has_begun
+
+    def _is_server_old(self) -> bool:
+        """Return True if the server was found to be an old one (0.3) within the last day."""
+        mark = self._old_server.read()
+        return mark is not None and abs(self._clock() - mark.moment) < _OLD_FOR
+
+    def _deliver(self, batch: Sequence[Parcel], attempts: Sequence[int]) -> Upload:
+        """Send one request for ``batch``, or several if the server does not take it in one.
+
+        The first failure ends it. Each breadcrumb is settled as soon as its own answer is there,
+        since the process may die before the next one.
+
+        Parameters:
+            batch: claimed parcels, one at least.
+            attempts: for each parcel, how often it was sent before this request.
+        """
+        is_old = self._is_server_old()
+        alone = self._goes_alone(batch[0], is_old=is_old)
+        reply = self._exchange(batch, attempts, alone=alone)
+        if reply.stale and self._may_repeat(reply, attempts):
+            attempts = [count + (reply.outcome is Outcome.UNKNOWN) for count in attempts]
+            reply = self._exchange(batch, attempts, alone=alone)
+        if reply.too_large and len(batch) > 1:
+            return self._deliver_parts(batch, attempts, len(batch) // 2)
+        if not is_old and graphql.lacks_add_breadcrumb(reply):
+            self._old_server.clear()
+            self._old_server.set(self._clock())
+            return self._deliver_parts(batch, attempts, 1)
+        verdicts = graphql.read_answer(reply, len(batch), alone=alone, trusted=is_old)
+        judged = list(zip(batch, verdicts, attempts, strict=True))
+        left = self._settle([each for each in judged if each[1].outcome is not Outcome.RESEND])
+        again = [(each[0], each[2]) for each in judged if each[1].outcome is Outcome.RESEND]
+        for parcel, _ in again:
+            parcel.is_plain = True
+        # No deeper recursion: a plain breadcrumb in a request of its own is never RESEND.
+        parts = self._deliver_parts([each[0] for each in again], [each[1] for each in again], 1)
+        failure = policy.find_failure(verdicts) or parts.failure
+        return Upload(len(batch), [*left, *parts.left], failure)
+
+    def _may_repeat(self, reply: Reply, attempts: Sequence[int]) -> bool:
+        """Return True if a request on a stale connection may be sent again at once."""
+        counts = [count + (reply.outcome is Outcome.UNKNOWN) for count in attempts]
+        return all(policy.waits(reply.outcome, count) for count in counts)
+
+    def _deliver_parts(
+        self, parcels: Sequence[Parcel], attempts: Sequence[int], size: int
+    ) -> Upload:
+        """Send requests of ``size`` parcels each, until one fails or no more may start."""
+        failure: Verdict | None = None
+        left: list[Parcel] = []
+        for start in range(0, len(parcels), max(1, size)):
+            part, counts = parcels[start : start + size], attempts[start : start + size]
+            if failure is None and not self._exit.may_start_request():
+                failure = Verdict(Outcome.UNSENT, "the process ends")
+            if failure is None:
+                sent = self._deliver(part, counts)
+                failure = sent.failure
+                left += sent.left
+                continue
+            verdicts = [Verdict(Outcome.UNSENT, failure.reason)] * len(part)
+            left += self._settle(list(zip(part, verdicts, counts, strict=True)))
+        return Upload(len(parcels), left, failure)
+
+    def _exchange(self, batch: Sequence[Parcel], attempts: Sequence[int], *, alone: bool) -> Reply:
+        """Send one request, and count the attempt on disk before its first byte is sent."""
+
+        def mark_as_sent() -> None:
+            # If the process dies from here on, the attempt counts. Raises `OSError`, which stops
+            # the request, if this process was held up for longer than its leases and another one
+            # has claimed an entry.
+            for parcel, count in zip(batch, attempts, strict=True):
+                parcel.entry = parcel.entry.attempt(self._clock(), count + 1)
+
+        crumbs = [parcel.breadcrumb for parcel in batch]
+        encode = graphql.encode_project if alone else graphql.encode_breadcrumbs
+        return self._send(encode(crumbs), mark_as_sent)
+
+    def _settle(self, judged: Sequence[tuple[Parcel, Verdict, int]]) -> list[Parcel]:
+        """Act on each verdict: first on disk, then in the record, then in the receipt.
+
+        The disk comes first, since a kill before that has the breadcrumb sent twice. Returns the
+        parcels that are to be sent again and are in memory only.
+        """
+        left = [parcel for parcel, verdict, count in judged if self._keep(parcel, verdict, count)]
+        # Not those in memory: a disk without room for them has none for a record, either.
+        self._record.add(
+            (parcel.breadcrumb, verdict) for parcel, verdict, _ in judged if parcel.entry.is_on_disk
+        )
+        for parcel, verdict, _ in judged:
+            parcel.settle(verdict)
+        return left
+
+    def _keep(self, parcel: Parcel, verdict: Verdict, attempts: int) -> bool:
+        """Remove a breadcrumb from the disk, or release it to be sent again.
+
+        Returns True if it is to be sent again and is in memory only.
+        """
+        attempts += verdict.outcome is Outcome.UNKNOWN
+        if policy.waits(verdict.outcome, attempts):
+            self._release(parcel, attempts)
+            return not parcel.entry.is_on_disk
         if verdict.outcome is Outcome.REFUSED:
-            # INFO, since the person whose process this is can do nothing about it.
+            # INFO: the user can do nothing about it.
             log.say(log.INFO, "%s is refused: %s", parcel.breadcrumb.project, verdict.reason)
             self._spool.refuse(parcel.entry)
-        elif policy.waits(verdict.outcome, parcel.attempts):
-            if parcel.entry is None:
-                self._held.append(parcel)
-            else:
-                parcel.entry.release(parcel.attempts)
         elif verdict.outcome is Outcome.UNKNOWN:
             self._spool.give_up(parcel.entry)
-        elif parcel.entry is not None:
+        else:
             parcel.entry.discard()
+        return False
+
+    def _release(self, parcel: Parcel, attempts: int) -> None:
+        """End a parcel's claim: it is pending again, with ``attempts`` so far."""
+        parcel.entry = parcel.entry.release(attempts) or parcel.entry

@@ -1,6 +1,10 @@
-"""The writer: makes a breadcrumb of what a caller passed, and writes it ahead to the disk.
+"""The writer: makes a breadcrumb of a caller's arguments, and writes it to disk before it is sent.
 
-Importing this module imports all that this takes.
+It owns the fields that all breadcrumbs of this process share, the host's `before_send`, and the
+last check for an opt-out before the disk. Importing this module imports all that it needs.
+
+What may go wrong: no disk can be written, then the breadcrumb is kept in memory; a caller's object
+or the host's `before_send` raises, then that one breadcrumb is dropped and its receipt says so.
 """
 
 from __future__ import annotations
@@ -14,103 +18,150 @@ from migas._crumb import breadcrumb
 from migas._crumb.environment import Environment
 from migas._crumb.redaction import Redactor
 from migas._disk import user_id
-from migas._disk.directory import find_config, find_earlier_config
+from migas._disk.directory import find_config, find_earlier_config, is_on_root_file_system
+from migas._disk.entry import MemoryEntry, make_token
 from migas._disk.spool import open_spool
 from migas._runtime import log
+from migas._runtime.optout import look_for_optout
+from migas._runtime.threads import NEVER
 
 from .parcel import Outcome, Parcel, Verdict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
+    from typing import Protocol
 
     from migas._crumb.breadcrumb import Breadcrumb
     from migas._disk.entry import Entry
+    from migas._runtime.exit import Exit
+    from migas._runtime.receipt import Listeners, Receipt
     from migas._runtime.settings import Settings
+    from migas._runtime.threads import Worker
+
+    from .parcel import Item
+
+    class Job(Protocol):
+        """An item of the writer's queue."""
+
+        def hold(self, now: float) -> float:
+            """Return for how many seconds the job may still be withdrawn."""
+
+        def write(self, writer: Writer) -> None:
+            """Do the job, on the writer's thread."""
+
+        def fail(self, reason: str) -> None:
+            """Report that the job cannot be done."""
 
 
-#: What a network's disk answers for a moment where two nodes make the same directories, and the
-#: seconds after which it is asked again (measured on GlusterFS).
+#: Errors of a network disk that pass while two nodes make the same directories, and the pauses
+#: before the next attempts, in seconds (measured on GlusterFS).
 PASSING = (errno.ENOENT, errno.EEXIST, errno.ESTALE)
 PAUSES = (0.01, 0.05, 0.2)
 
+_NO_SENDER = "nothing is sent: no thread is left that could"
+
 
 class Writer:
-    """Writes this process's breadcrumbs; what they have in common is found out once.
+    """Writes this process's breadcrumbs. The fields that all of them share are found out once.
 
-    ``keeps``: a user who has no id yet is given one, in a file. ``root`` is the file system's.
-    ``reserved``: see `Spool`.
+    Parameters:
+        settings: the process's settings.
+        sending: the sender's thread, which gets the parcels.
+        listeners: shared by all agents of the process.
+        process_exit: once it has begun, no breadcrumb is held back any longer.
+        environ: the environment that breadcrumbs describe, and ``root`` its file system.
     """
 
     def __init__(
         self,
         settings: Settings,
+        sending: Worker,
+        listeners: Listeners,
+        process_exit: Exit,
+        *,
         environ: Mapping[str, str] = os.environ,
         root: str = "/",
-        *,
-        keeps: bool = True,
-        reserved: set[str] | None = None,
     ) -> None:
-        self._spool = open_spool(settings, reserved)
-        self._dry_run = settings.dry_run
-        self._before_send = settings.before_send
-        self._complained = False
-        self._environ = environ
-        self._redactor: Redactor | None = None
-        self._environment = Environment.detect(environ, root)
-        keeps = keeps and not settings.dry_run
-        self._defaults = {
-            **self._environment._asdict(),
-            "user_id": settings.user_id or _find_user(self._environment, root, keeps=keeps),
-            "session_id": settings.session_id,
-        }
+        self._settings = settings
+        self._sending = sending
+        self._listeners = listeners
+        self._exit = process_exit
+        self._spool = open_spool(settings)
+        self._defaults = find_defaults(settings, environ, root, keeps_user=not settings.dry_run)
+        # True once `before_send` has failed, which is logged only the first time.
+        self._has_warned = False
 
-    def describe(self) -> dict[str, object]:
-        """Return what every breadcrumb of this process says."""
-        common = breadcrumb.make("", "", {}, self._defaults).breadcrumb._asdict()
-        del common["project"], common["project_version"]
-        return common
+    def handle(self, jobs: list[Job], can_wait: bool) -> float:
+        """Do the first job, unless it is held back; a `threads.Handler`.
 
-    def keeps_for_good(self) -> bool:
-        """Say whether what waits on disk is there for a later process."""
-        return self._environment.outlives(self._spool.directory)
+        Returns:
+            0.0 for the next call at once, the seconds for which the first job is still held back,
+            or `NEVER` if there are no jobs.
+        """
+        if not jobs:
+            return NEVER
+        hold = jobs[0].hold(time.monotonic())
+        if hold and can_wait and not self._exit.has_begun:
+            return hold
+        try:
+            job = jobs.pop(0)
+        except IndexError:  # a signal handler on this thread has done it meanwhile
+            return NEVER
+        try:
+            job.write(self)
+        except Exception as error:  # of a caller's own objects, or of a broken installation
+            log.say(log.DEBUG, "a breadcrumb is lost: %r", error)
+            job.fail(str(error))
+        return 0.0
 
     def write(
-        self,
-        project: object,
-        version: object,
-        fields: Mapping[str, object],
-        settle: Callable[[Verdict], None],
-        *,
-        asks: bool,
+        self, project: object, version: object, fields: Mapping[str, object], receipt: Receipt
     ) -> Parcel | None:
-        """Put a breadcrumb on disk, or, where that cannot be, in memory only.
+        """Write a breadcrumb to disk, or keep it in memory if no disk can be written.
 
-        Returns None where there is nothing to send: the host dropped it, or a dry run prints it.
+        Parameters:
+            project: the caller's argument, unchecked, as are ``version`` and ``fields``.
+            receipt: settled by the thread that sends the breadcrumb.
+
+        Returns:
+            The parcel to pass on. None if there is nothing to send: the user has opted out, the
+            host's `before_send` dropped it, or a dry run printed it. The receipt says which.
         """
-        crumb = self._make(project, version, fields, self._defaults)
-        edited = self._edit(crumb) if self._before_send else crumb
-        if edited is None:
-            settle(Verdict(Outcome.REFUSED, "it is dropped by before_send"))
+        if off := look_for_optout(os.environ):
+            receipt.settle({"success": False, "message": f"switched off by {off}"})
             return None
-        crumb, data = edited, breadcrumb.encode(edited)
-        if self._dry_run:
+        crumb = self._edit(self._make(project, version, fields, self._defaults))
+        if crumb is None:
+            verdict = Verdict(Outcome.REFUSED, "it is dropped by before_send")
+            receipt.settle(verdict.as_answer())
+            return None
+        data = breadcrumb.encode(crumb)
+        if self._settings.dry_run:
             sys.stderr.write(data.decode())
-            settle(Verdict(Outcome.UNSENT, "MIGAS_DRY_RUN is set"))
+            receipt.settle(Verdict(Outcome.UNSENT, "MIGAS_DRY_RUN is set").as_answer())
             return None
-        return Parcel(crumb, self._put(data), asks=asks, settle=settle)
+        token = make_token()
+        # Before the entry can be seen on disk: the sender may claim it at once.
+        self._listeners.add(token, receipt)
+        return Parcel(crumb, self._put(data, token), receipt)
 
-    def _put(self, data: bytes) -> Entry | None:
-        """Write to the disk; None: that cannot be."""
+    def pass_on(self, item: Item) -> None:
+        """Hand an item to the sender. If its thread cannot run, report that."""
+        if not self._sending.submit(item):
+            item.miss(self._listeners, _NO_SENDER)
+
+    def _put(self, data: bytes, token: str) -> Entry | MemoryEntry:
+        """Write an entry to the spool. Returns one in memory if that fails."""
         for pause in (*PAUSES, None):
             try:
-                return self._spool.put(data, reserves=True)
+                return self._spool.put(data, token)
             except OSError as error:
                 if pause is None or error.errno not in PASSING:
                     log.say(log.DEBUG, "the spool cannot be written: %s", error)
                     break
             time.sleep(pause)
-        return None
+        return MemoryEntry(token)
 
     def _make(
         self,
@@ -119,37 +170,74 @@ class Writer:
         fields: Mapping[str, object],
         defaults: Mapping[str, object],
     ) -> Breadcrumb:
-        made = breadcrumb.make(project, version, fields, defaults, self._redact)
+        made = breadcrumb.sanitize(project, version, fields, defaults, self._redact)
         if made.changes:
             log.say(log.DEBUG, "%s: %s", made.breadcrumb.project, "; ".join(made.changes))
         return made.breadcrumb
 
     def _redact(self, text: str) -> str:
-        if self._redactor is None:  # most breadcrumbs hold no text
-            self._redactor = Redactor.detect(self._environ)
-        return self._redactor.redact(text)
+        # A redactor for each text: most breadcrumbs hold none, and `re` caches the patterns.
+        return Redactor.detect().redact(text)
 
     def _edit(self, crumb: Breadcrumb) -> Breadcrumb | None:
-        """Have the host look at a breadcrumb; None: it is to be dropped."""
-        assert self._before_send is not None
+        """Return the breadcrumb that `before_send` makes of it. Returns None if that drops it."""
+        if self._settings.before_send is None:
+            return crumb
         try:
-            edited = self._before_send(crumb._asdict())
+            edited = self._settings.before_send(crumb._asdict())
             if edited is None:
                 return None
             fields = dict(edited)
             return self._make(fields.pop("project"), fields.pop("project_version"), fields, {})
         except Exception as error:  # the host's own code may raise anything
-            if not self._complained:
-                self._complained = True
+            if not self._has_warned:
+                self._has_warned = True
                 message = "before_send failed with %s: what it fails for is dropped"
                 log.say(log.WARNING, message, type(error).__name__)
             return None
 
 
-def _find_user(environment: Environment, root: str, *, keeps: bool) -> str | None:
-    """Return the user's id, or None where nothing lasts: each run would invent a user."""
+def find_defaults(
+    settings: Settings,
+    environ: Mapping[str, str] = os.environ,
+    root: str = "/",
+    *,
+    keeps_user: bool,
+) -> dict[str, object]:
+    """Return the fields that every breadcrumb of this process shares.
+
+    Parameters:
+        settings: a user id or a session id that they name comes first.
+        environ: the environment to describe, and ``root`` its file system.
+        keeps_user: True to create an id on disk for a user who has none.
+    """
+    return {
+        **Environment.detect(environ, root)._asdict(),
+        "user_id": settings.user_id or _find_user(environ, root, keeps=keeps_user),
+        "session_id": settings.session_id,
+    }
+
+
+def describe(settings: Settings) -> dict[str, object]:
+    """Return the fields that each breadcrumb of this process would have. Creates no file."""
+    defaults = find_defaults(settings, keeps_user=False)
+    fields = breadcrumb.sanitize("", "", {}, defaults).breadcrumb._asdict()
+    del fields["project"], fields["project_version"]
+    return fields
+
+
+def is_persistent(path: str, environ: Mapping[str, str] = os.environ, root: str = "/") -> bool:
+    """Return False if a file at ``path`` is lost after this run, as in CI or in a container."""
+    environment = Environment.detect(environ, root)
+    if environment.is_disposable:
+        return False
+    return not (environment.has_disposable_root and is_on_root_file_system(path, root))
+
+
+def _find_user(environ: Mapping[str, str], root: str, *, keeps: bool) -> str | None:
+    """Return the user's id. Returns None if no file lasts, where each run would be a new user."""
     directory = find_config()
-    if not environment.outlives(directory, root):
+    if not is_persistent(directory, environ, root):
         return None
     known = user_id.read(directory) or user_id.read(find_earlier_config())
     return known or (user_id.obtain(directory) if keeps else None)

@@ -70,6 +70,11 @@ class Entry(NamedTuple):
         return f"{self.birth:013d}-{self.token}-{self.attempts}{claim}.json"
 
     @property
+    def is_on_disk(self) -> bool:
+        """True: a later process finds it."""
+        return True
+
+    @property
     def path(self) -> str:
         """Where the file lies, unless another process has moved it."""
         return os.path.join(self.directory, self.box, self.name)
@@ -189,6 +194,39 @@ class Entry(NamedTuple):
                 # A cleaner has removed the box, or somebody has rotated it and removed the segment.
                 spool.forget(moved.box)
         return moved
+
+
+class MemoryEntry(NamedTuple):
+    """An entry that is in memory alone, since no disk can be written. Nobody else can claim it."""
+
+    token: str
+    attempts: int = 0
+
+    @property
+    def is_on_disk(self) -> bool:
+        """False: it ends with this process."""
+        return False
+
+    def claim(self, _now: float) -> MemoryEntry:
+        """Return the entry: it is this process's."""
+        return self
+
+    def attempt(self, _now: float, attempts: int) -> MemoryEntry:
+        """Return the entry with the times that it may have been sent."""
+        return self._replace(attempts=attempts)
+
+    def release(self, attempts: int) -> MemoryEntry:
+        """Return the entry with the times that it may have been sent."""
+        return self._replace(attempts=attempts)
+
+    def discard(self) -> bool:
+        """Return True: it is gone with its parcel."""
+        return True
+
+
+def make_token() -> str:
+    """Return a new random token."""
+    return os.urandom(8).hex()
 
 
 def parse(directory: str, box: str, name: str) -> Entry | None:

@@ -17,11 +17,12 @@ from __future__ import annotations
 import binascii
 import contextlib
 import os
-import random
 import time
 
+from migas._runtime.randomness import randrange
+
 from .directory import check_writable, file_name, find_cache, open_directory
-from .entry import CUR, NEW, TMP, Entry, has_newer_form, list_segments, read_box
+from .entry import CUR, NEW, TMP, Entry, has_newer_form, list_segments, make_token, read_box
 from .files import NoDiskError
 from .stamp import Stamp
 from .upkeep import Bounds, Upkeep, remove_segment
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from migas._runtime.settings import Settings
 
+    from .entry import MemoryEntry
     from .files import Directory
 
 __all__ = ["Bounds", "Spool", "directory_for", "open_spool"]
@@ -57,31 +59,24 @@ def directory_for(endpoint: str, cache_dir: str | None) -> str:
     return os.path.join(cache, f"{host}-{digest}")
 
 
-def open_spool(settings: Settings, reserved: set[str] | None = None) -> Spool:
-    """Return the spool that ``settings`` name; nothing is made yet. ``reserved``: see `Spool`."""
+def open_spool(settings: Settings) -> Spool:
+    """Return the spool that ``settings`` name; nothing is made yet."""
     bounds = Bounds(settings.spool_count, settings.spool_bytes, settings.spool_days * 86400.0)
-    return Spool(directory_for(settings.endpoint, settings.cache_dir), bounds, reserved=reserved)
+    return Spool(directory_for(settings.endpoint, settings.cache_dir), bounds)
 
 
 class Spool:
-    """The breadcrumbs on disk that are pending for one server.
-
-    ``reserved`` is shared by the spools of one process: the tokens of entries that an agent's
-    writer has put, and that its sender is about to `take`. Whichever thread reads or changes it,
-    each step is one, and a token is there before its entry is.
-    """
+    """The breadcrumbs on disk that are pending for one server."""
 
     def __init__(
         self,
         directory: str,
         bounds: Bounds,
         clock: Callable[[], float] = time.time,
-        dice: Callable[[int], int] = random.randrange,
-        reserved: set[str] | None = None,
+        randrange: Callable[[int], int] = randrange,
     ) -> None:
         self.directory = directory
         self._bounds = bounds
-        self._reserved = set() if reserved is None else reserved
         self._clock = clock
         self._made = False
         self._birth = -1
@@ -91,24 +86,21 @@ class Spool:
         self._drops = Stamp(directory, "dropped", "all")
         self._refusals = Stamp(directory, "refused", "all")
         self._silences = Stamp(directory, "unanswered", "all")
-        self._upkeep = Upkeep(bounds, dice, self._drops)
+        self._upkeep = Upkeep(bounds, randrange, self._drops)
 
-    def put(self, data: bytes, *, reserves: bool = False) -> Entry:
+    def put(self, data: bytes, token: str = "") -> Entry:
         """Write ``data`` as a new pending entry, whole or not at all. Raises `OSError`.
 
-        ``reserves``: here, only `take` claims it, until `unreserve` is called.
+        ``token``: a new one, of which the caller knows before the entry can be claimed.
         """
         self._birth = birth = self._next_birth()
-        draft = Entry(self.directory, TMP, birth, os.urandom(8).hex(), 0)
-        if reserves:
-            self._reserved.add(draft.token)
+        draft = Entry(self.directory, TMP, birth, token or make_token(), 0)
         try:
             with open_directory(self.directory, makes=True) as spool:
                 self._make(spool)
                 entry = draft.write(data, spool)
                 self._upkeep.tidy_sometimes(spool, self._clock(), birth)
         except OSError:
-            self.unreserve(draft)
             self._made = False  # or somebody has removed it since
             raise
         return entry
@@ -129,8 +121,7 @@ class Spool:
         return claimed
 
     def take(self, entry: Entry) -> Entry | None:
-        """Claim one entry, or return None: another process has it."""
-        self.unreserve(entry)
+        """Claim one entry, or return None: another thread or process has it."""
         now = self._clock()
         with contextlib.suppress(OSError), open_directory(self.directory) as spool:
             taken = entry.claim(now, spool)
@@ -139,11 +130,6 @@ class Spool:
                 spool.forget(segment)
             return taken
         return None
-
-    def unreserve(self, entry: Entry | None) -> None:
-        """Let an entry be claimed as any other, if it is on disk."""
-        if entry is not None:
-            self._reserved.discard(entry.token)
 
     def recover(self, limit: int) -> None:
         """Make entries pending again whose claim is over, ``limit`` at most, and sweep litter."""
@@ -156,16 +142,14 @@ class Spool:
                     break
             self._upkeep.sweep(spool, now)
 
-    def refuse(self, entry: Entry | None) -> None:
-        """Count a breadcrumb that the server has refused, and remove it if it is on disk."""
-        if entry is not None:
-            entry.discard()
+    def refuse(self, entry: Entry | MemoryEntry) -> None:
+        """Remove a breadcrumb that the server has refused, and count it."""
+        entry.discard()
         self._refusals.set(self._clock())
 
-    def give_up(self, entry: Entry | None) -> None:
-        """Count a breadcrumb that was sent often enough, without an answer; remove it likewise."""
-        if entry is not None:
-            entry.discard()
+    def give_up(self, entry: Entry | MemoryEntry) -> None:
+        """Remove a breadcrumb that was sent often enough without an answer, and count it."""
+        entry.discard()
         self._silences.set(self._clock())
 
     @property
@@ -233,8 +217,6 @@ class Spool:
         """Yield pending entries by birth; ``prunes``: remove the segments that are empty then."""
         for box in (*list_segments(spool), NEW):
             for entry in read_box(spool, box):
-                if entry.token in self._reserved:
-                    continue
                 if entry.token not in self._passed:
                     yield entry
             if prunes and box != NEW:

@@ -73,9 +73,9 @@ class Bounds(NamedTuple):
 class Upkeep:
     """Keeps one spool within its ``bounds``, and counts in ``drops`` what is dropped."""
 
-    def __init__(self, bounds: Bounds, dice: Callable[[int], int], drops: Stamp) -> None:
+    def __init__(self, bounds: Bounds, randrange: Callable[[int], int], drops: Stamp) -> None:
         self._bounds = bounds
-        self._dice = dice
+        self._randrange = randrange
         self._drops = drops
         self._swept = False
 
@@ -90,7 +90,7 @@ class Upkeep:
         # To look costs a stat for each entry of a share: so some four looks a share, whichever
         # process writes.
         share = min(self._bounds.number, self._bounds.size // _LARGE) // _SHARES
-        if self._dice(max(1, share // 4)) != 0:
+        if self._randrange(max(1, share // 4)) != 0:
             return
         with contextlib.suppress(OSError):
             if self._is_share_full(spool, now):
@@ -151,7 +151,7 @@ class Upkeep:
         """
         names = sorted(name for name in spool.names() if name.startswith(TRANSIENT))
         if len(names) > _SWEPT:
-            start = self._dice(len(names))
+            start = self._randrange(len(names))
             names = (names[start:] + names[:start])[:_SWEPT]
         for name in names:
             with contextlib.suppress(OSError):

@@ -1,10 +1,21 @@
-"""Importing on a background thread without harm to the host's own imports and forks.
+"""Loading: imports modules on a background thread without harm to the host's imports and forks.
 
-CPython lets a background import break its host in two ways: a thread that meanwhile imports a
-submodule of the same package can be handed a half-initialized module (python/cpython issue 83065),
-and a child that is forked meanwhile inherits import locks that nobody will ever release. So every
-import of the agent's thread is *exclusive*: it begins only while no other thread is importing, and
-other imports and forks wait for it.
+In CPython an import on a background thread can break its host in two ways:
+
+- The host imports a submodule of the same package at that moment. It can be handed a module that is
+  only half executed, and gets an ImportError (python/cpython issue 83065; 80 of 240 runs).
+- The host forks at that moment. The child inherits import locks whose holder does not exist in it,
+  and hangs at its next import (25 of 128 children).
+
+So an import of ours is *exclusive*. It starts only if no other thread is importing, which the
+frames of all threads show; and it holds the import lock, which every other import needs to start,
+and the lock of `logging`, which together with the import lock every fork needs. So other imports
+and forks wait until it is done. This module owns that rule, and the CPython internals it needs.
+
+What may go wrong: the host imports without a pause, or the frames cannot be looked at. Then nothing
+is loaded in the background, and `Loader.attempt` keeps returning False. The exit hook, or a caller
+who waits for an answer, loads on its own thread instead, like any import of the host's. And imports
+and forks of the host wait while one module of ours is loaded: 0.24 s was the longest wait measured.
 """
 
 from __future__ import annotations
@@ -13,80 +24,124 @@ import _imp
 import sys
 import threading
 
+from .threads import Thread
+
 TYPE_CHECKING = False  # the usual constant lives in `typing`, whose import costs 16 ms
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Iterable
     from types import FrameType
     from typing import TypeVar
 
     T = TypeVar("T")
 
+#: The file name of CPython's import code. A thread with a frame of that file is importing.
 _IMPORTING = "<frozen importlib._bootstrap>"
 
-#: How long to wait for `logging`'s lock, in seconds; its holders need microseconds.
+#: What each stage needs, in pieces: the host's imports and forks wait for one piece at most.
+WRITER_MODULES = ("json", "platformdirs", "migas._delivery.writer")
+SENDER_MODULES = ("migas._delivery.sender",)
+TRANSPORT_MODULES = (
+    "ssl",
+    "http.client",
+    "migas._delivery.uploader",
+    "urllib3",
+    "requests",
+    "migas._delivery.transport",
+)
+
+#: How long to wait for the lock of `logging`, in seconds. Its holders need microseconds.
 _LOGGING_LOCK_TIMEOUT = 1.0
 
+#: Seconds, half of the pause after the first attempt to import that could not be made.
+_FIRST_PAUSE = 0.005
 
-#: Packages of which this module has imported something.
+
+#: Top-level packages of which `load` has imported something. It is only ever added to.
 _packages: set[str] = set()
 
 
 class Loader:
-    """Imports modules exclusively, piece by piece, until it is closed."""
+    """Imports modules exclusively, one after the other, until it is closed.
+
+    Example:
+        >>> loader = Loader()
+        >>> loader.attempt(["string", "textwrap"]), is_loaded("textwrap")
+        (True, True)
+        >>> loader.close()
+        >>> loader.attempt(["string"])
+        False
+    """
 
     def __init__(self) -> None:
-        # Held from before the first of the interpreter's locks is taken until after the last is
-        # given back. A fork may copy it held: the child has an agent, and so a loader, of its own.
+        # Held as long as any of the interpreter's locks may be, so that `close` can wait for that.
+        # The order: this one, the lock of `logging`, the import lock. A forked child may inherit it
+        # held, and never takes it: it has an agent, and a loader, of its own.
         self._gate = threading.Lock()
         self._closed = False
 
     def attempt(self, names: Iterable[str], *, loads_logging: bool = False) -> bool:
-        """Import what is missing of ``names``, unless that could do harm now.
+        """Import those of ``names`` that are not loaded yet, if no harm can come of it now.
 
-        Returns at once with False where it could; the caller tries again a moment later.
-        ``loads_logging`` says that the modules import `logging`, which this method never is the
-        first to load: its import takes a lock that its own fork hook holds, and the fork hangs.
+        Parameters:
+            names: modules, in the order to import them. Each is imported by itself, so that the
+                host waits for one at a time.
+            loads_logging: True if one of them imports `logging`. This method never is the first to
+                import it: the code of `logging` takes its own lock, with the import lock held, and
+                a fork takes the two in the other order. Both would wait for each other.
 
-        Raises whatever the import raises.
+        Returns:
+            True if all are loaded. False if an import could do harm now: the caller tries again a
+            moment later. That takes no longer than one second, and mostly some microseconds. False
+            for good after `close`.
+
+        Raises:
+            Exception: whatever an import raises.
         """
         for name in names:
             with self._gate:
-                if self._closed or not (is_loaded(name) or self._import_alone(name, loads_logging)):
+                if self._closed or not (
+                    is_loaded(name) or self._import_exclusively(name, loads_logging)
+                ):
                     return False
         return True
 
     def close(self) -> None:
-        """Take none of the interpreter's locks any more, and return when none is held.
+        """Import nothing more, and return when this loader holds none of the interpreter's locks.
 
-        A daemon thread that the interpreter stops keeps its locks for ever, and so does the host's
-        end, which imports, or lets go of a logging handler, and wants one of them.
+        The interpreter's exit stops daemon threads wherever they are, and their locks stay held.
+        The host's exit imports, and removes logging handlers: it would wait for one of these locks,
+        with no end.
         """
         self._closed = True
         with self._gate:
             pass
 
-    def _import_alone(self, name: str, loads_logging: bool) -> bool:
-        if _are_frames_hidden() or _another_thread_imports():
+    def _import_exclusively(self, name: str, loads_logging: bool) -> bool:
+        """Import a module with both locks held, or return False: see `attempt`."""
+        if _are_frames_hidden() or _is_another_thread_importing():
             return False
-        # os.fork() takes these two locks in this order: `logging` by its fork hook, the import
-        # lock by itself. Whoever starts an import takes the second.
-        logging_lock = _logging_lock()
+        # The order of os.fork(): the fork hook of `logging` takes its lock, and then os.fork()
+        # itself takes the import lock. An import takes the second one only.
+        logging_lock = _find_logging_lock()
         if logging_lock is None:
             if loads_logging or "logging" in sys.modules:
                 return False
-            return self._import_locked(name, logging_loaded=False)
+            return self._import_if_still_alone(name, logging_loaded=False)
         if not logging_lock.acquire(timeout=_LOGGING_LOCK_TIMEOUT):
             return False
         try:
-            return self._import_locked(name, logging_loaded=True)
+            return self._import_if_still_alone(name, logging_loaded=True)
         finally:
             logging_lock.release()
 
-    def _import_locked(self, name: str, *, logging_loaded: bool) -> bool:
+    def _import_if_still_alone(self, name: str, *, logging_loaded: bool) -> bool:
+        """Take the import lock, and import unless another thread was faster."""
         _imp.acquire_lock()
         try:
-            # Another thread may have begun an import before the lock was ours.
-            if _another_thread_imports() or ("logging" in sys.modules) is not logging_loaded:
+            # Between the first look and this lock another thread may have started an import, or
+            # loaded `logging`, whose lock we would not hold. From here on neither can happen.
+            if _is_another_thread_importing() or ("logging" in sys.modules) is not logging_loaded:
                 return False
             load(name)
             return True
@@ -94,66 +149,121 @@ class Loader:
             _imp.release_lock()
 
 
-def load(name: str) -> None:
-    """Import a module, and take back what that does to the host's warning filters.
+class Import:
+    """Modules that one thread needs, imported exclusively, and tried again until that can be."""
 
-    `requests` and `urllib3` add filters of their own categories, which a host that has not imported
-    them does not expect. Raises whatever the import raises.
+    def __init__(self, loader: Loader, names: Iterable[str], longest: float) -> None:
+        self._loader = loader
+        self._names = tuple(names)
+        # Seconds from one attempt to the next, at most. Each pause is twice the one before.
+        self._longest = longest
+        self._pause = _FIRST_PAUSE
+
+    def attempt(self, *, loads_logging: bool = False) -> float:
+        """Import what is missing, and return 0.0, or the seconds until the next attempt.
+
+        For ``loads_logging`` see `Loader.attempt`. Raises whatever the import raises.
+        """
+        if self._loader.attempt(self._names, loads_logging=loads_logging):
+            self._pause = _FIRST_PAUSE
+            return 0.0
+        self._pause = min(self._pause * 2, self._longest)
+        return self._pause
+
+
+def load(name: str) -> None:
+    """Import a module, and remove the warning filters that it adds to the host's.
+
+    `requests` and `urllib3` add filters for their own warnings, which a host that has not imported
+    them does not expect.
+
+    Raises:
+        Exception: whatever the import raises.
     """
-    modules, filters = set(sys.modules), _warning_filters()[:]
+    modules, filters = set(sys.modules), _get_warning_filters()[:]
     __import__(name)
     _packages.update(module.partition(".")[0] for module in set(sys.modules) - modules)
-    current = _warning_filters()
+    current = _get_warning_filters()
     for item in current[:]:
-        # Other threads may add filters meanwhile: theirs are not for what is loaded now.
+        # Other threads of the host's may add filters at the same time. Only filters for a warning
+        # or a module of a package that was loaded here are removed.
         subjects = (item[2].__module__, getattr(item[3], "pattern", ""))
         packages = {subject.partition(".")[0] for subject in subjects}
         if item not in filters and packages & _packages:
             _discard(current, item)
 
 
-def _warning_filters() -> list[tuple[object, object, type[Warning], object, int]]:
-    # Action, message, category, module and line, as warnings.filterwarnings() makes them.
+def keep_ours_out(name: str) -> None:
+    """Have the logger ``name`` of a library drop every record that a thread of ours makes."""
+    import logging
+
+    logger = logging.getLogger(name)
+    logger.addFilter(_is_from_host)
+    # A logger's first use takes the lock of `logging`. If the interpreter's exit stopped our thread
+    # at that moment the lock would stay held, and the exit needs it. So the first use is here, on a
+    # thread that the exit waits for (see `Loader.close`).
+    logger.isEnabledFor(logging.DEBUG)
+
+
+def _is_from_host(_record: logging.LogRecord) -> bool:
+    """Return False on a thread of ours; a filter of `logging` runs on the thread that logs."""
+    return not isinstance(threading.current_thread(), Thread)
+
+
+def is_loaded(name: str) -> bool:
+    """Return True if a module has been imported and has run to its end.
+
+    A module whose import is still under way is in `sys.modules` as well.
+    """
+    module = sys.modules.get(name)
+    spec = getattr(module, "__spec__", None)
+    return module is not None and not getattr(spec, "_initializing", False)
+
+
+def is_transport_loaded() -> bool:
+    """Return True if the host has paid for `requests` already, nearly all that sending costs."""
+    return is_loaded("requests")
+
+
+def _get_warning_filters() -> list[tuple[object, object, type[Warning], object, int]]:
+    """Return the live list of filters, each with action, message, category, module and line."""
     return getattr(sys.modules.get("warnings"), "filters", [])
 
 
 def _discard(items: list[T], item: T) -> None:
+    """Remove an item from a list, if it is still there."""
     try:
         items.remove(item)
     except ValueError:  # another thread was faster: warnings.resetwarnings() empties the list
         return
 
 
-def is_loaded(name: str) -> bool:
-    """Say whether a module is there and through with its own code."""
-    module = sys.modules.get(name)
-    spec = getattr(module, "__spec__", None)
-    return module is not None and not getattr(spec, "_initializing", False)
-
-
-def _logging_lock() -> threading.RLock | None:
+def _find_logging_lock() -> threading.RLock | None:
+    """Return the lock that a fork takes first, or None if `logging` is not loaded that far."""
     return getattr(sys.modules.get("logging"), "_lock", None)
 
 
 def _are_frames_hidden() -> bool:
-    """Say that nobody can tell who imports: there are no frames, or it is unsafe to look at them.
+    """Return True if the frames of all threads do not exist, or if it is unsafe to look at them.
 
-    They are those of all interpreters in the process. One that runs beside this one, with a lock of
-    its own, may be using its own just now: the process may abort (seen on Python 3.12 and 3.13).
+    They belong to every interpreter in the process. One with a GIL of its own may be changing its
+    frames at this moment, and to look at them may abort the process (seen on Python 3.12 and 3.13).
     """
     modules = filter(None, map(sys.modules.get, ("_interpreters", "_xxsubinterpreters")))
     return not hasattr(sys, "_current_frames") or any(len(m.list_all()) > 1 for m in modules)
 
 
-def _another_thread_imports() -> bool:
-    frames = sys._current_frames()  # noqa: SLF001 (documented, though its name has an underscore)
-    # This frame and what it holds would be a circle: every local variable of the host's would then
-    # live on until the garbage collector comes, which chokes on some of them.
+def _is_another_thread_importing() -> bool:
+    """Return True if any thread but this one has a frame of CPython's import code."""
+    frames = sys._current_frames()  # noqa: SLF001  # documented, though its name has an underscore
+    # This thread's frame holds `frames`, which holds this frame: a circle, which would keep every
+    # local variable in all these frames alive until the garbage collector runs.
     del frames[threading.get_ident()]
-    return any(map(_imports, frames.values()))
+    return any(map(_is_importing, frames.values()))
 
 
-def _imports(frame: FrameType | None) -> bool:
+def _is_importing(frame: FrameType | None) -> bool:
+    """Return True if a frame, or one of its callers, is of CPython's import code."""
     while frame is not None:
         if frame.f_code.co_filename == _IMPORTING:
             return True

@@ -1,62 +1,58 @@
 """The agent's own log: the logger `migas`, silent unless its user or the host listens.
 
-It loads `logging` only for a user who asked for it by `MIGAS_LOG_LEVEL`; what is said before the
-host has loaded it has no listener and is dropped.
+It imports `logging` only for a user who has set `MIGAS_LOG_LEVEL`. Without that, what is logged
+before the host has imported `logging` has no listener, and is dropped.
+
+What may go wrong: logs are shared with strangers, in issues and in chats. So a message names sizes
+and reasons, and never a value of a breadcrumb.
 """
 
 from __future__ import annotations
 
 import sys
-import threading
 
 from .loading import is_loaded
-from .threads import Thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import logging
+    pass
 
+#: The levels of `logging`, which may not be loaded.
 DEBUG, INFO, WARNING = 10, 20, 30
 
 
-def configure(level: int | None) -> None:
-    """Show the agent's log on stderr from ``level`` up, or, with None, to no one."""
-    if level is None:
-        return
+def configure(level: int) -> None:
+    """Show the agent's log on stderr.
+
+    Parameters:
+        level: the lowest level to show, as `logging` numbers them.
+    """
     import logging
 
     logger = logging.getLogger("migas")
     logger.setLevel(level)
     if not logger.handlers:
         handler = logging.StreamHandler()
-        # Of a stream that the host has closed, `logging` would complain on stderr.
+        # The host may have closed the stream, and `logging` would print a traceback about that.
         handler.handleError = lambda _: None  # type: ignore[assignment,method-assign]
         handler.setFormatter(logging.Formatter("migas: %(levelname)s: %(message)s"))
         logger.addHandler(handler)
 
 
-def keep_ours_out(name: str) -> None:
-    """Have a logger of a library's drop what it is told on a thread of the agent's."""
-    import logging
-
-    logger = logging.getLogger(name)
-    logger.addFilter(_is_the_hosts)
-    # Its first use takes logging's lock. A thread that the interpreter's end stops just then keeps
-    # it for ever, and the end wants it; so that is done here, while the loader keeps the end away.
-    logger.isEnabledFor(logging.DEBUG)
-
-
-def _is_the_hosts(_record: logging.LogRecord) -> bool:
-    return not isinstance(threading.current_thread(), Thread)
-
-
 def say(level: int, message: str, *args: object) -> None:
-    """Log one line, if anybody can listen; never a payload, since logs are shared."""
+    """Log one line, if anybody can listen.
+
+    Parameters:
+        level: `DEBUG`, `INFO` or `WARNING`.
+        message: a text with `%` signs for ``args``; without any value of a breadcrumb.
+        args: what to put in their place.
+    """
+    # Late in the interpreter's exit the streams of handlers are closed.
     if sys.is_finalizing() or not is_loaded("logging"):
         return
     logging = sys.modules["logging"]
     logger = logging.getLogger("migas")
     if not logger.handlers:
-        # Without a handler of its own a warning would reach stderr by logging.lastResort.
+        # Without any handler `logging.lastResort` would print a warning on stderr.
         logger.addHandler(logging.NullHandler())
     logger.log(level, message, *args)

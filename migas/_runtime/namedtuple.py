@@ -1,6 +1,7 @@
-"""The named tuple of `typing`, without `typing`: a short command would pay a third of its start.
+"""The named tuple of `typing`, without `typing`: its import is a third of a short command's start.
 
-Type checkers are shown the original.
+Type checkers see the original. What may go wrong: this one does only what the agent's records need.
+It takes annotated fields, defaults, methods, properties and class methods. It knows no generics.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 else:
 
     class _Maker(type):
+        """Replaces each subclass of `NamedTuple` by a `collections.namedtuple` of its fields."""
+
         def __new__(cls, name: str, bases: tuple[type, ...], space: dict[str, object]) -> type:
             if not bases:
                 return super().__new__(cls, name, bases, space)
@@ -28,4 +31,4 @@ else:
             return made
 
     class NamedTuple(metaclass=_Maker):
-        """Makes its subclasses named tuples of their annotated fields."""
+        """A tuple whose fields have names: inherit from it and annotate the fields."""

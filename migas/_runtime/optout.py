@@ -1,6 +1,14 @@
-"""The opt-out: how a person says no, for now by a variable or for good by a file.
+"""The opt-out: finds out whether this user has switched telemetry off, by a variable or by a file.
 
-This module is loaded by `import migas`, so it stays with what the interpreter has loaded already.
+This module owns the three variables and the place of the file. It only looks; `migas optout` and
+`migas optin` write. It is asked whenever a breadcrumb is taken, written or sent, so an opt-out
+counts from the next of these moments on.
+
+What may go wrong: the file lies in a home that may stop answering. So a caller's thread looks for
+it once, and only threads of ours look again. And a host may set a variable in its own process, to
+silence another package's telemetry: Linux alone can tell that from the user's opt-out.
+
+`import migas` loads this module, so it imports nothing that the interpreter has not loaded already.
 """
 
 from __future__ import annotations
@@ -12,56 +20,71 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-#: The variables that say no. `DO_NOT_TRACK` is https://consoledonottrack.com's, which reads `0` as
-#: yes; `NO_ET` is etelemetry's, for which, as for our own, being set is enough.
+#: The variables that opt out. `MIGAS_OPTOUT` and `NO_ET` (etelemetry's) need only be set, to any
+#: value. `DO_NOT_TRACK` opts out unless it is empty or `0`: https://consoledonottrack.com.
 OPTOUT_VARIABLES = ("MIGAS_OPTOUT", "DO_NOT_TRACK", "NO_ET")
 
-#: Seconds after which a lasting one is looked for anew.
+#: How old what is known about the opt-out file may become, in seconds.
 LOOK_AGAIN = 60.0
 
-_began_without: dict[str, bool] = {}
+#: What `was_started_without` found out, by name.
+_started_without: dict[str, bool] = {}
 
 
-def began_without(name: str) -> bool:
-    """Say whether this program was certainly started without the variable ``name``.
+def was_started_without(name: str) -> bool:
+    """Return True if this program certainly was started without the variable ``name``.
 
-    Linux alone tells: elsewhere this is False.
+    Only Linux can tell. Elsewhere this returns False.
     """
-    if name not in _began_without:
-        _began_without[name] = _look_back(os.fsencode(name))
-    return _began_without[name]
+    if name not in _started_without:
+        _started_without[name] = _is_not_in_first_environ(os.fsencode(name))
+    return _started_without[name]
 
 
-def _look_back(name: bytes) -> bool:
+def _is_not_in_first_environ(name: bytes) -> bool:
+    """Return True if a variable is not in the block that the kernel gave this program.
+
+    See proc(5), "/proc/pid/environ". A program may overwrite that block to change its own title
+    (setproctitle does). If the block shares no variable with the present environment that has
+    happened, and nobody can tell.
+    """
     try:
         with open("/proc/self/environ", "rb") as file:
             block = file.read().split(b"\0")
     except OSError:
         return False
-    # A program that renames itself overwrites the block (setproctitle does).
     now = {b"%s=%s" % item for item in os.environb.items()}
     intact = not now.isdisjoint(block)
     return intact and not any(entry.startswith(name + b"=") for entry in block)
 
 
-class Lasting:
-    """Whether this user has said no for good: by a file that lies in the same place everywhere."""
+class OptoutFile:
+    """Remembers whether the opt-out file was there, and for how long that may be believed.
+
+    Any number of threads may use it. Two that look at the same moment do the same work twice, and
+    come to the same end.
+
+    Parameters:
+        clock: monotonic seconds.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        # When to look again; None: nobody has looked yet.
         self._due: float | None = None
+        # The file's path, or "" if it was not there.
         self._found = ""
 
     def find(self, environ: Mapping[str, str]) -> str:
-        """Return the file's path if it was there when somebody last looked, or `""`.
+        """Return the file's path if it was there at the last look, or `""`.
 
-        The first look is the only use of the disk on a caller's thread. Later ones are the agent's
-        own: a home may have stopped answering since, and the exit asks as well.
+        The first call looks, and is the only use of the disk on a caller's thread. After that only
+        `look` does, on threads of ours: the home may have stopped answering.
         """
         return self.look(environ) if self._due is None else self._found
 
     def look(self, environ: Mapping[str, str]) -> str:
-        """Return the same, and look anew if that was long ago."""
+        """Return the file's path or `""`, and look again if the last look is `LOOK_AGAIN` old."""
         now = self._clock()
         if self._due is None or now >= self._due:
             path = locate_optout(environ)
@@ -70,31 +93,36 @@ class Lasting:
         return self._found
 
     def forget(self) -> None:
-        """Look at once when asked next."""
+        """Forget what the last look found, so that the next call looks."""
         self._due = None
 
 
 def locate_optout(environ: Mapping[str, str]) -> str:
-    """Name the file of a lasting opt-out, which need not be there."""
+    """Return the path of the opt-out file, which need not exist."""
     home = environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
     return os.path.join(home, "migas", "optout")
 
 
-lasting = Lasting()
+#: The opt-out file of this process's user.
+lasting = OptoutFile()
 
 
 def look_for_optout(environ: Mapping[str, str]) -> str:
-    """Return what `find_optout` does, having looked for a lasting one anew: on a thread of ours."""
+    """Return what `find_optout` returns, after a look at the disk: only on threads of ours."""
     lasting.look(environ)
     return find_optout(environ)
 
 
 def find_optout(
-    environ: Mapping[str, str], began_without: Callable[[str], bool] = began_without
+    environ: Mapping[str, str], started_without: Callable[[str], bool] = was_started_without
 ) -> str:
-    """Name the variable of ``environ``, or the file, that says no, or return `""`.
+    """Return the name of the variable, or the path of the file, that opts out, or `""`.
 
-    Asked anew each time, unlike all else: whoever opts out later is heard, too.
+    Unlike settings this is not read once, but at every call: somebody may opt out at any time.
+
+    Parameters:
+        environ: the variables to look at.
+        started_without: tells whether the program was started without a variable.
 
     Example:
         >>> find_optout({"DO_NOT_TRACK": "1"})
@@ -106,21 +134,23 @@ def find_optout(
         return "MIGAS_OPTOUT"
     if environ.get("DO_NOT_TRACK", "").strip() not in ("", "0"):
         return "DO_NOT_TRACK"
-    # fMRIPrep, MRIQC, NiBabies, PETPrep and SDCFlows set it in their own process, to silence
-    # nipype's ping alone: it is the person's word if it stood there when the program began.
-    if "NO_ET" in environ and not began_without("NO_ET"):
+    # fMRIPrep, MRIQC, NiBabies, PETPrep and SDCFlows set it in their own process, to silence the
+    # ping of nipype alone. It is the user's opt-out if the program was started with it.
+    if "NO_ET" in environ and not started_without("NO_ET"):
         return "NO_ET"
     return lasting.find(environ)
 
 
+#: The variables' names as `os.environ` keeps them on POSIX.
 _ENCODED = frozenset(map(os.fsencode, OPTOUT_VARIABLES))
 
 
 def _names_any(environ: Mapping[str, str]) -> bool:
-    """Say whether a variable that says no may be there.
+    """Return False if certainly none of the variables that opt out is set.
 
-    To look for one that is not takes `os.environ` a microsecond and an exception inside, at each
-    call of a host's. On POSIX CPython keeps a dict of bytes behind it; elsewhere this is True.
+    Every call of a host's asks this. To look for an absent name in `os.environ` takes a microsecond
+    and raises an exception inside. On POSIX CPython keeps a dict of bytes behind it, `_data`, which
+    is faster. Where there is no such dict this returns True.
     """
     data = getattr(environ, "_data", None) if os.name == "posix" else None
     return data is None or not data.keys().isdisjoint(_ENCODED)

@@ -1,6 +1,11 @@
-"""Settings: every `MIGAS_*` variable, and what `setup()` said, read once and frozen.
+"""The settings: reads the `MIGAS_*` variables and the arguments of `setup()`, and freezes them.
 
-This module is loaded by `import migas`, so it stays with what the interpreter has loaded already.
+This module owns the defaults and the bounds of every setting, the form of endpoints and of ids, and
+the variables that child processes inherit. `import migas` loads it, so it imports only modules that
+each interpreter has loaded already.
+
+What may go wrong: a variable may hold anything. A value that cannot be used is left out, and one
+problem for the log says why.
 """
 
 from __future__ import annotations
@@ -9,7 +14,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, MutableMapping
     from typing import TypeAlias
 
     BeforeSend: TypeAlias = Callable[[dict[str, object]], Mapping[str, object] | None]
@@ -18,10 +23,10 @@ DEFAULT_ENDPOINT = "https://migas.nipreps.org/graphql"
 DEFAULT_TIMEOUT = 5.0
 DEFAULT_EXIT_TIMEOUT = 1.0
 
-#: Longest wait that can be asked for, in seconds. `threading` overflows far above it.
+#: The longest wait that a variable can set, in seconds. `threading` overflows far above it.
 MAX_TIMEOUT = 3600.0
 
-#: What the spool holds at most, and the least that can be asked for: it is bounded in shares.
+#: The default bounds of the spool, and the lowest that a variable can set: it is divided in shares.
 DEFAULT_SPOOL_COUNT, LEAST_SPOOL_COUNT = 10_000, 100
 DEFAULT_SPOOL_BYTES, LEAST_SPOOL_BYTES = 20_000_000, 1_000_000
 DEFAULT_SPOOL_DAYS = 30.0
@@ -42,83 +47,57 @@ _DIGITS = frozenset("0123456789abcdef")
 
 
 class Settings:
-    """What one process was told, frozen.
+    """The settings of one process, frozen.
+
+    Parameters:
+        given: any of the fields below, by name. Raises `TypeError` for another name.
 
     Example:
         >>> Settings.from_env({"MIGAS_ENDPOINT": "http://localhost:8000/"}).endpoint
         'http://localhost:8000/graphql'
+        >>> Settings(timeout=2.0).exit_timeout
+        1.0
     """
 
-    __slots__ = (
-        "before_send",
-        "cache_dir",
-        "dry_run",
-        "endpoint",
-        "exit_timeout",
-        "log_level",
-        "problems",
-        "session_id",
-        "spool_bytes",
-        "spool_count",
-        "spool_days",
-        "timeout",
-        "user_id",
-    )
-
     #: The server's GraphQL address.
-    endpoint: str
-    #: Seconds to wait for the server, all told; 0 sends nothing.
-    timeout: float
-    #: Seconds that the interpreter's exit may take.
-    exit_timeout: float
-    #: The level that the user asked the agent's own log for, or None: say nothing.
-    log_level: int | None
-    #: Where the spool lies, or None: the user's cache directory.
-    cache_dir: str | None
-    #: Breadcrumbs, bytes, and days of age that the spool holds at most.
-    spool_count: int
-    spool_bytes: int
-    spool_days: float
-    #: Print instead of sending.
-    dry_run: bool
-    #: The host's own id for its user, if it has one: a UUID.
-    user_id: str | None
-    #: This run's id: a UUID, the host's own, its parent's or a random one.
+    endpoint: str = DEFAULT_ENDPOINT
+    #: Seconds to wait for the server in all, 0 to 3600. With 0 nothing is sent.
+    timeout: float = DEFAULT_TIMEOUT
+    #: Seconds that the interpreter's exit may take, 0 to 3600.
+    exit_timeout: float = DEFAULT_EXIT_TIMEOUT
+    #: The level of the agent's own log, as in `logging`. None: nothing is shown.
+    log_level: int | None = None
+    #: The directory that holds the spools. None: the user's cache directory.
+    cache_dir: str | None = None
+    #: The bounds of the spool: breadcrumbs, bytes, and days of age.
+    spool_count: int = DEFAULT_SPOOL_COUNT
+    spool_bytes: int = DEFAULT_SPOOL_BYTES
+    spool_days: float = DEFAULT_SPOOL_DAYS
+    #: Print breadcrumbs instead of sending them.
+    dry_run: bool = False
+    #: The host's own id for its user, a UUID, if it has one.
+    user_id: str | None = None
+    #: The id of this run, a UUID: the host's own, its parent's or a random one.
     session_id: str
-    #: The host's own look at each breadcrumb: returns it as it is to be, or None to drop it.
-    before_send: BeforeSend | None
-    #: What was ignored, and why, for the log.
-    problems: tuple[str, ...]
+    #: The host's function that returns each breadcrumb as it is sent, or None to drop it.
+    before_send: BeforeSend | None = None
+    #: The variables that were ignored, and why, for the log.
+    problems: tuple[str, ...] = ()
 
-    def __init__(
-        self,
-        *,
-        endpoint: str = DEFAULT_ENDPOINT,
-        timeout: float = DEFAULT_TIMEOUT,
-        exit_timeout: float = DEFAULT_EXIT_TIMEOUT,
-        log_level: int | None = None,
-        cache_dir: str | None = None,
-        spool_count: int = DEFAULT_SPOOL_COUNT,
-        spool_bytes: int = DEFAULT_SPOOL_BYTES,
-        spool_days: float = DEFAULT_SPOOL_DAYS,
-        dry_run: bool = False,
-        user_id: str | None = None,
-        session_id: str = "",
-        before_send: BeforeSend | None = None,
-        problems: tuple[str, ...] = (),
-    ) -> None:
-        given = {**locals(), "session_id": session_id or make_id()}
-        for name in self.__slots__:
-            object.__setattr__(self, name, given[name])
+    def __init__(self, **given: object) -> None:
+        if unknown := given.keys() - Settings.__annotations__.keys():
+            raise TypeError(f"there are no settings named {sorted(unknown)}")
+        # Not by attribute, which `__setattr__` refuses: threads read settings without a lock.
+        vars(self).update(given, session_id=given.get("session_id") or make_id())
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"Settings are frozen: {name}")
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], setup: Mapping[str, object] = {}) -> Settings:
-        """Read the variables of ``environ``; what ``setup()`` was given goes before them.
+        """Return the settings by the arguments of `setup()`, then ``environ``, then the defaults.
 
-        A value that makes no sense is left out and named in ``problems``.
+        A variable whose value cannot be used is left out and named in ``problems``.
         """
         problems: list[str] = []
 
@@ -147,13 +126,25 @@ class Settings:
             **{name: value for name, value in setup.items() if value is not None},
             "problems": tuple(problems),
         }
-        return cls(**{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
+        return cls(**{name: value for name, value in given.items() if value is not None})
+
+    def hand_down(self, environ: MutableMapping[str, str]) -> None:
+        """Set the server, the session id and the host's user id, if it gave one, for children."""
+        for name, value, default in (
+            ("MIGAS_ENDPOINT", self.endpoint, DEFAULT_ENDPOINT),
+            ("MIGAS_USER_ID", self.user_id, None),
+            ("MIGAS_SESSION_ID", self.session_id, None),
+        ):
+            # Only if it differs: C code on another thread may read the environment at this moment.
+            if value is not None and environ.get(name, default) != value:
+                environ[name] = value
 
 
 def parse_endpoint(text: str) -> str:
-    """Complete the server's address, which may lack `/graphql` or end in slashes.
+    """Return the server's address with `/graphql` at its end.
 
-    Raises `ValueError` for what is no http or https address.
+    Raises:
+        ValueError: ``text`` is no http or https address.
     """
     address = text.strip()
     scheme, separator, rest = address.partition("://")
@@ -168,7 +159,7 @@ def parse_endpoint(text: str) -> str:
 
 
 def _find_path(text: str) -> str:
-    # Now, since the host may change its directory: a daemon does.
+    # At once, since the host may change its current directory later, as daemons do.
     try:
         return os.path.abspath(text)
     except OSError as error:
@@ -222,14 +213,15 @@ def make_id() -> str:
 
 
 def derive_id(digest: bytes) -> str:
-    """Return the identifier that the first 16 bytes of ``digest`` always make."""
+    """Return an identifier made of the first 16 bytes of ``digest``: the same one for the same."""
     return _format(digest[:16])
 
 
 def parse_id(text: str) -> str:
-    """Return ``text`` in its canonical form, read as leniently as `uuid.UUID` does.
+    """Return the canonical form of a UUID, in any form that `uuid.UUID` reads.
 
-    Raises `ValueError` for what is no UUID.
+    Raises:
+        ValueError: ``text`` is no UUID.
 
     Example:
         >>> parse_id("{3F0C6E2A5D394F0E9A370F6B3C5D7E11}")
@@ -251,3 +243,26 @@ def _format(random: bytes) -> str:
 
 def _hyphenate(digits: str) -> str:
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def hide_credentials(endpoint: str) -> str:
+    """Return an endpoint without the user name and the password that it may hold.
+
+    All that is shown or kept uses it: messages, file names, `status`. If the text is no address, as
+    with a slash in the password, all up to the last `@` is left out.
+
+    Example:
+        >>> hide_credentials("https://user:secret@example.org:8000/graphql")
+        'https://example.org:8000/graphql'
+    """
+    scheme, separator, rest = endpoint.partition("://")
+    authority = rest
+    for mark in "/?#":  # what ends it (RFC 3986, 3.2)
+        authority = authority.partition(mark)[0]
+    host = authority.rpartition("@")[2]
+    port = host.rpartition("]")[2].partition(":")[2]
+    if not separator:
+        return endpoint.rpartition("@")[2]
+    if not host or not (port or "0").isdecimal():
+        return f"{scheme}://{rest.rpartition('@')[2]}"
+    return f"{scheme}://{host}{rest[len(authority) :]}"

@@ -1,4 +1,8 @@
-"""The worker: a queue, and a daemon thread that hands what is in it to a callable."""
+"""The threads: runs a handler on a daemon thread, with a queue of items.
+
+It owns the agent's only kind of thread, and every wait for one. What may go wrong: none can start,
+then a caller's thread does the work; or one hangs, then waits end after `TURNS` without progress.
+"""
 
 from __future__ import annotations
 
@@ -15,35 +19,46 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias, TypeVar
 
     T = TypeVar("T")
-    #: Called with what came since the last call, and whether no more will come. Returns the
-    #: seconds after which it wants to be called even if nothing comes; `NEVER`: it has no more
-    #: to do.
+    #: Takes items out of the list, does one piece of work, and returns the seconds until the next
+    #: call, 0.0 for at once, or `NEVER` for only when an item comes. The second argument is False
+    #: if the caller cannot call again later.
     Handler: TypeAlias = Callable[[list[Any], bool], float]
 
-#: The pause of a handler that has no more to do. `math` is a file to load, for this alone.
+#: The pause of a handler that has nothing to do. (`math` would be one more file to load.)
 NEVER = float("inf")
 
-#: Seconds after which a thread ends that has no more to do; the next item starts another.
+#: The signals that end a program in the usual ways: Ctrl-C, and `kill`.
+SIGINT, SIGTERM = _signal.SIGINT, _signal.SIGTERM
+
+#: Seconds after which a thread with nothing to do ends; the next item starts another.
 IDLE = 5.0
+
+#: The length of one wait for another thread, in seconds, and after how many waits without progress
+#: that thread counts as hanging. Waits are counted, not seconds: a busy machine makes each longer.
+TURN, TURNS = 0.002, 50
+
+#: The longest such wait with progress, in seconds: the host's own threads may be what works.
+LONGEST_GRACE = 10.0
+
+#: Seconds of CPU that count as progress: more than two readings of two clocks differ by.
+_NOTICEABLE = 0.0001
 
 
 class Thread(threading.Thread):
-    """A daemon thread of the agent's, which no signal interrupts."""
+    """A daemon thread of the agent, which no signal interrupts."""
 
     def __init__(self, target: Callable[[], object], name: str) -> None:
         super().__init__(target=target, name=f"migas-{name}", daemon=True)
 
     def start(self) -> None:
-        """Start the thread.
+        """Start the thread, with all signals blocked but those of its own faults.
 
-        Raises `RuntimeError` where none can be, or had better not be: at a limit of the system's,
-        while the interpreter ends, in a subinterpreter, whose end would abort the process if one
-        were left, and where uWSGI loads what it will fork.
+        Otherwise the kernel may give it a signal while the main thread, which alone runs Python's
+        handlers, sleeps on: a Ctrl-C was lost so. A thread inherits the mask of its starter.
 
-        The kernel gives a signal to any thread that does not block it, and Python's main thread,
-        the only one to run handlers, may then sleep on: a Ctrl-C was lost so. A thread inherits the
-        mask of its starter. What a fault raises is not blocked: it befalls the thread that it
-        belongs to.
+        Raises:
+            RuntimeError: the system allows no more threads, the interpreter is ending, uWSGI is
+                about to fork, or this is a subinterpreter, whose end would abort the process.
         """
         if not getattr(_thread, "_is_main_interpreter", lambda: True)():  # from Python 3.12 on
             raise RuntimeError("no daemon threads in a subinterpreter")
@@ -59,8 +74,7 @@ class Thread(threading.Thread):
             _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
 
     def _delete(self) -> None:
-        # Where gevent has patched `threading` since the start, a thread no longer finds itself, and
-        # its end would be commented on stderr.
+        # If gevent has patched `threading` since the start, this would fail and print a traceback.
         try:
             super()._delete()  # type: ignore[misc]  # typeshed leaves it out
         except KeyError:
@@ -68,95 +82,139 @@ class Thread(threading.Thread):
 
 
 class Worker:
-    """Runs ``handle`` on a thread of its own, which begins with the first item."""
+    """A queue, and a daemon thread on which a handler does its items.
+
+    Parameters:
+        keep_alive: returns True if an idle thread must stay. It is called with the lock held.
+        initializer: called on the thread when it starts, while its starter may still wait.
+        idle: seconds after which a thread with nothing to do ends.
+    """
 
     def __init__(
         self,
-        handle: Handler,
         name: str,
-        idle: float | None = None,
-        stays: Callable[[], bool] = lambda: False,
+        handle: Handler,
+        *,
+        keep_alive: Callable[[], bool] = lambda: False,
         initializer: Callable[[], None] = lambda: None,
+        idle: float = IDLE,
     ) -> None:
-        self._handle = handle
         self._name = name
-        self._idle = IDLE if idle is None else idle
-        # Says whether the thread is to be there when it has nothing to do. Asked under the lock.
-        self._stays = stays
-        # Called on the thread at its start, while whoever starts it may still be waiting for that.
+        self._handle = handle
+        self._keep_alive = keep_alive
         self._initializer = initializer
-        # Guards all below; not held while `handle` runs. Reentrant, so that a signal handler or a
-        # finalizer that submits while its own thread submits does not wait for itself.
-        self._lock = threading.RLock()
-        self._changed = threading.Condition(self._lock)
+        self._idle = idle
+        # Held while the handler runs, here or in `run_here`. Items are taken out only under it, so
+        # none is being handled when it is free. Reentrant, for signal handlers.
+        self._turn = threading.RLock()
+        # Guards all below, and is notified of each change. Reentrant, too. A thread that holds it
+        # must not wait for `_turn`; the reverse order may wait.
+        self._changed = threading.Condition(threading.RLock())
         self._items: list[Any] = []
         self._thread: Thread | None = None
         self._woken = False
         self._closing = False
 
     def submit(self, item: object) -> bool:
-        """Queue ``item`` and return at once; False says that no thread will take it."""
-        with self._lock:
+        """Queue an item and return at once.
+
+        Returns False if no thread will take it: none can start, or the worker is closed.
+        """
+        with self._changed:
             self.start()
             if self._thread is None or self._closing:
                 return False
             self._items.append(item)
             if not self._woken:  # the thread takes all that is there
-                self._woken = True
-                self._changed.notify_all()
+                self._wake()
             return True
 
     def count(self) -> int:
-        """Count what is queued, and not yet handed on."""
+        """Count the items in the queue."""
         return len(self._items)
 
+    def is_running(self) -> bool:
+        """Return True if the thread is there."""
+        return self._thread is not None
+
     def start(self) -> None:
-        """Have the thread ready. At the interpreter's exit it is too late to start one."""
-        # One that is just about to end may be taken for ready: the next item starts another, or,
-        # at the exit, stays where it is, on disk.
+        """Start the thread, if it is not there and can start."""
+        # There is a race with a thread that is about to end: the next item starts another, or,
+        # during the exit, stays on disk.
         if self._thread is None:
             self._start()
 
     def wake(self) -> None:
-        """Have ``handle`` called now, whatever it waits for."""
+        """Have the handler called now, even if its pause is not over."""
         with self._changed:
-            self._woken = True
             self.start()
-            self._changed.notify_all()
+            self._wake()
 
-    def take(self) -> list[Any]:
-        """Take what is queued from the thread."""
-        with self._changed:
-            left, self._items = self._items, []
-            return left
+    def run_here(self, *items: object) -> None:
+        """Queue items, and handle them on this thread, unless the worker's thread hangs."""
+        self._items.extend(items)
+        if not self._await(lambda: self._turn.acquire(blocking=False), time.monotonic(), TURNS):
+            return
+        try:
+            while self._items and self._handle(self._items, False) == 0.0:
+                pass
+        finally:
+            self._turn.release()
 
-    def is_running(self) -> bool:
-        """Say whether the thread is there."""
-        return self._thread is not None
+    def await_done(self, is_done: Callable[[], bool], deadline: float) -> bool:
+        """Wait until the thread has done something that was queued.
 
-    def close(self, timeout: float, done: threading.Event | None = None) -> list[Any]:
-        """Let ``handle`` finish, for at most ``timeout`` seconds, or until it has set ``done``.
+        Parameters:
+            is_done: returns True once it has. Called often.
+            deadline: by `time.monotonic`. Once it has passed, the wait goes on only while the
+                thread makes progress.
 
-        Returns the items that it was never given: the thread could not start, or is still busy.
+        Returns:
+            False if it has not done so.
+        """
+        return self._await(is_done, deadline, TURNS)
+
+    def is_idle(self) -> bool:
+        """Return True if nothing is queued or in hand."""
+        if not self._turn.acquire(blocking=False):
+            return False
+        try:
+            return not self._items
+        finally:
+            self._turn.release()
+
+    def close(self, deadline: float, *, patient: bool = False) -> bool:
+        """End the thread once it has nothing to do. Returns False if it is still there.
+
+        Parameters:
+            deadline: until when to wait for that, by `time.monotonic`.
+            patient: True to wait on after that, while the thread makes progress.
         """
         with self._changed:
-            self._closing = self._woken = True
+            self._closing = True
             thread = self._thread
-            self._changed.notify_all()
-        if thread is not None and thread is not threading.current_thread():
-            (thread.join if done is None else done.wait)(timeout)
-        return self.take()
+            self._wake()
+        if thread is threading.current_thread():
+            return False
+        ended = self._await(lambda: self._thread is None, deadline, TURNS if patient else 0)
+        if ended and thread is not None:
+            thread.join(TURN * TURNS)  # only its last lines are left
+        return ended
 
     def _start(self) -> None:
-        with self._lock:
+        with self._changed:
             if self._thread is not None or self._closing:
                 return
             try:
-                # Before the start, since the thread itself forgets it when it ends.
+                # Set before the start, since the thread itself sets it back when it ends.
                 self._thread = Thread(self._run, self._name)
                 self._thread.start()
-            except RuntimeError:
+            except Exception:  # beside a limit's RuntimeError: an audit hook's, a MemoryError
                 self._thread = None
+
+    def _wake(self) -> None:
+        self._woken = True
+        self._changed.notify_all()
 
     def _run(self) -> None:
         self._initializer()
@@ -164,40 +222,65 @@ class Worker:
         while True:
             with self._changed:
                 if not self._await_work(pause, idle):
-                    if self._stays():
-                        idle *= 2  # a process that lives for days is not woken for nothing
+                    if self._keep_alive():
+                        idle *= 2  # or it would wake up a process that lives for days
                         continue
                     self._thread = None
                     return
                 idle = self._idle
-                items, self._items = self._items, []
                 self._woken = False
-                closing = self._closing
-            try:
-                pause = self._handle(items, closing)
-            except Exception:  # the last line of defence: nothing of ours reaches the host
-                pause = NEVER
+            pause = self._take_turn()
             with self._changed:
-                if closing and pause == NEVER and not self._items:
+                if pause != NEVER:
+                    continue
+                self._changed.notify_all()
+                if self._closing and not self._items:
                     self._thread = None
                     return
 
+    def _take_turn(self) -> float:
+        with self._turn:
+            try:
+                return self._handle(self._items, True)
+            except Exception:  # the last defence: no exception of ours reaches the host
+                return NEVER
+
     def _await_work(self, pause: float, idle: float) -> bool:
-        """Wait until `handle` is to be called; False: nothing came for ``idle`` seconds."""
+        """Wait until the handler is due. Returns False if nothing came for ``idle`` seconds."""
         due = time.monotonic() + (idle if pause == NEVER else pause)
-        while not (self._items or self._woken):
+        while not self._woken:
             remaining = due - time.monotonic()
             if remaining <= 0:
                 return pause != NEVER
             self._changed.wait(min(remaining, threading.TIMEOUT_MAX))
         return True
 
+    def _await(self, is_done: Callable[[], bool], deadline: float, turns: int) -> bool:
+        """Wait for ``is_done`` until the deadline, then for ``turns`` waits without progress."""
+        left, seen = turns, _measure_work()
+        with self._changed:
+            while not is_done():
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    left, work = left - 1, _measure_work()
+                    if turns and work - seen > _NOTICEABLE and -remaining < LONGEST_GRACE:
+                        left, seen = turns, work
+                    if left < 0:
+                        return False
+                self._changed.wait(min(max(remaining, TURN), threading.TIMEOUT_MAX))
+        return True
+
+
+def _measure_work() -> float:
+    """Return the seconds of CPU that all other threads have used; a wait for a disk uses none."""
+    return time.process_time() - time.thread_time()
+
 
 def _is_about_to_fork() -> bool:
-    """Say whether this is uWSGI's master, or what becomes it.
+    """Return True if this process is, or becomes, uWSGI's master.
 
-    It forks without Python's knowledge: a thread that runs at that moment keeps the interpreter's
-    own lock in each worker for ever, and that hangs (seen with uWSGI 2.0, whoever's thread it is).
+    The master forks without Python's knowledge. If any thread runs at that moment, the
+    interpreter's own lock is never released in the workers, and they hang (seen with uWSGI 2.0).
     """
     uwsgi = sys.modules.get("uwsgi")
     return uwsgi is not None and getattr(uwsgi, "worker_id", lambda: 1)() == 0
@@ -210,28 +293,14 @@ _FAULTS = {
 }
 
 
-def run_within(timeout: float, call: Callable[[], T]) -> T | None:
-    """Return what ``call`` returns, or None when it takes longer than ``timeout`` seconds.
+def is_worker_process() -> bool:
+    """Return True if this is a worker process of `multiprocessing`, as joblib's and Dask's are.
 
-    It runs on a daemon thread that is left behind then, since a name look-up cannot be stopped.
-    Raises what ``call`` raises.
+    While a worker imports its parent's main module, `parent_process()` does not know it yet, and
+    only a private attribute does (`_inheriting`, in CPython 3.10 to 3.15).
     """
-    results: list[T] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(call())
-        except BaseException as error:
-            errors.append(error)
-
-    try:
-        thread = Thread(run, "call")
-        thread.start()
-    except RuntimeError:  # the caller's own has to do
-        run()
-    else:
-        thread.join(timeout)
-    if errors:
-        raise errors[0]
-    return results[0] if results else None
+    process = sys.modules.get("multiprocessing.process")
+    if process is None:
+        return False
+    current = process.current_process()
+    return process.parent_process() is not None or getattr(current, "_inheriting", False)

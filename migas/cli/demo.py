@@ -1,4 +1,11 @@
-"""The demo: one host package, run online, offline and online again, before the reader's eyes."""
+"""The demo: runs a host package online, offline and online again, and prints what happens.
+
+It needs the extra `server`, and takes a second or two. It owns the local server and a temporary
+directory, which it removes at the end; the hosts are real processes.
+
+What may go wrong: the demo checks all that it shows. If it does not see what it should, it prints a
+sentence and ends with status 1.
+"""
 
 from __future__ import annotations
 
@@ -25,19 +32,23 @@ PROJECT = "owner/repo"
 
 _HOST = f"import migas; migas.add_project({PROJECT!r}, '1.2.3')\n"
 
-#: Asked by a process of its own, as a host's developer would.
+#: The developer's question, which runs in a process of its own.
 _QUESTION = f"import migas; print(migas.get_usage({PROJECT!r}, '2026-01-01'))"
 
-#: Seconds that a host's exit may take here: the machine may be slow, and nobody waits for it.
+#: The exit budget of the hosts, in seconds: all has to arrive, however slow the machine is.
 _EXIT_TIMEOUT = 20
 
 
 class UnseenError(Exception):
-    """The demo did not see what it should show."""
+    """Raised if the demo did not see what it should show."""
 
 
 def run() -> int:
-    """Show the demo and return its exit status: 0 only if all was seen."""
+    """Show the demo, and return its exit status.
+
+    Returns:
+        0 if all was seen, 1 if not.
+    """
     with tempfile.TemporaryDirectory(prefix="migas-demo-") as directory:
         server = Server()
         try:
@@ -51,53 +62,63 @@ def run() -> int:
 
 
 def _play(server: Server, directory: str) -> None:
+    """Run three hosts, and ask for their usage.
+
+    Raises:
+        UnseenError: something is not as promised.
+    """
     package = os.path.join(directory, "package", "hostpackage")
     os.makedirs(package)
     with open(os.path.join(package, "__init__.py"), "w", encoding="utf-8") as file:
         file.write(_HOST)
     server.start()
-    environ = _environ(directory, server.endpoint)
+    environ = _make_environ(directory, server.endpoint)
     print(f"A local migas server runs at {server.endpoint}.")
     print(f"A host package carries one line:\n\n    {_HOST}")
 
     print("1. A process imports the package.")
-    _python("import hostpackage", environ)
+    _run_python("import hostpackage", environ)
     _expect(server, 1)
     _show("What arrived", server.crumbs[0])
+    _play_offline(server, directory, environ)
 
-    print("2. The server stops, and another process imports the package.")
-    server.stop()
-    _python("import hostpackage", environ)
-    spool = open_spool(Settings.from_env(environ))
-    waiting = list(spool.waiting())
-    if len(waiting) != 1:
-        raise UnseenError(f"{len(waiting)} breadcrumbs wait on disk, not 1")
-    name = os.path.relpath(waiting[0].path, directory)
-    _show(f"What waits on disk, in {name}", decode(waiting[0].read())._asdict())
-
-    # All processes of this user leave a server alone for a moment that was not there.
-    time.sleep(Backoff(spool.directory).remaining())
-    print("3. The server is back, and a third process imports the package.")
-    server.start()
-    _python("import hostpackage", environ)
-    _expect(server, 3)
-    if server.requests != 2:
-        raise UnseenError(f"the server saw {server.requests} requests, not 2")
-    if list(spool.waiting()):
-        raise UnseenError("a breadcrumb still waits on disk")
-    print("   Both arrived in one request, and nothing waits any more.\n")
-
-    print(f"migas.get_usage({PROJECT!r}, '2026-01-01') says:\n")
-    answer = _python(_QUESTION, environ).strip()
+    print(f"migas.get_usage({PROJECT!r}, '2026-01-01') returns:\n")
+    answer = _run_python(_QUESTION, environ).strip()
     print(f"    {answer}")
     if "'hits': 3" not in answer or "'success': True" not in answer:
         raise UnseenError("not the three uses that there were")
 
 
-def _environ(directory: str, endpoint: str) -> dict[str, str]:
-    """Return an environment in which a host knows this server, and none of its user's files.
+def _play_offline(server: Server, directory: str, environ: Mapping[str, str]) -> None:
+    """Run a host while the server is down, and then one that sends the breadcrumbs of both."""
+    print("2. The server stops, and another process imports the package.")
+    server.stop()
+    _run_python("import hostpackage", environ)
+    spool = open_spool(Settings.from_env(environ))
+    pending = list(spool.waiting())
+    if len(pending) != 1:
+        raise UnseenError(f"{len(pending)} breadcrumbs are pending, not 1")
+    name = os.path.relpath(pending[0].path, directory)
+    _show(f"What is pending on disk, in {name}", decode(pending[0].read())._asdict())
 
-    An opt-out is lifted, for these hosts alone: nothing that they tell leaves the machine.
+    # After a failure no process of this user tries the server before the back-off ends.
+    time.sleep(Backoff(spool.directory).remaining())
+    print("3. The server is back, and a third process imports the package.")
+    server.start()
+    _run_python("import hostpackage", environ)
+    _expect(server, 3)
+    if server.requests != 2:
+        raise UnseenError(f"the server saw {server.requests} requests, not 2")
+    if list(spool.waiting()):
+        raise UnseenError("a breadcrumb is still pending")
+    print("   Both arrived in one request, and nothing is pending any more.\n")
+
+
+def _make_environ(directory: str, endpoint: str) -> dict[str, str]:
+    """Return an environment in which a host finds this server, and none of the user's files.
+
+    The user's opt-out variables are left out, since nothing that these hosts send leaves the
+    machine.
     """
     private = {"MIGAS_DRY_RUN", "MIGAS_TIMEOUT", "MIGAS_LOG_LEVEL", *OPTOUT_VARIABLES}
     home = os.path.join(directory, "home")
@@ -116,11 +137,16 @@ def _environ(directory: str, endpoint: str) -> dict[str, str]:
 
 
 def _import_path() -> list[str]:
-    """Return where this process finds migas, which need not be installed."""
+    """Return the directory from which migas is imported, which need not be installed."""
     return [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
 
 
-def _python(code: str, environ: Mapping[str, str]) -> str:
+def _run_python(code: str, environ: Mapping[str, str]) -> str:
+    """Run code in a process of its own, and return its output.
+
+    Raises:
+        UnseenError: the process ended with another status than 0, or wrote to stderr.
+    """
     done = subprocess.run(
         [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=False
     )
@@ -130,6 +156,7 @@ def _python(code: str, environ: Mapping[str, str]) -> str:
 
 
 def _expect(server: Server, count: int) -> None:
+    """Raise `UnseenError` unless ``count`` breadcrumbs have arrived in all."""
     with contextlib.suppress(TimeoutError):
         server.await_crumbs(count, timeout=0)
     if len(server.crumbs) != count:
@@ -137,5 +164,6 @@ def _expect(server: Server, count: int) -> None:
 
 
 def _show(title: str, record: Mapping[str, object]) -> None:
+    """Print the fields of a record that have a value."""
     lines = "\n".join(f"{name}: {value}" for name, value in record.items() if value is not None)
     print(f"   {title}:\n\n{textwrap.indent(lines, ' ' * 7)}\n")

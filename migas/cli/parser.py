@@ -1,5 +1,13 @@
 # PYTHON_ARGCOMPLETE_OK
-"""The command line: `migas`, or `python -m migas`."""
+"""The parser: defines the commands and their arguments, and runs the function of each.
+
+It owns the names, the help and the checks of all arguments. A command's modules are imported when
+it runs, so that `--help` and a shell's completion are quick, and an extra that is not installed is
+missed only by the commands that need it.
+
+What may go wrong: arguments that make no sense end the program with status 2 and a usage message,
+by argparse. All other failures are handled by `runner`.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +15,36 @@ import argparse
 import contextlib
 import datetime
 import os
-import signal
-import sys
+import re
 from typing import TYPE_CHECKING
 
 from migas._runtime.version import __version__
 
+from . import runner
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import TypeAlias
 
-#: Where a module comes from that migas itself can do without.
-_EXTRAS = {"graphql": "server", "packaging": "server", "matplotlib": "plot"}
+    # The class has no public name.
+    Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status."""
-    parser = _parser()
+    """Run a command, and return its exit status.
+
+    Parameters:
+        arguments: the arguments after the program's name. None: those of this process.
+
+    Raises:
+        SystemExit: the arguments make no sense, or are `--help` or `--version`.
+    """
+    return runner.run(lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    """Parse the arguments, run the command that they name, and return its exit status."""
+    parser = _make_parser()
     if "_ARGCOMPLETE" in os.environ:  # a shell wants to know what may follow
         with contextlib.suppress(ModuleNotFoundError):
             import argcomplete
@@ -30,29 +52,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
             argcomplete.autocomplete(parser)
     options = parser.parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
-    try:
-        return command(options)
-    except ModuleNotFoundError as error:
-        extra = _EXTRAS.get(str(error.name).partition(".")[0])
-        if extra is None:
-            raise
-        text = f"migas: this needs the extra `{extra}`: pip install 'migas[{extra}]'"
-        print(text, file=sys.stderr)
-        return 2
+    return command(options)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _make_parser() -> argparse.ArgumentParser:
+    """Return the parser. Each command stores the function that runs it as `command`."""
     parser = argparse.ArgumentParser(
-        prog="migas", description="Usage telemetry that a Python package can carry."
+        prog="migas",
+        description="Usage telemetry that a Python package can carry. Without a COMMAND: `status`.",
     )
     parser.add_argument("--version", action="version", version=f"migas {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    parser.set_defaults(command=lambda options: _run_command("status", options), json=False)
+    commands = parser.add_subparsers(metavar="COMMAND")
     serve = commands.add_parser(
         "serve",
         help="run a local migas server",
         description="Run a migas server on 127.0.0.1 until Ctrl-C. Every owner/repo is registered.",
     )
-    serve.add_argument("--port", type=_port, default=8000, help="default: 8000; 0: any free one")
+    serve.add_argument("--port", type=_read_port, default=8000, help="default: 8000; 0: a free one")
     serve.add_argument(
         "--database", metavar="FILE", help="SQLite file for the breadcrumbs; default: memory"
     )
@@ -63,43 +80,47 @@ def _parser() -> argparse.ArgumentParser:
         description="Run a host package three times against a local server, the second time"
         " without it. Everything lies in a temporary directory.",
     )
-    demo.set_defaults(command=_demo)
+    demo.set_defaults(command=_show_demo)
     _add_questions(commands)
     _add_actions(commands)
     return parser
 
 
-def _add(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    summary: str,
-    description: str,
-) -> argparse.ArgumentParser:
-    """Add a command that can print JSON."""
+def _add(commands: Commands, name: str, summary: str, description: str) -> argparse.ArgumentParser:
+    """Return a new command that can print JSON.
+
+    Parameters:
+        commands: argparse's object that the command is added to.
+        name: the command's name.
+        summary: one line for `migas --help`.
+        description: whole sentences for the command's own `--help`.
+    """
     command = commands.add_parser(name, help=summary, description=description)
     command.add_argument("--json", action="store_true", help="print JSON")
     command.set_defaults(command=lambda options: _run_command(name, options))
     return command
 
 
-def _add_questions(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the commands by which a person looks."""
+def _add_questions(commands: Commands) -> None:
+    """Add the commands that show something: `status`, `show` and `usage`."""
     _add(
         commands,
         "status",
-        "say whether telemetry is on, and what waits",
-        "Say whether telemetry is on and why not, whether the server answers now, when it is tried"
-        " next, and what waits for it. Status 1: it does not answer.",
+        "show whether telemetry is on, and what is pending",
+        "Show whether telemetry is on and why not, whether the server answers now, when it is tried"
+        " next, and what is pending, was sent, refused and dropped. Status 1: it does not answer.",
     )
     show = _add(
         commands,
         "show",
-        "say what is told",
-        "Say what a breadcrumb of this machine would tell, and what each field means.",
+        "show what is sent",
+        "Show the fields of a breadcrumb that is sent from here, and what each field means.",
     )
     what = show.add_mutually_exclusive_group()
-    what.add_argument("--waiting", action="store_true", help="list the breadcrumbs that wait")
-    what.add_argument("--sent", action="store_true", help="list the latest that have left")
+    what.add_argument(
+        "--pending", "--waiting", action="store_true", help="list the pending breadcrumbs"
+    )
+    what.add_argument("--sent", action="store_true", help="list the latest that were sent")
     usage = _add(
         commands,
         "usage",
@@ -108,8 +129,8 @@ def _add_questions(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         " Status 1: it did not answer.",
     )
     usage.add_argument("project", help="owner/repo")
-    usage.add_argument("--since", type=_date, metavar="DATE", help="default: 30 days ago")
-    usage.add_argument("--until", type=_date, metavar="DATE", help="default: today")
+    usage.add_argument("--since", type=_read_date, metavar="DATE", help="default: 30 days ago")
+    usage.add_argument("--until", type=_read_date, metavar="DATE", help="default: today")
     usage.add_argument("--by", choices=("day", "week", "month"), default="day")
     usage.add_argument("--unique", action="store_true", help="count users instead of uses")
     usage.add_argument(
@@ -117,17 +138,18 @@ def _add_questions(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     )
 
 
-def _add_actions(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the commands by which a person sends, refuses and removes."""
+def _add_actions(commands: Commands) -> None:
+    """Add the commands that change something: `flush`, `optout`, `optin` and `clear`."""
     flush = _add(
         commands,
         "flush",
-        "send everything that waits",
-        "Send everything that waits, also what other machines left in a home that they share."
-        " It may be interrupted and run again at any time. Status 1: something is left.",
+        "send everything that is pending",
+        "Send everything that is pending, also what other machines left in a home that they share."
+        " You may interrupt it and run it again at any time. Status 1: something is pending still,"
+        " or was refused.",
     )
     flush.add_argument(
-        "--timeout", type=_seconds, metavar="SECONDS", help="default: as long as it takes"
+        "--timeout", type=_read_seconds, metavar="SECONDS", help="default: as long as it takes"
     )
     _add(
         commands,
@@ -138,97 +160,79 @@ def _add_actions(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add(
         commands,
         "optin",
-        "take that back",
-        "Switch telemetry on again. Status 1: a variable still says no.",
+        "switch telemetry on again",
+        "Switch telemetry on again. Status 1: a variable still switches it off.",
     )
     clear = _add(
         commands,
         "clear",
-        "remove what waits, the record, or your id",
-        "Remove the breadcrumbs that wait for the server, the record of those that have left, or"
-        " your anonymous id. It asks first.",
+        "remove what is pending, the record, or your id",
+        "Remove the pending breadcrumbs of the server in use (spool), the record of those that were"
+        " sent to it (record), your anonymous id (id), or the pending breadcrumbs and the records"
+        " of every server (all). It asks first. Status 1: something is left.",
     )
-    clear.add_argument("what", choices=("spool", "record", "id"), help="what to remove")
+    clear.add_argument("what", choices=("spool", "record", "id", "all"), help="what to remove")
     clear.add_argument("--yes", action="store_true", help="do not ask")
 
 
 def _run_command(name: str, options: argparse.Namespace) -> int:
-    from . import commands
+    """Run a command other than `serve` and `demo`, and return its exit status.
+
+    Parameters:
+        name: the command.
+        options: its parsed arguments.
+    """
+    from . import consent, flush, questions, removal
 
     run: Callable[[argparse.Namespace], int] = {
-        "status": commands.show_status,
-        "show": commands.show_fields,
-        "flush": commands.flush,
-        "usage": commands.show_usage,
-        "optout": commands.opt_out,
-        "optin": commands.opt_in,
-        "clear": commands.clear,
+        "status": questions.show_status,
+        "show": questions.show_fields,
+        "usage": questions.show_usage,
+        "flush": flush.flush,
+        "optout": consent.opt_out,
+        "optin": consent.opt_in,
+        "clear": removal.clear,
     }[name]
-    try:
-        return run(options)
-    except KeyboardInterrupt:
-        return commands.STOPPED
-
-
-def _date(text: str) -> datetime.date:
-    return datetime.date.fromisoformat(text)
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not seconds >= 0:  # NaN compares false
-        raise argparse.ArgumentTypeError(f"{text} is no number of seconds >= 0")
-    return seconds
-
-
-def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"{port} is no port: 0 to 65535")
-    return port
+    return run(options)
 
 
 def _serve(options: argparse.Namespace) -> int:
-    import sqlite3
+    """Run the local server until Ctrl-C, and return the exit status."""
+    from .service import serve
 
-    from migas.testing import Server
-
-    try:
-        server = Server(options.port, database=options.database)
-    except sqlite3.Error as error:
-        print(f"migas: {options.database}: {error}", file=sys.stderr)
-        return 1
-    try:
-        server.start()
-        # Before anybody can know that it runs, and tell it to end.
-        signal.signal(signal.SIGTERM, _stop)
-        print(f"migas server at {server.endpoint}; Ctrl-C stops it", flush=True)
-        _await_signal()
-    except OSError as error:
-        print(f"migas: port {options.port}: {error.strerror}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 0
-    finally:
-        server.close()
-    return 0
+    return serve(options.port, options.database)
 
 
-def _stop(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
-def _await_signal() -> None:
-    """Wait for Ctrl-C, or for the polite kill that a service manager sends, or for the input's end.
-
-    The first two raise `KeyboardInterrupt`.
-    """
-    with contextlib.suppress(EOFError):
-        while True:
-            signal.pause() if hasattr(signal, "pause") else input()
-
-
-def _demo(_options: argparse.Namespace) -> int:
+def _show_demo(_options: argparse.Namespace) -> int:
+    """Show the demo, and return its exit status."""
     from .demo import run
 
     return run()
+
+
+def _read_date(text: str) -> datetime.date:
+    """Return the day of a text as `2026-01-31`.
+
+    Raises `ArgumentTypeError`, the one error whose text argparse prints, as do the next two.
+    """
+    # Python 3.11's fromisoformat() takes more forms than 3.10's.
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
+        with contextlib.suppress(ValueError):
+            return datetime.date.fromisoformat(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no date as 2026-01-31")
+
+
+def _read_seconds(text: str) -> float:
+    """Return a number of seconds, >= 0, which may be infinite."""
+    with contextlib.suppress(ValueError):
+        seconds = float(text)
+        if seconds >= 0:  # NaN compares false
+            return seconds
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds >= 0")
+
+
+def _read_port(text: str) -> int:
+    """Return the number of a TCP port, 0 to 65535; 0 means a free one."""
+    if re.fullmatch(r"\d{1,5}", text, re.ASCII) and int(text) <= 65535:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 to 65535")

@@ -1,27 +1,37 @@
-"""The report: what a person may look at. Nothing is created by looking."""
+"""The report: gathers what `status` and `show` print. It creates and changes nothing.
+
+It reads the spool, its stamps and the record of sent breadcrumbs, and asks the server for an
+answer. It owns the keys of `migas status --json`, and what each field of a breadcrumb means.
+
+What may go wrong: other processes change the disk while it is read, so the numbers belong to
+moments close together, not to one. Without a home directory there is no spool to report.
+"""
 
 from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from migas._crumb import breadcrumb
+from migas._crumb.environment import Environment
 from migas._delivery import query
 from migas._delivery.sent_log import Record, write_time
-from migas._delivery.throttle import Backoff, Pace
-from migas._delivery.writer import Writer
+from migas._delivery.throttle import EXITS, Backoff, Pace
+from migas._delivery.writer import is_persistent
 from migas._disk import user_id
 from migas._disk.directory import find_config, find_earlier_config
 from migas._disk.spool import open_spool
 from migas._runtime.optout import find_optout
+from migas.config import describe_breadcrumb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from migas._disk.spool import Spool
     from migas._runtime.settings import Settings
 
-#: What each field of a breadcrumb says, for a person.
+#: The meaning of each field of a breadcrumb, for a person.
 MEANINGS = {
     "project": "the package that is used, as owner/repo",
     "project_version": "its version",
@@ -39,74 +49,179 @@ MEANINGS = {
     "session_id": "a random number in place of the run",
 }
 
-
-def report_status(settings: Settings) -> dict[str, object]:
-    """Say whether telemetry is on, whether the server answers, and what waits for it."""
-    off = find_optout(os.environ)
-    spool = open_spool(settings)
-    births, sizes = [], []
-    for entry in spool.waiting():
-        try:
-            sizes.append(os.stat(entry.path).st_size)
-        except OSError:  # it has just been sent
-            continue
-        births.append(entry.birth)
-    sent = list(Record(spool.directory).read())
-    reasons = [line["reason"] for line in sent if line["outcome"] == "refused"]
-    known = Writer(settings, keeps=False).describe()["user_id"]
-    return {
-        "telemetry": "off" if off else "on",
-        "switched_off_by": off,
-        "endpoint": settings.endpoint,
-        "problem": (off and "not asked") or _greet(settings),
-        "next_try_seconds": round(Backoff(spool.directory).remaining()),
-        "exits_that_may_deliver": Pace(spool.directory).count_left(),
-        "user_id": known,
-        "user_id_file": _find_file(known),
-        "spool": spool.directory,
-        "waiting": len(births),
-        "waiting_bytes": sum(sizes),
-        "waiting_since": write_time(min(births) / 1000) if births else None,
-        "delivered": sum(line["outcome"] == "delivered" for line in sent),
-        "delivered_since": sent[0]["sent_at"] if sent else None,
-        "refused": spool.refused,
-        "refused_because": next(reversed(reasons), None),
-        "dropped": spool.dropped,
-        "unanswered": spool.unanswered,
-    }
+#: The `problem` of a server that was not asked.
+NOT_ASKED = "not asked"
 
 
-def report_fields(settings: Settings) -> dict[str, object]:
-    """Say what every breadcrumb of this process would tell."""
-    return Writer(settings, keeps=False).describe()
+class Status(NamedTuple):
+    """The state of telemetry for one user, machine and server.
+
+    The fields are the keys of `migas status --json`; times are ISO 8601 in UTC.
+    """
+
+    #: `on` or `off`.
+    telemetry: str
+    #: The variable or the file that opts out, or `""`.
+    switched_off_by: str
+    #: The server's GraphQL address.
+    endpoint: str
+    #: Why the server does not answer, `NOT_ASKED`, or `""`: it answers.
+    problem: str
+    #: Seconds until the back-off ends; 0 if there is none.
+    next_try_seconds: int
+    #: How many exits of short processes may still send this hour.
+    exits_that_may_deliver: int
+    #: The user's id, which is a UUID, or None if there is none or none yet.
+    user_id: str | None
+    #: The file that holds the id, or None if there is no id, or a package or a variable gave it.
+    user_id_file: str | None
+    #: The spool's directory, which need not exist, or None if there is no home directory.
+    spool: str | None
+    #: How many breadcrumbs are pending, with those that a process is sending.
+    waiting: int
+    #: Their size in bytes.
+    waiting_bytes: int
+    #: When the oldest of them was made, or None if there are none.
+    waiting_since: str | None
+    #: Breadcrumbs that the server took, as far back as the record of what was sent goes.
+    delivered: int
+    #: When the first breadcrumb of that record was sent, or None.
+    delivered_since: str | None
+    #: Breadcrumbs that the server refused, of all time.
+    refused: int
+    #: The server's reason for the last refusal in the record, or None.
+    refused_because: str | None
+    #: Breadcrumbs that were removed unsent, since the spool's bounds were reached, of all time.
+    dropped: int
+    #: Breadcrumbs that count as delivered, since they were sent three times without an answer.
+    unanswered: int
 
 
-def report_waiting(settings: Settings) -> Iterator[dict[str, object]]:
-    """List the breadcrumbs on disk, each with the moment since when it waits."""
-    for entry in open_spool(settings).waiting():
+class KeptId(NamedTuple):
+    """The anonymous id of this user, with the file that holds it."""
+
+    user_id: str
+    #: The file's path.
+    file: str
+
+
+def report_status(settings: Settings) -> Status:
+    """Return the state of telemetry. Asks the server for an answer, unless the user has opted out.
+
+    Parameters:
+        settings: those of this process. `timeout` limits the wait for the server, in seconds; with
+            0, and in a dry run, the server is not asked.
+
+    Returns:
+        The state, with numbers of moments close together.
+    """
+    off, spool = find_optout(os.environ), find_spool(settings)
+    births, size = _measure(spool)
+    sent = list(report_sent(settings))
+    reasons = [str(line["reason"]) for line in sent if line["outcome"] == "refused"]
+    user, kept = describe_breadcrumb(settings)["user_id"], find_kept_id()
+    return Status(
+        telemetry="off" if off else "on",
+        switched_off_by=off,
+        endpoint=settings.endpoint,
+        problem=NOT_ASKED if off else _greet(settings),
+        next_try_seconds=round(Backoff(spool.directory).remaining()) if spool else 0,
+        exits_that_may_deliver=Pace(spool.directory).count_left() if spool else EXITS,
+        user_id=None if user is None else str(user),
+        user_id_file=kept.file if kept and kept.user_id == user else None,
+        spool=spool.directory if spool else None,
+        waiting=len(births),
+        waiting_bytes=size,
+        waiting_since=write_time(min(births) / 1000) if births else None,
+        delivered=sum(line["outcome"] == "delivered" for line in sent),
+        delivered_since=str(sent[0]["sent_at"]) if sent else None,
+        refused=spool.refused if spool else 0,
+        refused_because=reasons[-1] if reasons else None,
+        dropped=spool.dropped if spool else 0,
+        unanswered=spool.unanswered if spool else 0,
+    )
+
+
+def report_pending(settings: Settings) -> Iterator[dict[str, object]]:
+    """Yield the fields of each pending breadcrumb, and the time since which it is pending.
+
+    Skips files that hold no breadcrumb, and those that another process removes meanwhile.
+    """
+    spool = find_spool(settings)
+    for entry in spool.waiting() if spool else ():
         try:
             crumb = breadcrumb.decode(entry.read())
-        except (OSError, ValueError):  # it has just been sent, or is none
+        except Exception:  # noqa: S112  # it has just been sent; or a parser chokes on what is none
             continue
         yield {"waiting_since": write_time(entry.birth / 1000), **crumb._asdict()}
 
 
 def report_sent(settings: Settings) -> Iterator[dict[str, object]]:
-    """List the latest breadcrumbs that left, each with the moment and what became of it."""
-    return Record(open_spool(settings).directory).read()
+    """Return the fields of the last sent breadcrumbs, with the time and the outcome of each.
+
+    The record is bounded: it holds some hundred breadcrumbs.
+    """
+    spool = find_spool(settings)
+    return Record(spool.directory).read() if spool else iter(())
+
+
+def find_spool(settings: Settings) -> Spool | None:
+    """Return the spool of the server that ``settings`` name, which need not exist on disk.
+
+    Returns None if there is no home directory.
+    """
+    try:
+        return open_spool(settings)
+    except (OSError, RuntimeError):  # the latter is how platformdirs reports that there is no home
+        return None
+
+
+def explain_missing_id() -> str:
+    """Return a text that says why this user has no id, such as `none: this is CI`."""
+    environment = Environment.detect(os.environ)
+    if environment.is_ci:
+        return "none: this is CI"
+    try:
+        lasts = is_persistent(find_config())
+    except (OSError, RuntimeError):
+        return "none: there is no home directory"
+    if not lasts:
+        return "none: this is a container without a volume"
+    return "none yet: the first breadcrumb makes one"
+
+
+def find_kept_id() -> KeptId | None:
+    """Return the user's id as it is kept on disk.
+
+    Looks also where earlier clients kept it. Returns None if there is no id or no home directory.
+    """
+    try:
+        directories = (find_config(), find_earlier_config())
+    except (OSError, RuntimeError):  # there is no home directory
+        return None
+    for directory in directories:
+        if (found := user_id.read(directory)) is not None:
+            return KeptId(found, user_id.locate(directory))
+    return None
+
+
+def _measure(spool: Spool | None) -> tuple[list[int], int]:
+    """Return when each pending breadcrumb was made, and the bytes that all of them take."""
+    births, size = [], 0
+    for entry in spool.waiting() if spool else ():
+        try:
+            size += len(entry.read())
+        except OSError:  # it has just been sent
+            continue
+        births.append(entry.birth)
+    return births, size
 
 
 def _greet(settings: Settings) -> str:
+    """Return why the server does not answer, `NOT_ASKED`, or `""` if it answers."""
     if settings.timeout == 0 or settings.dry_run:
-        return "not asked"
+        return NOT_ASKED
     try:
         return query.reach(settings, time.monotonic() + settings.timeout)
     except Exception as error:  # whatever a broken installation raises
         return str(error)
-
-
-def _find_file(known: object) -> str | None:
-    for directory in (find_config(), find_earlier_config()):
-        if known is not None and user_id.read(directory) == known:
-            return user_id.locate(directory)
-    return None

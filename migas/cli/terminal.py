@@ -1,9 +1,15 @@
-"""The terminal: how an answer looks to a person, prettier where `rich` is installed."""
+"""The terminal: how the commands print, prettier where `rich` is installed.
+
+Everything that a person sees goes through it. Texts may come from a server, a file or another
+program, so what would move a terminal's cursor, or worse, is shown as `?`; and a name that is no
+text in the file system's encoding is printed all the same.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -15,20 +21,47 @@ if TYPE_CHECKING:
     import rich.progress
 
     class Progress(Protocol):
-        """Tells a person, on stderr, how far something has come."""
+        """Shows a person, on stderr, how far something has come."""
 
-        #: Seconds after which it has something new to tell.
+        #: Seconds after which it has something new to show.
         pause: float
 
         def update(self, done: int) -> None:
-            """Tell that so many are done, if it is time."""
+            """Show that so many are done, if it is time."""
+
+
+def print_line(text: str, end: str = "\n", file: TextIO | None = None) -> None:
+    """Print one line to stdout or ``file``, at once, since a person may be waiting for it."""
+    print(_make_printable(text), end=end, file=file, flush=True)
+
+
+def print_error(text: str) -> None:
+    """Print one line to stderr, after the program's name; a closed stream is no error."""
+    with contextlib.suppress(OSError):
+        print_line(f"migas: {text}", file=sys.stderr)
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON, in ASCII."""
+    print(json.dumps(value, indent=2))
+
+
+def format_count(number: int, noun: str) -> str:
+    """Write a number of things whose plural ends in `s`.
+
+    Example:
+        >>> format_count(1, "breadcrumb"), format_count(2, "breadcrumb")
+        ('1 breadcrumb', '2 breadcrumbs')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def print_rows(rows: Sequence[tuple[str, ...]], header: tuple[str, ...] = ()) -> None:
-    """Print a table: pretty to a person, plain to a pipe.
+    """Print a table: a pretty one on a terminal, plain columns elsewhere.
 
-    What a server or a file says may hold what moves a terminal's cursor, or worse: it is shown as
-    `?`.
+    Parameters:
+        rows: cells, as many in each row.
+        header: the columns' names, or nothing.
     """
     rows = [tuple(map(_make_printable, row)) for row in rows]
     if _is_pretty(sys.stdout):
@@ -61,7 +94,12 @@ def _print_prettily(rows: Sequence[tuple[str, ...]], header: tuple[str, ...]) ->
 
 @contextlib.contextmanager
 def show_progress(total: int, unit: str) -> Iterator[Progress]:
-    """Have it told how many of ``total`` are done, of a ``unit`` in the plural."""
+    """Show on stderr how many are done, for as long as the block lasts.
+
+    Parameters:
+        total: how many there are.
+        unit: what they are, in the plural.
+    """
     if not sys.stderr.isatty():
         yield Line(total, unit, sys.stderr, pause=60.0, end="\n")
     elif _is_pretty(sys.stderr):
@@ -76,7 +114,16 @@ def show_progress(total: int, unit: str) -> Iterator[Progress]:
 
 
 class Line:
-    """Progress in plain words: over and over in one line of a terminal, or in a log's lines."""
+    """Shows progress in plain words: in a terminal's line, over and over, or in a log's lines.
+
+    Parameters:
+        total: how many there are.
+        unit: what they are, in the plural.
+        stream: where it is printed.
+        pause: seconds from one line to the next, at least.
+        end: a carriage return for a terminal, a line feed for a log.
+        clock: seconds, as `time.monotonic` counts them.
+    """
 
     def __init__(
         self,
@@ -97,23 +144,23 @@ class Line:
         self._start = self._last = clock()
 
     def erase(self) -> None:
-        """Leave nothing on a terminal."""
-        self._say("")
+        """Overwrite the line on a terminal with blanks."""
+        self._print("")
 
     def update(self, done: int) -> None:
-        """Tell that so many are done, if it is time."""
+        """Show that so many are done, if it is time."""
         now = self._clock()
         if now - self._last < self.pause:
             return
         self._last = now
         rate = done / (now - self._start)
         due = f", some {(self._total - done) / rate:.0f} s to go" if rate else ""
-        self._say(f"{done} of {self._total} {self._unit}, {rate:.0f} a second{due}")
+        self._print(f"{done} of {self._total} {self._unit}, {rate:.0f} a second{due}")
 
-    def _say(self, text: str) -> None:
-        # What is said next on a terminal stands over it.
-        said = text.ljust(70) if self._end == "\r" else text
-        print(said, end=self._end, file=self._stream, flush=True)
+    def _print(self, text: str) -> None:
+        # On a terminal a shorter line must cover a longer one.
+        line = text.ljust(70) if self._end == "\r" else text
+        print(line, end=self._end, file=self._stream, flush=True)
 
 
 class _Bar:
@@ -126,7 +173,7 @@ class _Bar:
         self._task = bar.add_task(unit, total=total, rate="")
 
     def update(self, done: int) -> None:
-        """Tell that so many are done."""
+        """Show that so many are done."""
         speed = self._bar.tasks[0].speed
         rate = f", {speed:.0f} a second" if speed else ""
         self._bar.update(self._task, completed=done, rate=rate)
@@ -153,5 +200,5 @@ def _open_bar() -> rich.progress.Progress:
 
 
 def _is_pretty(stream: TextIO) -> bool:
-    """Say whether a person looks, and `rich` (the extra `cli`) is there."""
+    """Return True if a person reads the stream, and `rich` (the extra `cli`) is installed."""
     return stream.isatty() and importlib.util.find_spec("rich") is not None

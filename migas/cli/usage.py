@@ -1,7 +1,12 @@
-"""The usage of a project, day by day: what to ask the server, and how a person sees the answers."""
+"""The usage of a project: which periods to ask the server for, and how a person sees the answers.
+
+Days are the server's, in UTC. What may go wrong: the server does not answer, does not know the
+project, or answers with what is no number; and matplotlib, an extra, may not be installed.
+"""
 
 from __future__ import annotations
 
+import calendar
 import datetime
 import time
 from typing import TYPE_CHECKING, NamedTuple
@@ -33,11 +38,19 @@ class Hits(NamedTuple):
 
 
 class NoAnswerError(Exception):
-    """The server did not say how often; the text says why."""
+    """The server did not answer how often; the text says why."""
 
 
 def split(since: datetime.date, until: datetime.date, by: str) -> list[Period]:
-    """Cut a span of days at each `day`, Monday (`week`) or first of a `month`.
+    """Cut a span of days at each day, Monday or first of a month.
+
+    Parameters:
+        since: the first day.
+        until: the last day, not before the first.
+        by: `day`, `week` or `month`.
+
+    Returns:
+        The periods in their order; the first and the last may be shorter than the others.
 
     Example:
         >>> march = datetime.date(2026, 3, 30), datetime.date(2026, 4, 7)
@@ -45,11 +58,13 @@ def split(since: datetime.date, until: datetime.date, by: str) -> list[Period]:
         ['30.03.-05.04.', '06.04.-07.04.']
     """
     periods: list[Period] = []
-    first = since
-    while first <= until:
-        last = min(_find_end(first, by), until)
-        periods.append(Period(first, last))
-        first = last + DAY
+    # By number, since there is no day after 9999-12-31.
+    first, end = since.toordinal(), until.toordinal()
+    while first <= end:
+        day = datetime.date.fromordinal(first)
+        last = min(first + _count_days_left(day, by), end)
+        periods.append(Period(day, datetime.date.fromordinal(last)))
+        first = last + 1
     return periods
 
 
@@ -62,29 +77,44 @@ def count(
 ) -> Iterator[Hits]:
     """Ask the server for one period after the other, no faster than its limit allows.
 
-    Raises `NoAnswerError`.
+    Parameters:
+        project: `owner/repo`.
+        periods: the spans of days to ask for.
+        unique: count users instead of uses.
+        sleep: waits for so many seconds.
+
+    Yields each answer when it is there. Raises `NoAnswerError` at the first that is none.
     """
     rate = Rate()
     for period in periods:
         sleep(rate.delay())
         rate.count()
-        # Days are the server's, in UTC; both ends of what it counts are included.
+        # The server includes both ends of the span.
         answer = get_usage(project, f"{period.first}", f"{period.last}T23:59:59Z", unique)
         if not answer.get("success"):
             raise NoAnswerError(
                 str(answer.get("message") or "the server does not know the project")
             )
-        yield Hits(period, int(str(answer["hits"])))
+        hits = answer.get("hits")
+        if not isinstance(hits, int):
+            raise NoAnswerError("the server's answer names no number of hits")
+        yield Hits(period, hits)
 
 
 def draw(counted: Sequence[Hits]) -> list[str]:
-    """Return a bar for each period, for a terminal."""
+    """Return a bar for each period, as text for a terminal; the longest is 50 columns long."""
     most = max((hits for _, hits in counted), default=0)
     return ["█" * (-(-hits * _WIDTH // most) if most else 0) for _, hits in counted]
 
 
 def plot(counted: Sequence[Hits], path: str, title: str, label: str) -> None:
-    """Draw a picture: PNG, SVG or PDF, as the end of ``path`` says. It takes matplotlib.
+    """Draw a picture with matplotlib.
+
+    Parameters:
+        counted: what to draw, in its order.
+        path: where to write it; its end says as what: PNG, SVG or PDF.
+        title: what stands above.
+        label: what the height of a bar means.
 
     Raises `ValueError` for another end, and `OSError` where it cannot be written.
     """
@@ -95,7 +125,7 @@ def plot(counted: Sequence[Hits], path: str, title: str, label: str) -> None:
     figure = Figure(figsize=(8, 4), layout="constrained")
     axes = figure.subplots()
     starts = [datetime.datetime.combine(period.first, datetime.time()) for period, _ in counted]
-    # A little less than its days, so that neighbours are told apart.
+    # A little less than its days, so that a gap stands between neighbours.
     widths = [0.9 * ((period.last - period.first).days + 1) for period, _ in counted]
     axes.bar(starts, [hits for _, hits in counted], widths, align="edge", color="#35688f")
     locator = AutoDateLocator(minticks=3, maxticks=10)
@@ -111,9 +141,10 @@ def plot(counted: Sequence[Hits], path: str, title: str, label: str) -> None:
     figure.savefig(path, dpi=150)
 
 
-def _find_end(first: datetime.date, by: str) -> datetime.date:
+def _count_days_left(day: datetime.date, by: str) -> int:
+    """Return how many days of the same period come after ``day``."""
     if by == "week":
-        return first + DAY * (6 - first.weekday())
+        return 6 - day.weekday()
     if by == "month":
-        return (first.replace(day=1) + 31 * DAY).replace(day=1) - DAY
-    return first
+        return calendar.monthrange(day.year, day.month)[1] - day.day
+    return 0

@@ -1,4 +1,12 @@
-"""Errors: what the last word of a run says of the exception that ended it."""
+"""What an exception says about a run: the fields of its final status.
+
+A host's developers read these fields, so this module owns the translation: which exception means
+`C`ompleted, `F`ailed or `S`uspended, and which handler of the host's may say more about one. It
+reports nothing itself; `track` does, and any package can, with `inspect_error`.
+
+What may go wrong: an exception class and a handler are the host's own code, and may raise anything
+when they are looked at or called. A handler's failure is logged and its fields are left out.
+"""
 
 from __future__ import annotations
 
@@ -12,36 +20,40 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import TypeAlias
 
-    #: Called with an exception's type, text and traceback; returns fields of a breadcrumb.
+    #: Called with an exception's class, text and traceback. Returns fields of a breadcrumb, or None
+    #: to have the exception described as if there were no handler.
     Handler: TypeAlias = Callable[
         [type[BaseException], str, TracebackType | None], Mapping[str, object] | None
     ]
-    #: Handlers by an exception's class or its name, or the name of a preset.
+    #: Handlers by an exception's class or its name; or the name of a preset.
     Handlers: TypeAlias = Mapping[type[BaseException] | str, Handler] | str | None
 
 __all__ = ["inspect_error", "strip_filenames"]
 
-#: Characters of an exception's text that are looked at, far more than is sent.
+#: How many characters of an exception's text are read: far more than a breadcrumb holds.
 MAX_TEXT = 100_000
 
+#: The `status_desc` of a final status, if nobody gives another.
 PHRASES = {"C": "Completed", "F": "Failed", "S": "Suspended"}
 
-#: Exceptions by which somebody stops a run: known by name, so that nothing is imported for them.
+#: Exceptions with which a person or a program stops a run: of `bdb` and `asyncio`. They are known
+#: by name, since to import their modules would cost every host.
 _STOPS = ("BdbQuit", "CancelledError")
 
 
 def inspect_error(error_handlers: Handlers = None) -> dict[str, object]:
-    """Return the fields of a last word: what the exception that is at work here says.
+    """Return the fields of a final status for the current exception.
 
-    That is the one that is being handled, or else the last that nobody handled.
+    That is the exception that is being handled, or else the last one that nobody handled.
 
     Parameters:
-        error_handlers: functions by an exception's class or its name, each of which is called
-            with type, text and traceback and returns fields; or `"nipype"`, a preset.
+        error_handlers: a dict from an exception class, or its name, to a function that is called
+            with class, text and traceback of the exception and returns fields; or `"nipype"`.
 
     Returns:
-        `status` and `status_desc`, and of a failure `error_type` and `error_desc`. Nothing is
-        redacted yet: that happens before a breadcrumb is written.
+        What the handler returned. Without a handler: `status` and `status_desc`, and for a failure
+        `error_type` and `error_desc`. Nothing is redacted yet: that is done when a breadcrumb is
+        written.
 
     Example:
         >>> try:
@@ -50,12 +62,12 @@ def inspect_error(error_handlers: Handlers = None) -> dict[str, object]:
         ...     inspect_error()["error_type"]
         'ValueError'
     """
-    error = sys.exc_info()[1] or find_last()
-    return handle(error, error_handlers) or describe(error)
+    error = sys.exc_info()[1] or find_last_exception()
+    return call_handler(error, error_handlers) or describe(error)
 
 
 def strip_filenames(text: str) -> str:
-    """Return ``text`` without paths, file names, names, addresses and credentials.
+    """Return a text without paths, file names, logins, host names, addresses and credentials.
 
     Example:
         >>> strip_filenames("cannot read /data/sub-01/bold.nii.gz")
@@ -66,54 +78,67 @@ def strip_filenames(text: str) -> str:
     return Redactor.detect().redact(str(text))
 
 
-def find_last() -> BaseException | None:
-    """Return the last exception that nobody handled, as the interpreter keeps it."""
+def find_last_exception() -> BaseException | None:
+    """Return the last exception that nobody handled, or None if there is none.
+
+    The interpreter keeps it in `sys` when it prints the traceback. Interactive shells and test
+    runners put exceptions there, too, which did not end the program. A `SystemExit` is never there.
+    """
     last = getattr(sys, "last_value", None) or getattr(sys, "last_exc", None)  # Python 3.12's name
     return last if isinstance(last, BaseException) else None
 
 
-def handle(error: BaseException | None, handlers: Handlers) -> dict[str, object] | None:
-    """Return what the host's own handler for ``error`` says, or None: there is none, or it failed.
+def call_handler(error: BaseException | None, handlers: Handlers) -> dict[str, object] | None:
+    """Call the handler for the class of ``error``, and return the fields that it returns.
 
-    The nearest class counts, as with `except`.
+    The handler of the nearest base class is chosen, as `except` would.
+
+    Returns:
+        The fields, or None if there is no handler, if it returned None, or if it failed.
     """
     if error is None or not handlers:
         return None
     try:
         known = _find_preset(handlers) if isinstance(handlers, str) else handlers
-        for kind in type(error).__mro__:
-            handler = known.get(kind) or known.get(kind.__name__)
+        for base in type(error).__mro__:
+            handler = known.get(base) or known.get(base.__name__)
             if handler is not None:
-                said = handler(type(error), tell_text(error), error.__traceback__)
-                return None if said is None else dict(said)
-    except Exception as failure:  # the host's own code may raise anything, and a last word is due
+                fields = handler(type(error), read_text(error), error.__traceback__)
+                return None if fields is None else dict(fields)
+    except Exception as failure:  # whatever a handler raises, the final status is reported
         log.say(log.WARNING, "a handler of %s failed with %r", type(error).__name__, failure)
     return None
 
 
 def describe(error: BaseException | None) -> dict[str, object]:
-    """Return the status of a run that ended with ``error``, or without one."""
+    """Return the fields of the final status of a run that ended with ``error``.
+
+    None, and a generator that was closed, mean that the run completed. Only a failure has an
+    `error_type` and an `error_desc`.
+    """
     if isinstance(error, SystemExit):
         return _describe_exit(error)
     if isinstance(error, KeyboardInterrupt):
-        return suspend("SIGINT")
+        return describe_suspension("SIGINT")
     if error is None or isinstance(error, GeneratorExit):
-        return _say("C")
+        return _make_fields("C")
     name = type(error).__name__
     if name in _STOPS:
-        return suspend(name)
-    return _say("F", error_type=name, error_desc=tell_text(error) or None)
+        return describe_suspension(name)
+    return _make_fields("F", error_type=name, error_desc=read_text(error) or None)
 
 
-def suspend(cause: str) -> dict[str, object]:
-    """Return the status of a run that was stopped from outside."""
-    said = _say("S")
-    return {**said, "status_desc": f"{said['status_desc']} by {cause}"}
+def describe_suspension(cause: str) -> dict[str, object]:
+    """Return the fields of the final status of a run that ``cause`` (`SIGTERM`) stopped."""
+    return {"status": "S", "status_desc": f"{PHRASES['S']} by {cause}"}
 
 
 def is_interrupted(error: BaseException | None) -> bool:
-    """Say whether ``error`` came of a Ctrl-C: click, say, turns that into others."""
-    seen: set[int] = set()
+    """Return True if ``error`` is a Ctrl-C, or was raised because of one.
+
+    Libraries turn a `KeyboardInterrupt` into exceptions of their own: click raises `Abort`.
+    """
+    seen: set[int] = set()  # the chain of causes may be a circle
     while error is not None and id(error) not in seen:
         if isinstance(error, KeyboardInterrupt):
             return True
@@ -122,39 +147,45 @@ def is_interrupted(error: BaseException | None) -> bool:
     return False
 
 
-def tell_text(error: BaseException) -> str:
-    """Return an exception's text; `""` where even that fails."""
+def read_text(error: BaseException) -> str:
+    """Return an exception's text, or `""` if its own `__str__` fails."""
     try:
+        # str(KeyError("x")) would be "'x'", with the quotation marks.
         first = error.args[0] if len(error.args) == 1 else None
         return (first if isinstance(first, str) else str(error))[:MAX_TEXT]
-    except Exception:  # str() of a host's own exception may raise anything
+    except Exception:
         return ""
 
 
 def _describe_exit(error: SystemExit) -> dict[str, object]:
-    """Read an exit's status: https://docs.python.org/3/library/sys.html#sys.exit."""
+    """Return the fields for an exit, by https://docs.python.org/3/library/sys.html#sys.exit."""
     code = error.code
     if code is None or (isinstance(code, int) and code == 0):
-        return _say("C")
+        return _make_fields("C")
     if is_interrupted(error):
-        return suspend("SIGINT")
+        return describe_suspension("SIGINT")
     if isinstance(code, int):
-        # A shell's convention for a program that a signal has ended.
-        stopped = {128 + 2: "SIGINT", 128 + 15: "SIGTERM"}.get(code)
-        return suspend(stopped) if stopped else _say("F", "SystemExit", f"exit status {code:d}")
-    return _say("F", "SystemExit", tell_text(error))
+        # Shells give a program that a signal ended 128 plus the signal's number; programs that
+        # catch the signal exit with the same status.
+        cause = {128 + 2: "SIGINT", 128 + 15: "SIGTERM"}.get(code)
+        if cause:
+            return describe_suspension(cause)
+        return _make_fields("F", "SystemExit", f"exit status {code:d}")
+    return _make_fields("F", "SystemExit", read_text(error))
 
 
-def _say(
+def _make_fields(
     status: str, error_type: str | None = None, error_desc: str | None = None
 ) -> dict[str, object]:
-    said: dict[str, object] = {"status": status, "status_desc": PHRASES[status]}
+    """Return a status with its phrase, and the two fields of an error if it has a type."""
+    fields: dict[str, object] = {"status": status, "status_desc": PHRASES[status]}
     if error_type is not None:
-        said.update(error_type=error_type, error_desc=error_desc)
-    return said
+        fields.update(error_type=error_type, error_desc=error_desc)
+    return fields
 
 
 def _find_preset(name: str) -> Mapping[type[BaseException] | str, Handler]:
+    """Return the handlers that go by a name; none, and a WARNING in the log, if it is unknown."""
     if name == "nipype":
         from .nipype import node_execution_error
 

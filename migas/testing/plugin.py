@@ -1,6 +1,7 @@
-"""The pytest plugin: a host's own tests tell nobody, and a fixture shows what they would tell.
+"""The pytest plugin: opts a host's own tests out, and offers a fixture that shows what they report.
 
-pytest loads it wherever migas is installed, so it imports nothing more than that.
+pytest loads it wherever migas is installed, for suites that have nothing to do with migas as well.
+So it imports little, and the local server only when a test asks for the fixture.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 _OPTION = "migas_telemetry"
 
-#: What a test may find set, and what an agent sets in a test's own environment.
+#: Variables that a test may find set, or that an agent sets in the test's own environment.
 _VARIABLES = (
     *OPTOUT_VARIABLES,
     *("MIGAS_DRY_RUN", "MIGAS_TIMEOUT", "MIGAS_SESSION_ID", TOLD),
@@ -32,12 +33,15 @@ _VARIABLES = (
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let a host ask for telemetry in its tests, by an option of its configuration file."""
-    parser.addini(_OPTION, "let tests tell of their uses by migas", type="bool", default=False)
+    """Add an option to pytest's configuration file that lets a host's tests report their uses."""
+    parser.addini(_OPTION, "let tests report their uses by migas", type="bool", default=False)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Opt out for the tests and for all that they start."""
+    """Opt out the tests and the processes that they start, until pytest ends.
+
+    A variable that the person has set, and the option of the configuration file, go before this.
+    """
     name = OPTOUT_VARIABLES[0]
     if name not in os.environ and not config.getini(_OPTION):
         patch = pytest.MonkeyPatch()
@@ -47,24 +51,26 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def migas_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
-    """Run a local migas server, to which this test and the processes that it starts tell.
+    """Run a local migas server that this test and the processes that it starts report to.
 
-    What is told is in `migas_server.crumbs`, once `migas.flush()` has returned or the process has
-    ended. `migas_server.inject(…)` has it fail. What waits, and the user's id, are the test's own.
+    The breadcrumbs are in `migas_server.crumbs` once `migas.flush()` has returned or the process
+    has ended. `migas_server.inject(…)` has the server fail. The test has a spool and a user id of
+    its own. Fails the test if graphql-core is not installed.
     """
     try:
         from . import Server
     except ModuleNotFoundError as error:
         pytest.fail(f"migas_server needs the extra `server`: {error}", pytrace=False)
     for name in _VARIABLES:
-        # An agent may set it as well, and that is to be undone, too.
+        # Set before it is deleted: then pytest also undoes what an agent sets meanwhile.
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
-    # Where a lasting opt-out of the person who runs the tests does not lie.
+    # The lasting opt-out of the person who runs the tests lies elsewhere.
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "migas" / "config"))
     monkeypatch.setenv("MIGAS_CACHE_DIR", str(tmp_path / "migas" / "cache"))
     monkeypatch.setenv("MIGAS_USER_ID", make_id())
-    monkeypatch.setenv("MIGAS_EXIT_TIMEOUT", "30")  # a test's process may end when it is done
+    # An exit waits for the server: a test's process may end when everything is sent.
+    monkeypatch.setenv("MIGAS_EXIT_TIMEOUT", "30")
     with Server() as server:
         monkeypatch.setenv("MIGAS_ENDPOINT", server.endpoint)
         process.renew()

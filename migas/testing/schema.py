@@ -1,28 +1,20 @@
-"""The GraphQL schema of migas-server 0.9.0, and what its fields do."""
+"""The GraphQL schema of migas-server 0.9.0, and of the old server 0.3.
+
+`SCHEMA` and `OLD_SCHEMA` define the operations and the types of their values. `engine` carries the
+operations out, and `scalars` reads the values.
+"""
 
 from __future__ import annotations
 
-import datetime
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from graphql import (
-    ExecutionResult,
-    GraphQLError,
-    GraphQLScalarType,
-    GraphQLSchema,
-    build_schema,
-    execute_sync,
-    parse,
-    validate,
-    value_from_ast_untyped,
-)
-from packaging.version import Version
+from graphql import GraphQLScalarType, GraphQLSchema, build_schema, value_from_ast_untyped
+
+from .scalars import PARSERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
-
-    from .store import Store
+    from collections.abc import Callable
 
 _SDL = '''
 directive @oneOf on INPUT_OBJECT
@@ -92,180 +84,20 @@ input ProjectInput {
 }
 '''
 
-#: The long and the older names of a status mean one of its letters.
-_LETTERS = {
-    "running": "R",
-    "pending": "R",
-    "completed": "C",
-    "success": "C",
-    "failed": "F",
-    "error": "F",
-    "suspended": "S",
-}
-
-
-class Projects(NamedTuple):
-    """The projects that the server knows, and what it says of their versions."""
-
-    #: None: every `owner/repo` is registered.
-    names: Collection[str] | None
-    latest_version: str
-    bad_versions: tuple[str, ...]
-
-    def __contains__(self, project: object) -> bool:
-        if self.names is None:
-            return str(project).count("/") == 1 and not str(project).startswith("/")
-        return project in self.names
-
-
-class Answered(NamedTuple):
-    """The answer to a request, and the rows that it asks to store."""
-
-    body: dict[str, object]
-    rows: list[dict[str, object]]
-
-
-class _Root:
-    """The resolvers of one request."""
-
-    def __init__(self, store: Store, projects: Projects, *, look_up_fails: bool, old: bool) -> None:
-        self._store = store
-        self._projects = projects
-        self._look_up_fails = look_up_fails
-        self._old = old
-        self.rows: list[dict[str, object]] = []
-
-    def get_projects(self, _info: object) -> list[str]:
-        if self._projects.names is not None:
-            return list(self._projects.names)
-        return list(dict.fromkeys(str(crumb["project"]) for crumb in self._store.crumbs()))
-
-    def check_project(self, _info: object, project: str, project_version: str) -> object:
-        known = project in self._projects
-        return {
-            "success": known,
-            "flagged": known and project_version in self._projects.bad_versions,
-            "latest": self._projects.latest_version if known else "unknown",
-            "message": "" if known else "Project is not registered.",
-        }
-
-    def get_usage(
-        self,
-        _info: object,
-        project: str,
-        start: datetime.datetime,
-        unique: bool,
-        end: datetime.datetime | None = None,
-    ) -> object:
-        known = project in self._projects
-        last = None if end is None else end.timestamp()
-        return {
-            "hits": self._store.usage(project, start.timestamp(), last, unique) if known else 0,
-            "message": "" if known else f'Project "{project}" is not being tracked',
-            "unique": unique,
-            "success": known,
-        }
-
-    def add_project(self, _info: object, p: Mapping[str, Any]) -> object:
-        if self._look_up_fails:
-            raise GraphQLError("Cannot connect to host api.github.com:443")
-        if self._old and "/" not in p["project"]:
-            raise GraphQLError("Invalid project specified.")
-        if p["project"] not in self._projects:
-            return {"success": False}
-        self._take(p)
-        return {
-            "bad_versions": list(self._projects.bad_versions),
-            "cached": True,
-            "latest_version": self._projects.latest_version,
-            "message": "",
-            "success": True,
-        }
-
-    def add_breadcrumb(
-        self, _info: object, ctx: Mapping[str, Any], proc: Mapping[str, Any], **given: Any
-    ) -> object:
-        if given["project"] not in self._projects:
-            slash = "/" in given["project"]
-            message = "Project is not yet registered." if slash else ""
-            return {"success": False, "message": message}
-        # This operation does not keep the user's type.
-        self._take({**given, **ctx, **proc, "user_type": "general"})
-        return {"success": True, "message": ""}
-
-    def _take(self, given: Mapping[str, Any]) -> None:
-        row = {"session_id": None, "user_id": None, **given}
-        row["version"] = row.pop("project_version")
-        row["status"] = _LETTERS.get(row["status"], row["status"])
-        for name in ("status_desc", "error_type", "error_desc"):
-            row.setdefault(name, None)
-        self.rows.append(row)
-
-
-class Engine:
-    """Answers GraphQL requests from a store."""
-
-    def __init__(self, store: Store, projects: Projects, *, old: bool = False) -> None:
-        self._store = store
-        self._projects = projects
-        self._old = old
-        self._schema = OLD_SCHEMA if old else SCHEMA
-
-    def answer(
-        self,
-        query: str,
-        variables: Mapping[str, Any] | None,
-        operation: str | None,
-        refusal: str | None = None,
-        *,
-        look_up_fails: bool = False,
-    ) -> Answered:
-        """Execute a request; nothing is stored yet. ``refusal``: valid or not, it is refused."""
-        try:
-            document = parse(query)
-        except GraphQLError:
-            return Answered(_failure({"message": "No GraphQL document available"}), [])
-        errors = validate(self._schema, document)
-        if errors:
-            return Answered(_failure(*(error.formatted for error in errors)), [])
-        if refusal is not None:
-            return Answered(_failure({"message": refusal}), [])
-        root = _Root(self._store, self._projects, look_up_fails=look_up_fails, old=self._old)
-        result = execute_sync(
-            self._schema,
-            document,
-            root_value=root,
-            variable_values=dict(variables or {}),
-            operation_name=operation,
-        )
-        if not isinstance(result, ExecutionResult):  # none of the schema's fields is awaitable
-            raise TypeError(result)
-        if result.errors:
-            return Answered(_failure(*(error.formatted for error in result.errors)), root.rows)
-        return Answered({"data": result.data}, root.rows)
-
-
-def _failure(*errors: object) -> dict[str, object]:
-    return {"data": None, "errors": list(errors)}
-
 
 def _build(sdl: str) -> GraphQLSchema:
+    """Return the schema of a text in GraphQL's own language, with the parsers of its scalars."""
     schema = build_schema(sdl)
-    parsers: dict[str, Callable[[Any], object]] = {
-        "Version": _parse_version,
-        "DateTime": _parse_moment,
-        "SafeStr": lambda value: value if isinstance(value, str) else str(value),
-        "JSON": lambda value: value,
-    }
-    for name, parser in parsers.items():
-        scalar = schema.type_map[name]
-        if not isinstance(scalar, GraphQLScalarType):
-            raise TypeError(name)
-        _teach(scalar, parser)
+    for name, parser in PARSERS.items():
+        scalar = schema.type_map.get(name)
+        if isinstance(scalar, GraphQLScalarType):
+            _teach(scalar, parser)
     return schema
 
 
 def _teach(scalar: GraphQLScalarType, parser: Callable[[Any], object]) -> None:
+    """Have ``scalar`` read its values by ``parser``, in variables and in documents alike."""
+
     def parse_literal(node: Any, variables: Any = None) -> object:
         return parser(value_from_ast_untyped(node, variables))
 
@@ -273,22 +105,17 @@ def _teach(scalar: GraphQLScalarType, parser: Callable[[Any], object]) -> None:
     scalar.parse_literal = parse_literal  # type: ignore[method-assign]
 
 
-def _parse_version(value: Any) -> str:
-    if not isinstance(value, str):
-        # What the hosted server's `packaging` says of it; other releases say it otherwise.
-        raise TypeError(f"'{type(value).__name__}' object is not iterable")
-    return str(Version(value))
+def _age(sdl: str) -> str:
+    """Return the schema of server 0.3, as far as its recorded answers show it.
 
-
-def _parse_moment(value: Any) -> datetime.datetime:
-    try:
-        moment = datetime.datetime.strptime(value, "%Y-%m-%dT%H:%M:%SZ")  # noqa: DTZ007 (below)
-    except ValueError:
-        moment = datetime.datetime.combine(datetime.date.fromisoformat(value), datetime.time())
-    return moment.replace(tzinfo=datetime.timezone.utc)
+    Two operations came later. Its ids are texts that may not be null, and its texts take no other
+    values.
+    """
+    sdl = re.sub(r"  check_project.*\n|  add_breadcrumb\([^)]*\).*\n", "", sdl)
+    sdl = re.sub(r"(session_id|user_id): String = null", r'\1: String! = ""', sdl)
+    return sdl.replace("SafeStr = null", "String = null")
 
 
 SCHEMA = _build(_SDL)
 
-#: Of server 0.3, as far as a client can tell: what came later is missing.
-OLD_SCHEMA = _build(re.sub(r"  check_project.*\n|  add_breadcrumb\([^)]*\).*\n", "", _SDL))
+OLD_SCHEMA = _build(_age(_SDL))

@@ -1,4 +1,4 @@
-"""A run's life is told: that it began, and the one last word that is right."""
+"""A run reports a start event, and one final status that is right."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def interrupt(number=signal.SIGINT):
     os.kill(os.getpid(), number)
     time.sleep(30)
 """
-#: Whichever way a run is tracked, it is told alike.
+#: The three ways to track a run. Each reports the same.
 FORMS = {
     "call": "{head}\ndef main():\n    migas.track('owner/repo', '1')\n{body}\nmain()\n{tail}",
     "block": "{head}\ndef main():\n  with migas.track('owner/repo', '1'):\n{body}\nmain()\n{tail}",
@@ -51,9 +51,9 @@ def run_form(host: Host, form: str, body: str, tail: str = "") -> tuple[int, str
     return ended.status, ended.err
 
 
-def words(server: Server) -> list[tuple[str, ...]]:
-    """Return what was told, the beginnings first."""
-    told = [
+def read_reports(server: Server) -> list[tuple[str, ...]]:
+    """Return the stored breadcrumbs, start events first: status, description, and error if any."""
+    reports = [
         (
             str(crumb["status"]),
             re.sub(r"\d\d$", "", str(crumb["status_desc"] or "")),
@@ -61,10 +61,10 @@ def words(server: Server) -> list[tuple[str, ...]]:
         )
         for crumb in server.crumbs
     ]
-    return sorted(told, key=lambda word: word[0] != "R")
+    return sorted(reports, key=lambda report: report[0] != "R")
 
 
-#: What a program does last, its status, and the word that is right.
+#: What a program does last, its exit status, and the final status that is right.
 ENDS = [
     pytest.param(("", 0, ("C", COMPLETED)), id="its end"),
     pytest.param(("sys.exit(0)", 0, ("C", COMPLETED)), id="exit 0"),
@@ -118,13 +118,13 @@ ENDS = [
 @posix
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("end", ENDS)
-def test_a_run_has_a_beginning_and_the_right_last_word(
+def test_a_run_has_a_start_event_and_the_right_final_status(
     host: Host, server: Server, form: str, end: tuple[str, int, tuple[str, ...]]
 ) -> None:
-    """For each way to end, and the program's own status stays what it is."""
-    body, status, word = end
+    """Each way to end is reported as what it is, and leaves the exit status alone."""
+    body, status, report = end
     assert run_form(host, form, body)[0] == status
-    assert words(server) == [("R", ""), word]
+    assert read_reports(server) == [("R", ""), report]
 
 
 @posix
@@ -132,11 +132,11 @@ def test_a_run_has_a_beginning_and_the_right_last_word(
 def test_a_ctrl_c_suspends(
     host: Host, server: Server, deliver: Callable[[], None], form: str
 ) -> None:
-    """Nothing is sent at its exit, and it ends by that signal as it does without us."""
+    """A Ctrl-C is written and not sent, and the process ends by that signal, as without us."""
     status, err = run_form(host, form, "interrupt()")
     assert (status, err.splitlines()[-1]) == (-signal.SIGINT, "KeyboardInterrupt")
     deliver()
-    assert words(server) == [("R", ""), ("S", SUSPENDED + "SIGINT after 0:00:")]
+    assert read_reports(server) == [("R", ""), ("S", SUSPENDED + "SIGINT after 0:00:")]
 
 
 @posix
@@ -148,14 +148,14 @@ def test_a_termination_suspends(
     deliver: Callable[[], None],
     form: str,
 ) -> None:
-    """It is on disk, nothing is sent, and the process ends by its signal at once."""
+    """A SIGTERM is written and not sent, and the process ends by that signal at once."""
     server.stop()
     status, err = run_form(host, form, "interrupt(signal.SIGTERM)")
     assert (status, err) == (-signal.SIGTERM, "")
     assert spool().count() == 2
     server.start()
     deliver()
-    assert words(server) == [("R", ""), ("S", SUSPENDED + "SIGTERM after 0:00:")]
+    assert read_reports(server) == [("R", ""), ("S", SUSPENDED + "SIGTERM after 0:00:")]
 
 
 @posix
@@ -174,7 +174,7 @@ def test_a_hosts_own_handler_has_its_way(
     handler: str,
     status: int,
 ) -> None:
-    """The run is told to be suspended, and the host ends as it always did."""
+    """The run is reported as suspended, and the host ends as it does without us."""
     code = f"""
 stopped = threading.Event()
 signal.signal(signal.SIGTERM, {handler})
@@ -185,12 +185,12 @@ stopped.wait(30)
     ended = host.run(HEAD + code, SLOW)
     assert (ended.status, ended.err) == (status, "")
     deliver()
-    assert words(server) == [("R", ""), ("S", SUSPENDED + "SIGTERM after 0:00:")]
+    assert read_reports(server) == [("R", ""), ("S", SUSPENDED + "SIGTERM after 0:00:")]
 
 
 @posix
-def test_a_signals_word_is_sent_by_the_exit_that_follows(host: Host, server: Server) -> None:
-    """Where the host's own handler lets the program come to its end."""
+def test_a_suspension_is_sent_by_the_exit_that_follows(host: Host, server: Server) -> None:
+    """The host's own handler lets the program come to its end, and the exit delivers."""
     code = """
 signal.signal(signal.SIGTERM, lambda *a: None)
 migas.track('owner/repo', '1')
@@ -198,18 +198,18 @@ assert migas.flush(60) == 0
 os.kill(os.getpid(), signal.SIGTERM)
 """
     assert host.run(HEAD + code, SLOW).calmly
-    assert words(server) == [("R", ""), ("S", SUSPENDED + "SIGTERM after 0:00:")]
+    assert read_reports(server) == [("R", ""), ("S", SUSPENDED + "SIGTERM after 0:00:")]
 
 
 @posix
-def test_a_signals_word_is_on_disk_even_if_it_comes_at_once(
+def test_a_suspension_is_on_disk_even_if_the_signal_comes_at_once(
     host: Host, server: Server, deliver: Callable[[], None]
 ) -> None:
-    """Nothing of ours is imported yet, and the host's thread has to write it all by itself."""
+    """Nothing of ours is loaded yet, and the host's thread writes both breadcrumbs by itself."""
     ended = host.run("import migas, os; migas.track('o/r', '1'); os.kill(os.getpid(), 15)", SLOW)
     assert (ended.status, ended.err) == (-15, "")
     deliver()
-    assert words(server) == [("R", ""), ("S", SUSPENDED + "SIGTERM after 0:00:")]
+    assert read_reports(server) == [("R", ""), ("S", SUSPENDED + "SIGTERM after 0:00:")]
 
 
 @posix
@@ -225,25 +225,25 @@ thread.start(); thread.join(); raise SystemExit(0)""",
         "from _sitebuiltins import Quitter; Quitter('exit', '')(4)",
     ],
 )
-def test_no_last_word_is_invented(
+def test_no_final_status_is_invented(
     host: Host, server: Server, deliver: Callable[[], None], body: str
 ) -> None:
-    """Where nobody can know how it ended, nobody says so."""
+    """If nobody can know how the program ended, only its start event is reported."""
     run_form(host, "call", body)
     deliver()
-    assert words(server) == [("R", "")]
+    assert read_reports(server) == [("R", "")]
 
 
 @pytest.mark.parametrize("form", ["block", "decorator"])
 def test_a_block_knows_any_exit(host: Host, server: Server, form: str) -> None:
-    """However it was raised."""
+    """A block reports the status of an exit, however it was raised."""
     assert run_form(host, form, "raise SystemExit(3)")[0] == 3
-    assert words(server) == [("R", ""), ("F", FAILED, "SystemExit", "exit status 3")]
+    assert read_reports(server) == [("R", ""), ("F", FAILED, "SystemExit", "exit status 3")]
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_nested_run_is_the_same_run(host: Host, server: Server, form: str) -> None:
-    """Whichever way it is nested; one of another project is another."""
+    """A run inside a run of the same project is not reported; one of another project is."""
     body = """
 migas.track('owner/repo', '1')
 with migas.track('owner/repo', '2'):
@@ -260,8 +260,8 @@ with migas.track('owner/other', '1'): pass
     assert len(server.crumbs) == 4
 
 
-def test_runs_that_follow_one_another_are_told_one_by_one(host: Host, server: Server) -> None:
-    """A loop over subjects, and one tracker that is used again."""
+def test_runs_that_follow_one_another_are_reported_one_by_one(host: Host, server: Server) -> None:
+    """A loop over subjects, and a tracker that is used again, report each run."""
     body = """
 tracker = migas.track('owner/repo', '1')
 with tracker: pass
@@ -271,11 +271,11 @@ def work(): return 7
 assert [work(), work()] == [7, 7]
 """
     assert host.run(HEAD + body, SLOW).calmly
-    assert sorted(word[0] for word in words(server)) == ["C"] * 4 + ["R"] * 4
+    assert sorted(report[0] for report in read_reports(server)) == ["C"] * 4 + ["R"] * 4
 
 
 def test_a_function_that_is_never_called_is_no_run(host: Host, server: Server) -> None:
-    """To import a module with a decorated `main` is not to run it; nor is anything left behind."""
+    """To import a module with a decorated `main` reports nothing and leaves nothing installed."""
     code = """
 before = (sys.exit, signal.getsignal(signal.SIGTERM), threading.active_count())
 @migas.track('owner/repo', '1')
@@ -304,10 +304,10 @@ for _ in range(100):
 @posix
 @pytest.mark.parametrize("end", ["sys.exit(4)", "os._exit(4)", "1 / 0", "os.kill(os.getpid(), 15)"])
 @pytest.mark.parametrize("form", FORMS)
-def test_a_forked_child_has_no_word_in_its_parents_run(
+def test_a_forked_child_reports_nothing_about_its_parents_run(
     host: Host, server: Server, form: str, end: str
 ) -> None:
-    """However it ends, and that is not changed by us."""
+    """However the child ends; and how it ends is not changed by us."""
     body = f"""
 child = os.fork()
 if child == 0:
@@ -317,10 +317,10 @@ status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 assert status == {{'1 / 0': 1, 'os.kill(os.getpid(), 15)': -15}}.get({end!r}, 4), status
 """
     assert run_form(host, form, body) == (0, "")
-    assert words(server) == [("R", ""), ("C", COMPLETED)]
+    assert read_reports(server) == [("R", ""), ("C", COMPLETED)]
 
 
-#: A program whose workers import its module anew.
+#: A program whose worker processes import its module again.
 POOL = """
 import logging, multiprocessing
 if __name__ == '__main__':
@@ -334,24 +334,24 @@ WORK = "@migas.track('owner/repo', '1')\ndef work(number): return number + 1\n"
 
 @pytest.mark.parametrize("method", ["fork", "spawn"] if hasattr(os, "fork") else ["spawn"])
 def test_a_worker_is_a_part_of_its_parents_run(host: Host, server: Server, method: str) -> None:
-    """Also one that imports the parent's program anew, and tracks."""
+    """A worker process that imports the parent's program again and tracks reports nothing."""
     tracked = f"import migas\nmigas.track('owner/repo', '1')\n{WORK}"
     ended = host.run_program({"main.py": POOL.format(method=method), "tracked.py": tracked}, FORKS)
     assert ended.calmly, ended
-    assert words(server) == [("R", ""), ("C", COMPLETED)]
+    assert read_reports(server) == [("R", ""), ("C", COMPLETED)]
 
 
 def test_a_worker_may_have_a_run_of_its_own(host: Host, server: Server) -> None:
-    """One that its parent did not begin: a function that is decorated there, and called here."""
+    """A function that is decorated in the parent and called in a worker process is a run there."""
     tracked = f"import migas\n{WORK}"
     ended = host.run_program({"main.py": POOL.format(method="spawn"), "tracked.py": tracked}, FORKS)
     assert ended.calmly, ended
-    assert sorted(word[0] for word in words(server)) == ["C", "C", "R", "R"]
+    assert sorted(report[0] for report in read_reports(server)) == ["C", "C", "R", "R"]
 
 
 @pytest.mark.parametrize("variable", ["MIGAS_OPTOUT", "DO_NOT_TRACK"])
 def test_opted_out_nothing_is_installed(host: Host, server: Server, variable: str) -> None:
-    """No handler, no other `sys.exit`, no word, on the exit path too."""
+    """No handler, no other `sys.exit` and no report, on the exit path too."""
     code = """
 signal.signal(signal.SIGTERM, lambda *a: None)
 before = (sys.exit, signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT))
@@ -364,15 +364,15 @@ with migas.track('owner/repo', '1'):
     assert server.requests == 0
 
 
-def test_who_opts_out_meanwhile_is_heard(host: Host, server: Server) -> None:
-    """The last word is not said then."""
+def test_an_opt_out_during_a_run_counts(host: Host, server: Server) -> None:
+    """The final status is not reported then."""
     code = """
 migas.track('owner/repo', '1')
 assert migas.flush(60) == 0
 os.environ['MIGAS_OPTOUT'] = '1'
 """
     assert host.run(HEAD + code).calmly
-    assert words(server) == [("R", "")]
+    assert read_reports(server) == [("R", "")]
 
 
 def test_what_the_host_has_installed_is_put_back(host: Host, server: Server) -> None:
@@ -424,7 +424,7 @@ while threading.active_count() > 1: assert time.monotonic() < deadline
 def test_a_signal_passes_through_nested_runs(
     host: Host, server: Server, deliver: Callable[[], None]
 ) -> None:
-    """Each project's run is told to be suspended, once."""
+    """Each project's run is reported as suspended, once."""
     code = """
 migas.track('owner/repo', '1')
 with migas.track('owner/other', '1'):
@@ -432,12 +432,12 @@ with migas.track('owner/other', '1'):
 """
     assert host.run(HEAD + code, SLOW).status == -15
     deliver()
-    assert sorted(word[0] for word in words(server)) == ["R", "R", "S", "S"]
+    assert sorted(report[0] for report in read_reports(server)) == ["R", "R", "S", "S"]
 
 
 @posix
 def test_a_signal_that_ends_nothing_lets_the_host_go_on(host: Host, server: Server) -> None:
-    """Its default action is to do nothing, and so nothing is done."""
+    """Its default action is to do nothing, and the program goes on."""
     code = """
 with migas.track('owner/repo', '1', signals=[signal.SIGCHLD]):
     os.kill(os.getpid(), signal.SIGCHLD)
@@ -445,14 +445,14 @@ with migas.track('owner/repo', '1', signals=[signal.SIGCHLD]):
 """
     ended = host.run(HEAD + code, SLOW)
     assert (ended.out, ended.calmly) == ("goes on\n", True)
-    assert words(server) == [("R", ""), ("S", SUSPENDED + "SIGCHLD after 0:00:")]
+    assert read_reports(server) == [("R", ""), ("S", SUSPENDED + "SIGCHLD after 0:00:")]
 
 
 @posix
 def test_a_handler_that_adds_is_no_trouble(
     host: Host, server: Server, deliver: Callable[[], None]
 ) -> None:
-    """A signal may interrupt the main thread anywhere inside of ours, a thousand times."""
+    """A signal may interrupt the main thread anywhere in our code; no report is lost for that."""
     code = """
 import itertools
 numbers = itertools.count()
@@ -473,8 +473,8 @@ while next(numbers) < 1: pass
     assert others.count("R") == others.count("C") > 0
 
 
-def test_the_last_word_of_a_long_run_is_sent_by_its_own_exit(host: Host, server: Server) -> None:
-    """From Python 3.12 on an exit starts no thread, so the one that is idle stays."""
+def test_the_final_status_of_a_long_run_is_sent_by_its_own_exit(host: Host, server: Server) -> None:
+    """From Python 3.12 on an exit starts no thread, so our idle one stays for it."""
     code = """
 import migas._runtime.threads
 migas._runtime.threads.IDLE = 0.01
@@ -484,13 +484,13 @@ migas.add_breadcrumb('owner/repo', '1').result(60)
 time.sleep(0.5)
 """
     assert host.run(HEAD + code, SLOW).calmly
-    assert words(server) == [("R", ""), ("C", COMPLETED)]
+    assert read_reports(server) == [("R", ""), ("C", COMPLETED)]
 
 
-def test_a_block_that_is_still_open_at_the_exit_has_no_last_word(
+def test_a_block_that_is_still_open_at_the_exit_has_no_final_status(
     host: Host, server: Server
 ) -> None:
-    """A daemon thread's, which nobody knows how it would have ended."""
+    """The exit stops a daemon thread, and nobody knows how its block would have ended."""
     code = """
 inside = threading.Event()
 def work():
@@ -500,11 +500,11 @@ threading.Thread(target=work, daemon=True).start()
 inside.wait()
 """
     assert host.run(HEAD + code, SLOW).calmly
-    assert words(server) == [("R", "")]
+    assert read_reports(server) == [("R", "")]
 
 
-def test_a_run_in_a_thread_is_told(host: Host, server: Server) -> None:
-    """No signal can be caught there, and the program's end is not the thread's."""
+def test_a_run_in_a_thread_is_reported(host: Host, server: Server) -> None:
+    """A thread catches no signal, and a plain call in it reports the program's end, not its own."""
     code = """
 def work():
     with migas.track('owner/repo', '1'): sys.exit(3)
@@ -512,13 +512,13 @@ for target in work, lambda: migas.track('owner/other', '1'):
     thread = threading.Thread(target=target); thread.start(); thread.join()
 """
     assert host.run(HEAD + code, SLOW).calmly
-    told = {crumb["project"]: crumb["status"] for crumb in server.crumbs}
-    assert told == {"owner/repo": "F", "owner/other": "C"}
+    found = {crumb["project"]: crumb["status"] for crumb in server.crumbs}
+    assert found == {"owner/repo": "F", "owner/other": "C"}
     assert len(server.crumbs) == 4
 
 
 def test_an_interactive_programs_errors_did_not_end_it(host: Host, server: Server) -> None:
-    """A shell keeps the last exception, and so do test runners; the program went on."""
+    """A shell and a test runner keep the last exception; it did not end the program."""
     code = """
 def main():
     migas.track('owner/repo', '1')
@@ -527,7 +527,7 @@ def main():
 main()
 """
     assert host.run(HEAD + code, SLOW).calmly
-    assert words(server) == [("R", ""), ("C", COMPLETED)]
+    assert read_reports(server) == [("R", ""), ("C", COMPLETED)]
 
 
 @pytest.mark.parametrize(
@@ -542,11 +542,11 @@ with migas.track('owner/repo', '1', {KeyError: None}): raise Odd""",
         ),
     ],
 )
-def test_nonsense_costs_no_last_word(host: Host, server: Server, body: str, status: str) -> None:
-    """Nor does it reach the host."""
+def test_nonsense_costs_no_final_status(host: Host, server: Server, body: str, status: str) -> None:
+    """Arguments and exceptions of no sense are reported, and no traceback of ours is printed."""
     ended = host.run(f"{HEAD}\n{body}", SLOW)
     assert f"{os.sep}migas{os.sep}" not in ended.err
-    assert [word[0] for word in words(server)] == ["R", status]
+    assert [report[0] for report in read_reports(server)] == ["R", status]
 
 
 class OddError(SystemExit):
@@ -558,7 +558,7 @@ class OddError(SystemExit):
 
 
 def test_an_exception_at_which_nobody_may_look_is_the_hosts(server: Server) -> None:
-    """It passes through, and nothing is told of it."""
+    """It passes through, and nothing is reported about it."""
     with pytest.raises(OddError), Track(plan(), at_once=False):
         raise OddError
     assert migas.flush(60) == 0
@@ -580,16 +580,18 @@ def plan(handlers: object = None, **fields: object) -> Plan:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "duration"),
     [(0.9, "0:00:00"), (59.9, "0:00:59"), (3600, "1:00:00"), (360_061, "100:01:01")],
 )
-def test_the_last_word_tells_how_long_it_took(server: Server, seconds: float, said: str) -> None:
+def test_the_final_status_says_how_long_it_took(
+    server: Server, seconds: float, duration: str
+) -> None:
     """In hours, minutes and seconds."""
     clock = Clock()
     with Track(plan(), at_once=False, clock=clock):
         clock.now += seconds
     await_condition(lambda: len(server.crumbs) == 1)
-    assert server.crumbs[0]["status_desc"] == f"Completed after {said}"
+    assert server.crumbs[0]["status_desc"] == f"Completed after {duration}"
 
 
 def fail(_etype: type, evalue: str, _etb: object) -> dict[str, object]:
@@ -605,7 +607,7 @@ def break_down(_etype: type, _evalue: str, _etb: object) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    ("handlers", "fields", "told"),
+    ("handlers", "fields", "reported"),
     [
         pytest.param({"KeyError": fail}, {}, ("F", "Failed after 0:00:00", "Mine", "k"), id="name"),
         pytest.param({KeyError: fail}, {}, ("F", "Failed after 0:00:00", "Mine", "k"), id="class"),
@@ -625,7 +627,7 @@ def break_down(_etype: type, _evalue: str, _etb: object) -> dict[str, object]:
             {KeyError: lambda *_: None},
             {},
             ("F", "Failed after 0:00:00", "KeyError", "k"),
-            id="one that says nothing",
+            id="one that returns None",
         ),
         pytest.param(
             {OSError: fail}, {}, ("F", "Failed after 0:00:00", "KeyError", "k"), id="none"
@@ -642,19 +644,19 @@ def break_down(_etype: type, _evalue: str, _etb: object) -> dict[str, object]:
     ],
 )
 def test_a_hosts_handler_says_what_an_exception_means(
-    server: Server, handlers: object, fields: dict[str, object], told: tuple[str, ...]
+    server: Server, handlers: object, fields: dict[str, object], reported: tuple[str, ...]
 ) -> None:
-    """Chosen as `except` does; where it has nothing to say, the exception speaks for itself."""
+    """It is chosen as `except` does; without its fields the exception is described as it is."""
     with pytest.raises(KeyError), Track(plan(handlers, **fields), at_once=False):
         raise KeyError("k")
     await_condition(lambda: len(server.crumbs) == 1)
     [crumb] = server.crumbs
     found = [crumb[name] for name in ("status", "status_desc", "error_type", "error_desc")]
-    assert tuple(value for value in found if value is not None) == told
+    assert tuple(value for value in found if value is not None) == reported
 
 
 def test_a_coroutine_is_a_run_to_its_end(server: Server) -> None:
-    """Not only up to the moment in which it is made, and one that is cancelled is suspended."""
+    """A coroutine's run ends with its body, and one that is cancelled is suspended."""
     begun = asyncio.Event()
 
     @migas.track("owner/repo", "1")
@@ -675,13 +677,13 @@ def test_a_coroutine_is_a_run_to_its_end(server: Server) -> None:
 
     assert asyncio.run(main()) == 3
     await_condition(lambda: len(server.crumbs) == 4)
-    told = sorted(str(crumb["status_desc"]) for crumb in server.crumbs)[:2]
-    assert told == ["Completed after 0:00:00", "None"]
+    found = sorted(str(crumb["status_desc"]) for crumb in server.crumbs)[:2]
+    assert found == ["Completed after 0:00:00", "None"]
     assert sorted(str(crumb["status"]) for crumb in server.crumbs) == ["C", "R", "R", "S"]
 
 
 def test_a_generator_is_a_run_to_its_end(server: Server) -> None:
-    """And what is sent to it, and thrown, reaches it."""
+    """A generator's run ends with its body, and what is sent and thrown reaches it."""
 
     @migas.track("owner/repo", "1")
     def count() -> Generator[int, int, str]:
@@ -732,7 +734,7 @@ asyncio.run(main())
 
 
 def test_a_console_script_and_a_module_are_programs_as_well(host: Host, server: Server) -> None:
-    """Whatever stands around `main` when it is started by `python -m`."""
+    """A program that `python -m` starts reports its end, whatever runs around it."""
     program = """
 import logging, sys, migas
 migas.track('owner/repo', '1')
@@ -741,4 +743,4 @@ if len(sys.argv) > 1: sys.exit(2)
     for arguments, status in ((), 0), (("x",), 2):
         ended = host.run_program({"prog.py": program}, SLOW, ("-m", "prog", *arguments))
         assert ended.status == status
-    assert sorted(word[0] for word in words(server)) == ["C", "F", "R", "R"]
+    assert sorted(report[0] for report in read_reports(server)) == ["C", "F", "R", "R"]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migas._crumb import breadcrumb
-from migas._crumb.breadcrumb import Breadcrumb, decode, encode, make
+from migas._crumb import breadcrumb, environment
+from migas._crumb.breadcrumb import Breadcrumb, decode, encode, keep_ends, sanitize
 from migas._delivery import graphql
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 UUID = "3f0c6e2a-5d39-4f0e-9a37-0f6b3c5d7e11"
 
@@ -43,20 +47,20 @@ FIELDS = st.dictionaries(
 
 
 def one(**fields: object) -> tuple[Any, str]:
-    """Make a breadcrumb with ``fields``, and say what was changed, as the log does."""
-    made = make("owner/repo", "1", fields, {"user_id": UUID})
-    return made.breadcrumb, "; ".join(made.changes)
+    """Return a breadcrumb with ``fields``, and its changes in the form of the log."""
+    sanitized = sanitize("owner/repo", "1", fields, {"user_id": UUID})
+    return sanitized.breadcrumb, "; ".join(sanitized.changes)
 
 
 @given(ANYTHING, ANYTHING, FIELDS)
 def test_nothing_that_is_passed_is_refused(
     project: object, version: object, fields: dict[str, object]
 ) -> None:
-    """Any values make one breadcrumb, that can be written, read back, and sent alone."""
-    crumb = make(project, version, fields, {}).breadcrumb
+    """Any values make one breadcrumb that can be written, read back, and sent alone."""
+    crumb = sanitize(project, version, fields, {}).breadcrumb
     assert decode(encode(crumb)) == crumb
-    body = graphql.encode_breadcrumbs([graphql.Operation(crumb, asks=True)])
-    assert len(body) <= graphql.MAX_BODY
+    for encode_request in (graphql.encode_breadcrumbs, graphql.encode_project):
+        assert len(encode_request([crumb])) <= graphql.MAX_BODY
     for value in crumb:
         if isinstance(value, str):
             assert "\0" not in value
@@ -66,6 +70,55 @@ def test_nothing_that_is_passed_is_refused(
     assert len(crumb.platform) <= breadcrumb.MAX_PLATFORM
     for identifier in (crumb.user_id, crumb.session_id):
         assert identifier is None or str(uuid.UUID(identifier)) == identifier
+
+
+class Array:
+    """A value that has a text, and whose comparisons have no truth value, as NumPy's arrays."""
+
+    def __str__(self) -> str:
+        return "[1 2]"
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("the truth value of an array is ambiguous")
+
+    __ne__ = __eq__
+    __hash__ = None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("name", ["project", "version", "platform"])
+def test_a_value_that_cannot_be_compared_is_written_out(name: str) -> None:
+    """A host that passes an array by mistake gets a breadcrumb, and no exception."""
+    given = {"project": "owner/repo", "version": "1", "platform": "linux", name: Array()}
+    crumb, changes = sanitize(
+        given["project"], given["version"], {"platform": given["platform"]}, {}
+    )
+    assert "[1 2]" in (crumb.project, crumb.project_version, crumb.platform)
+    assert len(changes) == 1
+
+
+def count_bytes(text: str) -> int:
+    return len(json.dumps(text, ensure_ascii=False).encode()) - 2
+
+
+@given(st.text(), st.integers(11, 200))
+def test_both_ends_of_a_text_are_kept(text: str, limit: int) -> None:
+    """A text within the limit is left alone; of a longer one as much is kept as there is room."""
+    kept = keep_ends(text, limit)
+    assert count_bytes(kept) <= limit
+    if count_bytes(text) <= limit:
+        assert kept == text
+    elif kept.count(" ... ") == 1:  # a text may hold it by itself
+        head, _, tail = kept.partition(" ... ")
+        assert (text.startswith(head), text.endswith(tail)) == (True, True)
+        assert len(head) <= len(tail)
+
+
+@pytest.mark.parametrize("module", [breadcrumb, environment], ids=lambda module: module.__name__)
+def test_the_docstrings_examples_run(module: ModuleType) -> None:
+    """The results are those that the docstrings show."""
+    results = doctest.testmod(module)
+    assert results.attempted > 0
+    assert results.failed == 0
 
 
 @pytest.mark.parametrize(
@@ -91,8 +144,8 @@ def test_nothing_that_is_passed_is_refused(
     ],
     ids=str,
 )
-def test_a_field_is_made_right(passed: dict[str, object], kept: object) -> None:
-    """What is nearly right is kept in the form that the server takes."""
+def test_a_field_is_corrected(passed: dict[str, object], kept: object) -> None:
+    """A value that is nearly right is kept in the form that the server takes."""
     [name] = passed
     crumb, _ = one(**passed)
     assert getattr(crumb, name) == kept
@@ -115,10 +168,8 @@ def test_a_field_is_made_right(passed: dict[str, object], kept: object) -> None:
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
 )
-def test_what_cannot_be_made_right_is_as_though_it_was_not_passed(
-    passed: dict[str, object], default: object
-) -> None:
-    """The default stands, and the line for the log names the field without its value."""
+def test_what_cannot_be_corrected_is_dropped(passed: dict[str, object], default: object) -> None:
+    """The default is used, and the line for the log names the field without its value."""
     [name] = passed
     crumb, changes = one(**passed)
     assert getattr(crumb, name) == default
@@ -126,14 +177,14 @@ def test_what_cannot_be_made_right_is_as_though_it_was_not_passed(
         assert changes.startswith(f"{name} left out: ")
 
 
-def test_an_unknown_field_is_named_and_left_out() -> None:
+def test_an_unknown_field_is_named_and_dropped() -> None:
     """A host that is newer than its migas still sends its breadcrumb."""
     crumb, changes = one(status="C", flavour="sour")
     assert (crumb.status, changes) == ("C", "flavour left out: unknown field")
 
 
-def test_what_was_right_is_not_said_to_be_changed() -> None:
-    """The log line tells only what is worth telling."""
+def test_what_was_right_is_not_listed_as_changed() -> None:
+    """The line for the log lists changes only."""
     assert one(status="F", error_desc="boom", is_ci=True, session_id=UUID)[1] == ""
 
 
@@ -149,8 +200,8 @@ def test_what_was_right_is_not_said_to_be_changed() -> None:
     ],
 )
 def test_a_version_that_is_no_text_is_written_out(version: object, kept: str) -> None:
-    """A host's version is what it is, and is read back as it was written."""
-    crumb = make("owner/repo", version, {}, {}).breadcrumb
+    """Any object can be a version, and is read back as it was written."""
+    crumb = sanitize("owner/repo", version, {}, {}).breadcrumb
     assert crumb.project_version == kept
     assert decode(encode(crumb)) == crumb
 
@@ -159,7 +210,7 @@ def test_a_version_that_is_no_text_is_written_out(version: object, kept: str) ->
 def test_a_long_text_is_cut_by_its_bytes(text: str) -> None:
     """The server's limit counts bytes, and escapes count, too."""
     crumb, changes = one(error_desc=text)
-    size = len(json.dumps(crumb.error_desc, ensure_ascii=False).encode()) - 2
+    size = count_bytes(crumb.error_desc)
     assert breadcrumb.MAX_ERROR_DESC - 6 < size <= breadcrumb.MAX_ERROR_DESC
     head, _, tail = str(crumb.error_desc).partition(" ... ")
     assert 0 < len(head) < len(tail)
@@ -182,6 +233,6 @@ def test_a_long_text_is_cut_by_its_bytes(text: str) -> None:
     ],
 )
 def test_what_encode_did_not_write_is_not_read(data: bytes) -> None:
-    """Truncated, foreign and newer-format records are told by one exception."""
+    """Truncated, foreign and newer records raise the same exception."""
     with pytest.raises(ValueError, match=r"."):
         decode(data)

@@ -84,7 +84,7 @@ def test_a_path_leaves(names: list[str], form: tuple[str, str], around: str) -> 
 def test_a_quoted_path_leaves_with_its_spaces(
     names: list[list[str]], form: tuple[str, str], around: str, quotes: str
 ) -> None:
-    """The quotes say where it ends."""
+    """A quoted path is removed up to its second quotation mark, whatever it holds."""
     start, separator = form
     path = start + separator.join(" ".join(words) for words in names)
     text = around.format(quotes.format(path)) if quotes != "<{}>" else f'"{path}"'
@@ -95,7 +95,7 @@ def test_a_quoted_path_leaves_with_its_spaces(
 def test_a_path_with_spaces_leaves_without_quotes_where_it_shows(
     names: list[str], words: list[str], end: str, around: str
 ) -> None:
-    """A word with a slash, or an extension, tells that it has gone on."""
+    """An unquoted name with spaces is removed if a word with a slash or an extension follows."""
     path = f"/{'/'.join(names)} {' '.join(words[:3])}{end}"
     assert left(around.format(path), [*names, *words[:3]]) == []
 
@@ -110,7 +110,7 @@ def test_a_files_name_leaves(name: str, extension: str, around: str) -> None:
 def test_an_address_leaves(
     address: ipaddress.IPv4Address | ipaddress.IPv6Address, around: str
 ) -> None:
-    """Of either version, whoever's it is."""
+    """Network addresses of both versions are removed, of any machine."""
     if str(address) == "::":
         return  # nobody's
     assert left(around.format(address), [str(address)]) == []
@@ -192,7 +192,7 @@ def test_what_is_of_use_stays(text: str) -> None:
     ],
 )
 def test_a_message_is_still_readable(text: str, redacted: str) -> None:
-    """What is put in its place says what it was."""
+    """The replacement names the kind of what was removed."""
     assert REDACTOR.redact(text) == redacted
 
 
@@ -210,7 +210,7 @@ def test_of_a_very_long_text_the_ends_are_kept() -> None:
     "piece", ["'a ", '"', "/", "a/", " a/b", "1:", "/a b ", "'`\"", "a@", "1."]
 )
 def test_no_text_takes_more_steps_than_its_length_allows(piece: str) -> None:
-    """It runs in a process that is not ours, which stands still meanwhile: its time is bounded."""
+    """The host stands still while a text is redacted, so the time is bounded for any text."""
     text = (piece * MAX_END)[:MAX_END]
     assert left(text, []) == []
 

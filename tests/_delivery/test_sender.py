@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import PATIENCE
 
+from migas._agent.agent import TRANSPORT_POLL
 from migas._crumb import breadcrumb
-from migas._delivery.parcel import MAX_IN_MEMORY, Outcome, Parcel, Verdict
-from migas._delivery.sender import LEISURE, LOOK_AGAIN, LOOKS, MOMENT, Sender
+from migas._delivery.parcel import Flush, Parcel
+from migas._delivery.sender import (
+    LEISURE,
+    LOOK_AGAIN,
+    LOOKS,
+    MAX_IN_MEMORY,
+    MOMENT,
+    Sender,
+)
 from migas._delivery.throttle import REQUESTS, REQUESTS_PERIOD, Backoff
+from migas._disk.entry import MemoryEntry, make_token
 from migas._disk.spool import open_spool
-from migas._runtime.receipt import Flush
+from migas._runtime.exit import Exit
+from migas._runtime.loading import TRANSPORT_MODULES, Import
+from migas._runtime.receipt import Listeners, Receipt
 from migas._runtime.settings import Settings
 from migas._runtime.threads import NEVER
 from migas.testing import Fault, Server
@@ -21,53 +32,78 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+def no_news(_seconds: float) -> dict[str, object]:
+    return {}
+
+
 class Bench:
-    """A sender whose time, modules and exit are the test's."""
+    """Senders whose time, modules and exit are the test's."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
         self.now = 0.0
         self.loads = True
         self.loads_logging: list[bool] = []
-        self.lasting = True
-        self.may_start = True
-        self.off = ""
-        self.settled: list[Verdict] = []
-        self.reserved: set[str] = set()
-        self.spool = open_spool(Settings(endpoint=server.endpoint), self.reserved)
+        self.receipts: list[Receipt] = []
+        self.listeners = Listeners()
+        self.spool = open_spool(Settings(endpoint=server.endpoint))
         self.spool.put(b"").discard()  # so that there is a directory to share a moment in
         self.backoff = Backoff(self.spool.directory)
 
-    def sender(self, *, timeout: float = 30.0) -> Sender:
-        return Sender(
+    def sender(self, *, timeout: float = 30.0, ending: bool = False) -> Sender:
+        """A sender of another process, which lives or is ``ending``."""
+        sender = Sender(
             Settings(endpoint=self.server.endpoint, timeout=timeout),
-            load=self.load,
-            keeps_for_good=lambda: self.lasting,
-            may_start=lambda: self.may_start,
-            find_optout=lambda: self.off,
-            reserved=self.reserved,
+            self.listeners,
+            Exit(1.0, lambda: self.now),
+            Import(self, TRANSPORT_MODULES, TRANSPORT_POLL),  # type: ignore[arg-type]
             clock=lambda: self.now,
         )
+        if ending:
+            sender._exit.begin(1.0, sends=True)
+        return sender
 
-    def load(self, _modules: object, *, loads_logging: bool) -> bool:
+    def attempt(self, _modules: object, *, loads_logging: bool) -> bool:
+        """As a loader's."""
         self.loads_logging.append(loads_logging)
         return self.loads
 
     def flush(self, timeout: float = NEVER) -> Flush:
-        return Flush(self.now + timeout, lambda: None)
+        return Flush(self.now + timeout, lambda: None, self.spool.count)
 
-    def parcel(self, *, kept: bool = True, version: str = "1") -> Parcel:
-        crumb = breadcrumb.make("owner/repo", version, {}, {}).breadcrumb
-        entry = self.spool.put(breadcrumb.encode(crumb), reserves=True) if kept else None
-        return Parcel(crumb, entry, settle=self.settled.append)
+    def parcel(
+        self,
+        *,
+        on_disk: bool = True,
+        version: str = "1",
+        awaited: bool = False,
+        looks: bool = False,
+    ) -> Parcel:
+        fields = {"language_version": "3.11"}
+        crumb = breadcrumb.sanitize("owner/repo", version, fields, {}).breadcrumb
+        receipt = Receipt(0.0, lambda: None, ask_news=no_news if looks else None)
+        receipt.is_awaited = awaited
+        self.receipts.append(receipt)
+        token = make_token()
+        self.listeners.add(token, receipt)
+        data = breadcrumb.encode(crumb)
+        entry = self.spool.put(data, token) if on_disk else MemoryEntry(token)
+        return Parcel(crumb, entry, receipt)
 
     def leave(self, version: str = "1") -> None:
-        """Have a breadcrumb wait, as an earlier process has left it."""
-        self.spool.unreserve(self.parcel(version=version).entry)
+        """Have a breadcrumb pending, as an earlier process has left it."""
+        self.listeners.take(self.parcel(version=version).entry.token)
+
+    @property
+    def reasons(self) -> list[object]:
+        """What the receipts that were settled say."""
+        return [receipt["message"] for receipt in self.receipts if receipt.done()]
 
 
 @pytest.fixture
-def bench() -> Iterator[Bench]:
+def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    # Seen from an Apptainer container a home is its user's own, wherever this runs.
+    monkeypatch.setenv("APPTAINER_NAME", "any")
     with Server() as server:
         yield Bench(server)
 
@@ -75,13 +111,13 @@ def bench() -> Iterator[Bench]:
 @pytest.fixture
 def no_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a host that has not loaded `requests`."""
-    monkeypatch.setattr("migas._delivery.sender.is_loaded", lambda _name: False)
+    monkeypatch.setattr("migas._delivery.sender.is_transport_loaded", lambda: False)
 
 
 def test_without_anything_to_send_there_is_nothing_to_do(bench: Bench) -> None:
     """The thread may sleep."""
-    assert bench.sender().handle([], hurried=False, closing=False) == NEVER
-    assert bench.sender().handle([], hurried=False, closing=True) == NEVER
+    assert bench.sender().handle([], True) == NEVER
+    assert bench.sender(ending=True).handle([], True) == NEVER
     assert bench.server.requests == 0
 
 
@@ -89,12 +125,12 @@ def test_without_anything_to_send_there_is_nothing_to_do(bench: Bench) -> None:
 def test_a_live_process_waits_a_moment_first(bench: Bench) -> None:
     """The host's first half second is its own."""
     sender = bench.sender()
-    assert sender.handle([bench.parcel()], hurried=False, closing=False) == MOMENT
+    assert sender.handle([bench.parcel()], True) == MOMENT
     bench.now = MOMENT - 0.1
-    assert 0 < sender.handle([bench.parcel()], hurried=False, closing=False) <= 0.11
+    assert 0 < sender.handle([bench.parcel()], True) <= 0.11
     assert bench.server.requests == 0
     bench.now = MOMENT
-    assert sender.handle([], hurried=False, closing=False) == NEVER
+    assert sender.handle([], True) == NEVER
     assert len(bench.server.crumbs) == 2
     assert bench.server.requests == 1
 
@@ -102,21 +138,22 @@ def test_a_live_process_waits_a_moment_first(bench: Bench) -> None:
 @pytest.mark.usefixtures("no_requests")
 def test_whoever_waits_waits_no_moment(bench: Bench) -> None:
     """A receipt's result, and a flush."""
-    bench.sender().handle([bench.parcel()], hurried=True, closing=False)
+    bench.sender().handle([bench.parcel(awaited=True)], True)
     assert bench.server.requests == 1
     flush = bench.flush()
-    bench.sender().handle([bench.parcel(), flush], hurried=False, closing=False)
+    bench.sender().handle([bench.parcel(), flush], True)
     assert bench.server.requests == 2
-    assert flush["left"] == 0
+    assert flush["pending"] == 0
 
 
-def test_who_opts_out_while_it_runs_is_heard(bench: Bench) -> None:
+def test_who_opts_out_while_it_runs_is_heard(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing more is sent, of what waits from earlier either, and who waits is told."""
     sender = bench.sender()
-    bench.off = "MIGAS_OPTOUT"
-    assert sender.handle([bench.parcel()], hurried=True, closing=False) == NEVER
-    assert [verdict.reason for verdict in bench.settled] == ["switched off by MIGAS_OPTOUT"]
-    assert sender.handle([], hurried=True, closing=True) == NEVER
+    monkeypatch.setenv("MIGAS_OPTOUT", "1")
+    assert sender.handle([bench.parcel(awaited=True)], True) == NEVER
+    assert bench.reasons == ["switched off by MIGAS_OPTOUT"]
+    sender._exit.begin(1.0, sends=True)
+    assert sender.handle([], True) == NEVER
     assert bench.server.requests == 0
     assert bench.spool.count() == 1
 
@@ -124,7 +161,7 @@ def test_who_opts_out_while_it_runs_is_heard(bench: Bench) -> None:
 def test_where_requests_is_loaded_already_there_is_nothing_to_wait_for(bench: Bench) -> None:
     """The moment saves its import, and nothing else."""
     __import__("requests")
-    bench.sender().handle([bench.parcel()], hurried=False, closing=False)
+    bench.sender().handle([bench.parcel()], True)
     assert bench.server.requests == 1
 
 
@@ -132,10 +169,11 @@ def test_what_cannot_be_loaded_now_is_tried_again(bench: Bench) -> None:
     """Less and less often; only the exit may load `logging`."""
     bench.loads = False
     sender = bench.sender()
-    pauses = [sender.handle([bench.parcel()], hurried=True, closing=False) for _ in range(15)]
+    pauses = [sender.handle([bench.parcel(awaited=True)], True) for _ in range(15)]
     assert pauses == sorted(pauses)
     assert pauses[0] < pauses[-1] == 10.0
-    sender.handle([], hurried=False, closing=True)
+    sender._exit.begin(1.0, sends=True)
+    sender.handle([bench.parcel()], True)
     assert bench.loads_logging == [True] * 15 + [False]
     assert bench.server.requests == 0
 
@@ -143,13 +181,13 @@ def test_what_cannot_be_loaded_now_is_tried_again(bench: Bench) -> None:
 def test_a_server_that_failed_is_left_alone(bench: Bench) -> None:
     """By a process that lives until the back-off is over, by one that ends for good."""
     bench.backoff.fail(demand=60.0)
-    pause = bench.sender().handle([bench.parcel()], hurried=True, closing=False)
+    pause = bench.sender().handle([bench.parcel(awaited=True)], True)
     assert 60.0 < pause <= 120.0
-    assert bench.sender().handle([bench.parcel()], hurried=True, closing=True) == NEVER
+    assert bench.sender(ending=True).handle([bench.parcel(awaited=True)], True) == NEVER
     flush = bench.flush()
-    bench.sender().handle([flush], hurried=False, closing=False)
-    assert flush["left"] == 2
-    assert [verdict.outcome for verdict in bench.settled] == [Outcome.UNSENT] * 2
+    bench.sender().handle([flush], True)
+    assert flush["pending"] == 2
+    assert [receipt["success"] for receipt in bench.receipts if receipt.done()] == [False] * 2
     assert bench.server.requests == 0
 
 
@@ -157,11 +195,11 @@ def test_when_the_backoff_is_over_what_waits_is_sent(bench: Bench) -> None:
     """Without anything new, in a process that lives, though another one had failed."""
     bench.backoff.fail(demand=60.0)
     sender = bench.sender()
-    assert sender.handle([bench.parcel()], hurried=True, closing=False) < NEVER
+    assert sender.handle([bench.parcel(awaited=True)], True) < NEVER
     bench.backoff.succeed()
-    assert sender.handle([], hurried=False, closing=False) == NEVER
+    assert sender.handle([], True) == NEVER
     assert bench.server.requests == 1
-    assert sender.handle([], hurried=False, closing=False) == NEVER
+    assert sender.handle([], True) == NEVER
     assert bench.server.requests == 1
 
 
@@ -169,8 +207,8 @@ def test_twenty_processes_after_a_429_make_no_request(bench: Bench) -> None:
     """Knocking on would keep the door shut."""
     bench.backoff.fail(demand=60.0)
     for _ in range(20):
-        bench.sender().handle([bench.parcel()], hurried=False, closing=False)
-        bench.sender().handle([bench.parcel()], hurried=False, closing=True)
+        bench.sender().handle([bench.parcel()], True)
+        bench.sender(ending=True).handle([bench.parcel()], True)
     assert bench.server.requests == 0
     assert len(list(bench.spool.waiting())) == 40
 
@@ -180,73 +218,77 @@ def test_a_person_who_flushes_does_not_wait_for_our_guess(bench: Bench) -> None:
     for _ in range(12):
         bench.backoff.fail()
     flush = bench.flush()
-    bench.sender().handle([bench.parcel(), flush], hurried=False, closing=False)
-    assert flush["left"] == 0
+    bench.sender().handle([bench.parcel(), flush], True)
+    assert flush["pending"] == 0
     assert bench.backoff.remaining() == 0.0
 
 
 def test_ten_exits_deliver(bench: Bench) -> None:
     """The eleventh leaves its breadcrumb to a later process."""
     for _ in range(12):
-        bench.sender().handle([bench.parcel()], hurried=False, closing=True)
+        bench.sender(ending=True).handle([bench.parcel()], True)
     assert bench.server.requests == 10
     assert len(list(bench.spool.waiting())) == 2
-    assert "enough exits" in bench.settled[-1].reason
+    assert "enough exits" in str(bench.reasons[-1])
 
 
 def test_an_exit_is_counted_once(bench: Bench) -> None:
     """However often its thread comes round until everything is loaded."""
     bench.loads = False
-    sender = bench.sender()
-    sender.handle([bench.parcel()], hurried=False, closing=True)
+    sender = bench.sender(ending=True)
+    sender.handle([bench.parcel()], True)
     for _ in range(50):
-        assert sender.handle([], hurried=False, closing=True) < NEVER
+        assert sender.handle([], True) < NEVER
     bench.loads = True
-    assert sender.handle([], hurried=False, closing=True) == NEVER
+    assert sender.handle([], True) == NEVER
     assert bench.server.requests == 1
     for _ in range(12):
-        bench.sender().handle([bench.parcel()], hurried=False, closing=True)
+        bench.sender(ending=True).handle([bench.parcel()], True)
     assert bench.server.requests == 10
 
 
 @pytest.mark.parametrize("reason", ["disk", "memory"])
-def test_where_the_disk_does_not_last_every_exit_delivers(bench: Bench, reason: str) -> None:
+def test_where_the_disk_does_not_last_every_exit_delivers(
+    bench: Bench, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In CI, in a container, and where nothing can be written."""
-    bench.lasting = reason != "disk"
+    if reason == "disk":
+        monkeypatch.setenv("CI", "true")
     for _ in range(15):
-        parcel = bench.parcel(kept=reason != "memory")
-        bench.sender().handle([parcel], hurried=False, closing=True)
+        parcel = bench.parcel(on_disk=reason != "memory")
+        bench.sender(ending=True).handle([parcel], True)
     assert len(bench.server.crumbs) == 15
 
 
 def test_somebody_who_waits_at_the_exit_is_not_held(bench: Bench) -> None:
     """A host that asks for its answer gets it."""
     for _ in range(12):
-        bench.sender().handle([bench.parcel()], hurried=True, closing=True)
+        bench.sender(ending=True).handle([bench.parcel(awaited=True)], True)
     assert bench.server.requests == 12
 
 
 def test_the_second_half_of_an_exit_begins_nothing(bench: Bench) -> None:
     """What waits, waits on disk."""
-    bench.may_start = False
-    assert bench.sender().handle([bench.parcel()], hurried=True, closing=True) == NEVER
+    sender = bench.sender(ending=True)
+    bench.now = 0.5
+    assert sender.handle([bench.parcel(awaited=True)], True) == NEVER
     assert bench.server.requests == 0
-    assert bench.settled[0].reason == "the process ends"
+    assert bench.reasons == ["the process ends"]
 
 
 def run(sender: Sender, bench: Bench, seconds: float) -> None:
     """Let a sender live for so long, on the test's clock."""
     end = bench.now + seconds
     while bench.now < end:
-        bench.now = min(end, bench.now + sender.handle([], hurried=False, closing=False))
+        bench.now = min(end, bench.now + sender.handle([], True))
 
 
 def test_one_request_goes_at_a_turn(bench: Bench) -> None:
     """So what comes meanwhile is not kept waiting by a backlog."""
     sender = bench.sender()
-    items: list[Parcel | Flush] = [bench.parcel(version=str(n)) for n in range(40)]
+    items: list[Any] = [bench.parcel(version=str(n)) for n in range(40)]
     turns = 0
-    while sender.handle(items, hurried=True, closing=False) == 0.0:
+    while sender.handle(items, True) == 0.0:
         items, turns = [], turns + 1
         assert bench.server.requests == turns
     assert turns > 1
@@ -258,15 +300,15 @@ def test_an_idle_process_drains_what_waits_at_leisure(bench: Bench) -> None:
     for number in range(60):
         bench.leave(f"{number}")
     sender = bench.sender()
-    assert sender.handle([bench.parcel()], hurried=True, closing=False) == LEISURE
+    assert sender.handle([bench.parcel(awaited=True)], True) == LEISURE
     assert bench.server.requests == 1
     bench.now += LEISURE / 2
-    assert sender.handle([], hurried=False, closing=False) == LEISURE / 2
+    assert sender.handle([], True) == LEISURE / 2
     assert bench.server.requests == 1
     run(sender, bench, 10 * LEISURE)
     assert len(bench.server.crumbs) == 61
     assert bench.server.requests <= 5
-    assert sender.handle([], hurried=False, closing=False) == NEVER
+    assert sender.handle([], True) == NEVER
 
 
 def test_a_failure_ends_the_leisurely_draining_until_the_back_off_is_over(bench: Bench) -> None:
@@ -274,14 +316,14 @@ def test_a_failure_ends_the_leisurely_draining_until_the_back_off_is_over(bench:
     for number in range(60):
         bench.leave(f"{number}")
     sender = bench.sender()
-    sender.handle([bench.parcel()], hurried=True, closing=False)
+    sender.handle([bench.parcel(awaited=True)], True)
     bench.server.inject(Fault.status(429))
     bench.now += LEISURE
-    pause = sender.handle([], hurried=False, closing=False)
+    pause = sender.handle([], True)
     assert pause > 60.0 - 1e-3
     assert bench.server.requests == 2
     bench.now += pause - 1.0
-    sender.handle([], hurried=False, closing=False)
+    sender.handle([], True)
     assert bench.server.requests == 2
     bench.server.mend()
     bench.backoff.succeed()
@@ -293,7 +335,7 @@ def test_a_process_that_ends_drains_nothing_but_one_request(bench: Bench) -> Non
     """A host's exit does not clear a cluster's backlog."""
     for number in range(60):
         bench.leave(f"{number}")
-    assert bench.sender().handle([bench.parcel()], hurried=False, closing=True) == NEVER
+    assert bench.sender(ending=True).handle([bench.parcel()], True) == NEVER
     assert bench.server.requests == 1
 
 
@@ -302,11 +344,11 @@ def test_a_flush_goes_on_until_nothing_waits(bench: Bench) -> None:
     for number in range(60):
         bench.leave(f"{number}")
     sender, flush = bench.sender(), bench.flush()
-    items: list[Parcel | Flush] = [flush]
+    items: list[Any] = [flush]
     while not flush.done():
-        assert sender.handle(items, hurried=False, closing=False) in (0.0, NEVER)
+        assert sender.handle(items, True) in (0.0, NEVER)
         items = []
-    assert flush["left"] == 0
+    assert flush["pending"] == 0
     assert len(bench.server.crumbs) == 60
 
 
@@ -315,11 +357,11 @@ def test_a_flush_ends_at_its_deadline_and_says_what_is_left(bench: Bench) -> Non
     for number in range(60):
         bench.leave(f"{number}")
     sender, flush = bench.sender(), bench.flush(timeout=5.0)
-    assert sender.handle([flush], hurried=False, closing=False) == 0.0
+    assert sender.handle([flush], True) == 0.0
     bench.now += 5.0
-    assert sender.handle([], hurried=False, closing=False) == pytest.approx(LEISURE - 5.0)
+    assert sender.handle([], True) == pytest.approx(LEISURE - 5.0)
     assert bench.server.requests == 1
-    assert flush["left"] == 60 - len(bench.server.crumbs) > 0
+    assert flush["pending"] == 60 - len(bench.server.crumbs) > 0
 
 
 def test_a_flush_ends_at_the_first_failure(bench: Bench) -> None:
@@ -328,9 +370,9 @@ def test_a_flush_ends_at_the_first_failure(bench: Bench) -> None:
         bench.leave(f"{number}")
     bench.server.inject([None, Fault.status(503)])
     sender, flush = bench.sender(), bench.flush()
-    sender.handle([flush], hurried=False, closing=False)
-    sender.handle([], hurried=False, closing=False)
-    assert flush["left"] == 60 - len(bench.server.crumbs)
+    sender.handle([flush], True)
+    sender.handle([], True)
+    assert flush["pending"] == 60 - len(bench.server.crumbs)
     assert flush["message"] == "the server answered 503"
     assert bench.server.requests == 2
 
@@ -343,11 +385,11 @@ def test_a_flush_of_what_cannot_be_claimed_ends(
     flush = bench.flush()
     sender = bench.sender()
     monkeypatch.setattr(sender._spool, "claim", lambda _limit: [])
-    assert sender.handle([flush], hurried=False, closing=False) == LOOK_AGAIN
+    assert sender.handle([flush], True) == LOOK_AGAIN
     for _ in range(LOOKS - 1):
-        assert sender.handle([], hurried=False, closing=False) == LOOK_AGAIN
-    assert sender.handle([], hurried=False, closing=False) == NEVER
-    assert flush["left"] == 1
+        assert sender.handle([], True) == LOOK_AGAIN
+    assert sender.handle([], True) == NEVER
+    assert flush["pending"] == 1
 
 
 def test_a_flush_goes_on_where_others_were_faster(
@@ -360,9 +402,9 @@ def test_a_flush_goes_on_where_others_were_faster(
     sender = bench.sender()
     claim, turns = sender._spool.claim, iter([True, False, False] * 20)
     monkeypatch.setattr(sender._spool, "claim", lambda n: claim(n) if next(turns) else [])
-    sender.handle([flush], hurried=False, closing=False)
+    sender.handle([flush], True)
     run(sender, bench, PATIENCE)
-    assert flush["left"] == 0
+    assert flush["pending"] == 0
     assert len(bench.server.crumbs) == 60
 
 
@@ -374,11 +416,11 @@ def test_the_servers_limit_is_kept(bench: Bench) -> None:
     bench.now += 1.0
     flush = bench.flush()
     bench.leave()
-    assert sender.handle([flush], hurried=False, closing=False) == REQUESTS_PERIOD - 1.0
+    assert sender.handle([flush], True) == REQUESTS_PERIOD - 1.0
     assert bench.server.requests == 0
     bench.now += REQUESTS_PERIOD - 1.0
-    sender.handle([], hurried=False, closing=False)
-    assert (flush["left"], bench.server.requests) == (0, 1)
+    sender.handle([], True)
+    assert (flush["pending"], bench.server.requests) == (0, 1)
 
 
 def test_in_memory_no_more_is_held_than_a_thousand(bench: Bench) -> None:
@@ -386,20 +428,73 @@ def test_in_memory_no_more_is_held_than_a_thousand(bench: Bench) -> None:
     bench.backoff.fail(demand=600.0)
     sender, flush = bench.sender(), bench.flush()
     count = MAX_IN_MEMORY + 5
-    parcels = [bench.parcel(kept=False, version=str(n)) for n in range(count)]
-    sender.handle([*parcels, flush], hurried=False, closing=False)
-    assert sender._parcels == parcels[5:]
-    assert flush["left"] == MAX_IN_MEMORY
+    parcels = [bench.parcel(on_disk=False, version=str(n)) for n in range(count)]
+    sender.handle([*parcels, flush], True)
+    assert sender.parcels == parcels[5:]
+    assert flush["pending"] == MAX_IN_MEMORY
 
 
 def test_a_request_that_is_given_up_is_a_failure_to_other_processes(bench: Bench) -> None:
-    """So that the next exit does not wait in vain as well; one that is over says nothing."""
-    sender = bench.sender()
-    sender.abandon()
-    sender.handle([bench.parcel()], hurried=True, closing=True)
-    sender.abandon()
-    assert bench.backoff.remaining() == 0.0
-    assert sender._uploader is not None
-    sender._uploader.is_sending = True
+    """So that the next exit does not wait in vain as well; one that is over shows nothing."""
+    sender = bench.sender(ending=True)
+    seen: list[object] = []
+
+    class Watched(Fault):
+        """A good answer, at whose time the sender shows its request to the exit."""
+
+    def look(good: bytes) -> list[bytes]:
+        seen.append(sender._exit.request)
+        return [good]
+
+    bench.server.inject(Watched(look, "keep", stores=True))
+    sender.handle([bench.parcel()], True)
+    assert seen == [sender]
+    assert sender._exit.request is None
     sender.abandon()
     assert bench.backoff._guess.times == 1
+
+
+def test_whichever_thread_claims_an_entry_settles_its_receipt(bench: Bench) -> None:
+    """A request that is filled up from the disk may be faster than the parcel."""
+    parcel = bench.parcel(awaited=True)
+    other = bench.sender()
+    other.handle([bench.parcel(version="2", awaited=True)], True)
+    assert len(bench.server.crumbs) == 2
+    assert [receipt["success"] for receipt in bench.receipts] == [True, True]
+    bench.sender().handle([parcel], True)
+    assert bench.receipts[0]["success"] is True
+    assert bench.server.requests == 1
+
+
+def test_what_another_process_has_claimed_is_said_to_be_its(bench: Bench) -> None:
+    """Its receipt is settled once, and forgotten."""
+    parcel = bench.parcel()
+    bench.spool.claim(1)
+    bench.sender().handle([parcel], True)
+    assert bench.reasons == ["another process is sending it"]
+    assert bench.listeners._receipts == {}
+
+
+def test_who_is_given_up_is_listened_for_no_more(bench: Bench) -> None:
+    """A process that lives offline for days does not grow by it."""
+    bench.backoff.fail(demand=60.0)
+    bench.sender().handle([bench.parcel() for _ in range(5)], True)
+    assert len(bench.reasons) == 5
+    assert bench.listeners._receipts == {}
+
+
+@pytest.mark.parametrize("ending", [False, True], ids=["lives", "ends"])
+def test_what_is_pending_goes_right_after_one_who_looks_for_news(
+    bench: Bench, ending: bool
+) -> None:
+    """That request has no room for it, and a host that looks at each receipt may end at once."""
+    for number in range(60):
+        bench.leave(f"{number}")
+    sender = bench.sender()
+    assert sender.handle([bench.parcel(awaited=True, looks=True)], True) == 0.0
+    assert len(bench.server.crumbs) == 1
+    if ending:
+        sender._exit.begin(1.0, sends=True)
+    assert sender.handle([], True) == (NEVER if ending else LEISURE)
+    assert len(bench.server.crumbs) > 10
+    assert bench.server.requests == 2

@@ -21,7 +21,7 @@ DELIVERED = Verdict(Outcome.DELIVERED)
 
 
 def make(version: object = "1", **fields: object) -> Breadcrumb:
-    return breadcrumb.make("owner/repo", version, fields, {}).breadcrumb
+    return breadcrumb.sanitize("owner/repo", version, fields, {}).breadcrumb
 
 
 @pytest.fixture

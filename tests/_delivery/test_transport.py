@@ -2,47 +2,73 @@
 
 from __future__ import annotations
 
+import base64
+import datetime
+import errno
+import importlib.util
 import json
 import socket
 import ssl
+import sys
 import threading
+import time
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
+import requests
 import trustme
+from hypothesis import example, given
+from hypothesis import strategies as st
 from support import NOWHERE, PATIENCE
+from urllib3.util import parse_url
+from wire import BODY, Connection, Wire, post, say, write
 
-from migas._delivery.parcel import Outcome
-from migas._delivery.transport import Transport
+from migas._delivery.parcel import Outcome, Reply
+from migas._delivery.transport import Transport, _find_redirect
+from migas._runtime.loading import _is_from_host
 from migas._runtime.version import __version__
 from migas.testing import Fault, Server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
-
-BODY = b'{"query": "{get_projects}"}'
 
 
 def send(server: Server, timeout: float = PATIENCE) -> Outcome:
-    return Transport(server.endpoint).send(BODY, timeout).outcome
+    return post(server.endpoint, timeout).outcome
 
 
 def test_an_answer_of_the_server_is_read(server: Server) -> None:
     """A GraphQL answer is one, whatever it says."""
-    reply = Transport(server.endpoint).send(BODY, PATIENCE)
-    assert reply.outcome is Outcome.DELIVERED
-    assert reply.answer == {"data": {"get_projects": []}}
+    reply = post(server.endpoint)
+    assert reply == Reply(Outcome.DELIVERED, answer={"data": {"get_projects": []}}, signed=True)
+
+
+@pytest.fixture
+def connects(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Every connection that this process makes."""
+    connects: list[object] = []
+    connect = socket.socket.connect
+
+    def count_connect(self: socket.socket, address: tuple[str, int]) -> None:
+        connects.append(address)
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", count_connect)
+    return connects
 
 
 UNSENT = {
     "other JSON": Fault.json({"status": "ok"}),
     "a JSON list": Fault.json([1]),
     "no text": Fault.raw(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n\xff\xfe\x00"),
-    "an endless page": Fault.endless(),
-    "another host": Fault.redirect("http://elsewhere.invalid/graphql", 307),
-    "another port": Fault.redirect(NOWHERE, 308),
-    "no address": Fault.redirect("http://127.0.0.1:x/graphql", 307),
+    "a login page": Fault.page(),
+    "an endless page": Fault(lambda _good: (b"HTTP/1.1 200 OK\r\n\r\n", *[b"<p>" * 999] * 99)),
+    "half a page": Fault.raw(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n<html>"),
+    "another's error": Fault.status(200, '{"errors": [{"message": "no route"}]}'),
+    "a proxy's 400": Fault.status(400),
+    "a proxy's 413": Fault.status(413),
     "a change of the method": Fault.redirect("/graphql", 303),
 }
 
@@ -51,7 +77,7 @@ UNSENT = {
 def test_what_no_migas_server_says_is_unsent(server: Server, fault: Fault) -> None:
     """It has not got the breadcrumb, and is not followed anywhere."""
     server.inject(fault)
-    reply = Transport(server.endpoint).send(BODY, PATIENCE)
+    reply = post(server.endpoint)
     assert (reply.outcome, reply.too_large) == (Outcome.UNSENT, False)
     assert "no migas server's" in reply.reason
     assert server.requests == 1
@@ -69,6 +95,96 @@ def test_a_redirect_within_the_server_is_followed(server: Server, status: int) -
     ]
 
 
+SAME = [
+    "http://127.0.0.1:{port}/graphql",
+    "HTTP://127.0.0.1:{port}/graphql#part",
+    "//127.0.0.1:{port}/graphql",
+    "graphql",
+    "?again",
+    "../x/../graphql",
+]
+ELSEWHERE = {
+    "another host": "http://elsewhere.invalid/graphql",
+    "another host without a scheme": "//elsewhere.invalid/graphql",
+    "another port": NOWHERE,
+    "no port": "http://127.0.0.1/graphql",
+    "another scheme": "https://127.0.0.1:{port}/graphql",
+    "no scheme of the web": "ftp://127.0.0.1:{port}/graphql",
+    "another name of the same host": "http://localhost:{port}/graphql",
+    "another form of the same host": "http://127.1:{port}/graphql",
+    "a dot more": "http://127.0.0.1.:{port}/graphql",
+    "a user": "http://user@127.0.0.1:{port}/graphql",
+    "a user and a password": "http://user:secret@127.0.0.1:{port}/graphql",
+    "an empty user": "http://@127.0.0.1:{port}/graphql",
+    "this host as a user": "http://127.0.0.1:{port}@elsewhere.invalid/graphql",
+    "two readings": "http://elsewhere.invalid:1\\@127.0.0.1:{port}/graphql",
+    "two readings the other way": "http://127.0.0.1:{port}\\@elsewhere.invalid/graphql",
+    "a backslash in the path": "/\\elsewhere.invalid/graphql",
+    "a tab in the host": "http://127.0.0.1\t.elsewhere.invalid:{port}/graphql",
+    "a tab before it": "/\t/elsewhere.invalid/graphql",
+    "a control character": "/graphql\x01",
+    "a space": "/graph ql",
+    "a letter beyond ASCII": "/gr\xe4phql",
+    "no address": "http://127.0.0.1:x/graphql",
+    "half an address": "http://[::1/graphql",
+    "a port of 5,000 digits": "http://127.0.0.1:" + "1" * 5000 + "/graphql",
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("location", SAME)
+def test_a_redirect_to_the_same_origin_is_followed(server: Server, location: str) -> None:
+    """However it is written."""
+    server.inject([Fault.redirect(location.format(port=server.port), 307), Fault.status(503)])
+    reply = post(server.endpoint)
+    assert (reply.reason, server.requests) == ("the server answered 503", 2)
+
+
+@pytest.mark.parametrize("location", ELSEWHERE.values(), ids=ELSEWHERE)
+def test_a_redirect_elsewhere_is_not_followed(
+    server: Server, connects: list[object], location: str
+) -> None:
+    """Nobody else gets the request, and no other way is taken to the same."""
+    location = location.format(port=server.port)
+    head = f"HTTP/1.1 307 Moved\r\nContent-Length: 0\r\nLocation: {location}\r\n\r\n"
+    server.inject(Fault.raw(head.encode("latin-1")))
+    reply = post(server.endpoint)
+    assert reply == Reply(Outcome.UNSENT, "the answer was no migas server's (307)")
+    assert (server.requests, connects) == (1, [("127.0.0.1", server.port)])
+
+
+PARTS = [*"/\\@:?#.[]%0x\t\r\n é", "http:", "https:", "//", "migas.example", "other.example", "%2f"]
+LOCATIONS = st.lists(st.sampled_from(PARTS), max_size=9).map("".join)
+
+
+@example("http", "//migas.example")
+@given(st.sampled_from(["http", "https"]), LOCATIONS)
+def test_no_location_leads_elsewhere(scheme: str, location: str) -> None:
+    """By any parser's reading."""
+    url = f"{scheme}://migas.example/graphql"
+    response = requests.Response()
+    response.status_code = 307
+    response.headers["Location"] = location
+    target = _find_redirect(response, url)
+    if target is not None:
+        assert target.startswith(f"{scheme}://migas.example/")
+        request = requests.Request("POST", target).prepare()
+        for found in (parse_url(target), urlsplit(target), urlsplit(request.url)):
+            assert (found.scheme, found.hostname, found.port) == (scheme, "migas.example", None)
+
+
+def test_a_port_may_be_named_or_not() -> None:
+    """It is the scheme's own either way."""
+    for url, location in (
+        ("https://migas.example/graphql", "https://migas.example:443/x"),
+        ("https://migas.example:443/graphql", "https://migas.example/x"),
+    ):
+        response = requests.Response()
+        response.status_code = 308
+        response.headers["Location"] = location
+        assert _find_redirect(response, url) == url.replace("graphql", "x")
+
+
 def test_a_redirect_to_itself_is_not_followed_for_ever(server: Server) -> None:
     """Three times, and then it is no migas server's answer."""
     server.inject(Fault.redirect("/graphql", 307))
@@ -79,8 +195,8 @@ def test_a_redirect_to_itself_is_not_followed_for_ever(server: Server) -> None:
 def test_a_request_that_is_too_large_says_so(server: Server) -> None:
     """The caller can split it."""
     body = json.dumps({"query": "{get_projects}", "x": "x" * 2500}).encode()
-    reply = Transport(server.endpoint).send(body, PATIENCE)
-    assert (reply.outcome, reply.too_large) == (Outcome.REFUSED, True)
+    reply = post(server.endpoint, body=body)
+    assert (reply.outcome, reply.too_large, reply.signed) == (Outcome.REFUSED, True, True)
 
 
 UNKNOWN = {
@@ -89,6 +205,10 @@ UNKNOWN = {
     "half an answer": Fault.truncate(),
     "half a head": Fault.raw(b"HTTP/1.1 200 OK\r\nContent-"),
     "no HTTP": Fault.raw(b"SSH-2.0-OpenSSH_9.2\r\n"),
+    "no content": Fault.raw(b"HTTP/1.1 204 No Content\r\n\r\n"),
+    "an endless answer": Fault.endless(),
+    "brackets": Fault.status(200, "[" * 60_000),
+    "a script after the answer": Fault(lambda good: (good + b"<script></script>",)),
 }
 
 
@@ -98,6 +218,16 @@ def test_without_an_answer_to_the_whole_request_nobody_knows(server: Server, fau
     server.inject(fault)
     assert send(server) is Outcome.UNKNOWN
     assert server.requests == 1
+
+
+def test_a_reset_may_come_before_the_last_byte_has_left(server: Server) -> None:
+    """Then the server has not got it; which of the two is faster nobody can say."""
+    server.inject(Fault.reset(reads=False))
+    reply = post(server.endpoint)
+    assert (reply.outcome in (Outcome.UNSENT, Outcome.UNKNOWN), reply.reason) == (
+        True,
+        "the server hung up",
+    )
 
 
 @pytest.mark.parametrize("reads", [True, False])
@@ -123,14 +253,21 @@ def test_a_body_that_drips_is_given_up(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    "endpoint",
-    [NOWHERE, "http://[::1]:9/graphql", "http://\x7f/graphql", "http://127.0.0.1:99999/graphql"],
+    ("endpoint", "reason"),
+    [
+        (NOWHERE, "the server refused the connection"),
+        ("http://[::1]:9/graphql", "the server refused the connection"),
+        ("http://127.0.0.1:99999/graphql", "no such address can be"),
+        ("http:///graphql", "no such address can be"),
+        ("http://[::1/graphql", "no such address can be"),
+        ("", "no such address can be"),
+    ],
 )
-def test_what_reaches_nobody_is_unsent(endpoint: str) -> None:
-    """Refused, unreachable, or no address at all; and nothing begins to leave."""
+def test_what_reaches_nobody_is_unsent(endpoint: str, reason: str) -> None:
+    """Refused, or no address at all; and nothing begins to leave."""
     left: list[bool] = []
-    reply = Transport(endpoint).send(BODY, PATIENCE, lambda: left.append(True))
-    assert (reply.outcome, left) == (Outcome.UNSENT, [])
+    reply = post(endpoint, PATIENCE, lambda: left.append(True))
+    assert (reply, left) == (Reply(Outcome.UNSENT, reason), [])
 
 
 def test_a_name_that_nobody_knows_is_unsent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,19 +277,118 @@ def test_a_name_that_nobody_knows_is_unsent(monkeypatch: pytest.MonkeyPatch) -> 
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    reply = Transport("http://migas.invalid/graphql").send(BODY, PATIENCE)
-    assert reply.outcome is Outcome.UNSENT
+    reply = post("http://migas.invalid/graphql")
+    assert reply == Reply(Outcome.UNSENT, "the server's name is not known")
 
 
-def test_who_forbids_the_first_byte_to_leave_stops_the_request(server: Server) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        FileNotFoundError(),
+        BrokenPipeError(errno.EPIPE, "a pipe of the caller's"),
+        ConnectionResetError(errno.ECONNRESET, "a connection of the caller's"),
+        TimeoutError(),
+        MemoryError(),
+        RecursionError(),
+        StopIteration(),
+        UnicodeEncodeError("utf-8", "\ud800", 0, 1, "no pair"),
+        Exception(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_who_forbids_the_first_byte_to_leave_stops_the_request(
+    server: Server, error: Exception
+) -> None:
     """What the server has read by then is no request, and it does nothing."""
 
     def forbid() -> None:
-        raise FileNotFoundError
+        raise error
 
-    reply = Transport(server.endpoint).send(BODY, PATIENCE, forbid)
+    transport = Transport(server.endpoint)
+    for _ in range(2):
+        reply = transport.send(BODY, PATIENCE, forbid)
+        words = "the request was stopped before it left"
+        assert reply == Reply(Outcome.UNSENT, words)
+        assert transport.send(BODY, PATIENCE).outcome is Outcome.DELIVERED
+    transport.close()
+    assert len(server.received) == 2
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError, RecursionError, UnicodeError, KeyError, AssertionError, SystemError]
+)
+def test_whatever_is_raised_becomes_a_reply(
+    server: Server, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    """By a broken library, or for lack of memory: UNSENT before the last byte, UNKNOWN after it."""
+
+    def fail(*_args: object, **_kwargs: object) -> None:
+        raise error
+
+    with monkeypatch.context() as broken:
+        broken.setattr(socket, "getaddrinfo", fail)
+        assert post(server.endpoint).outcome is Outcome.UNSENT
+    transport = Transport(server.endpoint)
+    for place, outcome in (
+        ("migas._delivery.connection._Stream.readinto", Outcome.UNKNOWN),
+        ("migas._delivery.connection._Response.begin", Outcome.UNKNOWN),
+        ("urllib3.response.HTTPResponse.stream", Outcome.UNKNOWN),
+        ("requests.models.PreparedRequest.prepare", Outcome.UNSENT),
+    ):
+        with monkeypatch.context() as broken:
+            broken.setattr(place, fail)
+            reply = transport.send(BODY, PATIENCE)
+        assert (reply.outcome, bool(reply.reason)) == (outcome, True)
+    assert transport.send(BODY, PATIENCE).outcome is Outcome.DELIVERED
+    transport.close()
+
+
+def test_an_interruption_passes(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the host's, and not ours to keep."""
+
+    def interrupt(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    transport = Transport(server.endpoint)
+    with pytest.raises(KeyboardInterrupt):
+        transport.send(BODY, PATIENCE, interrupt)
+    with monkeypatch.context() as broken:
+        broken.setattr("migas._delivery.connection._Stream.readinto", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            transport.send(BODY, PATIENCE)
+    assert transport.send(BODY, PATIENCE).outcome is Outcome.DELIVERED
+    transport.close()
+
+
+def test_a_request_whose_end_has_not_left_is_unsent() -> None:
+    """The server reads no more than its head, says nothing, and its system takes no more."""
+    goes_on = threading.Event()
+
+    def serve(_connection: Connection) -> None:
+        assert goes_on.wait(PATIENCE)
+
+    with Wire(serve) as server:
+        reply = post(server.endpoint, 1.0, body=b"x" * 50_000_000)
+        goes_on.set()
+    assert (reply.outcome, reply.reason) == (
+        Outcome.UNSENT,
+        "the server was not reached in time",
+    )
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"413 Large", b"400 Bad"])
+def test_an_answer_to_a_part_of_a_request_counts_for_nothing(status: bytes) -> None:
+    """The application has not seen the whole, so it cannot mean it."""
+
+    def serve(connection: Connection) -> None:
+        connection.sock.recv(1000)
+        connection.send(write(status=status))
+        connection.sock.shutdown(socket.SHUT_WR)
+        connection.sock.recv(1000)
+
+    with Wire(serve) as server:
+        reply = post(server.endpoint, PATIENCE, body=b"x" * 50_000_000)
     assert reply.outcome is Outcome.UNSENT
-    assert not server.received
 
 
 @pytest.fixture
@@ -175,10 +411,36 @@ def secure_server(authority: trustme.CA) -> Iterator[Server]:
 def test_a_server_that_cannot_show_who_it_is_gets_nothing(secure_server: Server) -> None:
     """Its certificate is signed by nobody whom this machine knows."""
     left: list[bool] = []
-    transport = Transport(secure_server.endpoint)
-    reply = transport.send(BODY, PATIENCE, lambda: left.append(True))
-    assert (reply.outcome, left) == (Outcome.UNSENT, [])
+    reply = post(secure_server.endpoint, PATIENCE, lambda: left.append(True))
+    assert reply == Reply(Outcome.UNSENT, "the server's certificate is not trusted")
+    assert not left
     assert not secure_server.received
+
+
+CERTIFICATES = {
+    "expired": ("127.0.0.1", -9, -2, "the server's certificate has expired"),
+    "early": ("127.0.0.1", 2, 9, "the server's certificate is not valid yet"),
+    "another address": ("127.0.0.9", -9, 9, "the server's certificate is for another "),
+    "a name": ("migas.example", -9, 9, "the server's certificate is for another "),
+}
+
+
+@pytest.mark.parametrize("certificate", CERTIFICATES)
+def test_a_certificate_that_is_no_good_is_named(
+    authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, certificate: str
+) -> None:
+    """It is signed by somebody whom this machine trusts, and yet it does not hold."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "authority.pem"))
+    name, begin, end, words = CERTIFICATES[certificate]
+    now, day = datetime.datetime.now(datetime.timezone.utc), datetime.timedelta(days=1)
+    issued = authority.issue_cert(name, not_before=now + begin * day, not_after=now + end * day)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    issued.configure_cert(context)
+    with Server(tls=context) as server:
+        reply = post(server.endpoint)
+        assert reply.outcome is Outcome.UNSENT
+        assert reply.reason.startswith(words)
+        assert not server.received
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
@@ -193,8 +455,22 @@ def test_the_environments_authorities_are_trusted(
 def test_a_server_without_tls_gets_nothing(server: Server) -> None:
     """Nothing goes out before the server has shown who it is."""
     endpoint = server.endpoint.replace("http:", "https:")
-    assert Transport(endpoint).send(BODY, PATIENCE).outcome is Outcome.UNSENT
+    reply = post(endpoint)
+    assert reply == Reply(Outcome.UNSENT, "no secure connection could be made")
     assert not server.received
+
+
+def test_a_server_that_is_silent_on_tls_is_given_up() -> None:
+    """The time to connect is over; nothing has left."""
+    over = threading.Event()
+
+    def serve(_connection: Connection) -> None:
+        assert over.wait(PATIENCE)
+
+    with Wire(serve) as server:
+        reply = post(server.endpoint.replace("http:", "https:"), 0.5)
+        over.set()
+    assert reply == Reply(Outcome.UNSENT, "the server was not reached in time")
 
 
 def test_a_proxy_of_the_environment_is_used(
@@ -202,26 +478,145 @@ def test_a_proxy_of_the_environment_is_used(
 ) -> None:
     """The name is the proxy's to look up."""
     monkeypatch.setenv("HTTP_PROXY", server.endpoint.removesuffix("/graphql"))
-    reply = Transport("http://migas.invalid/graphql").send(BODY, PATIENCE)
+    reply = post("http://migas.invalid/graphql")
     assert reply.outcome is Outcome.DELIVERED
 
 
-@pytest.mark.parametrize("proxy", ["gone", "bad gateway", "drips"])
+def drip(connection: Connection) -> None:
+    """Answer a byte at a time, for hours."""
+    connection.read()
+    while True:
+        connection.send(b"H")
+        time.sleep(0.05)
+
+
+PROXIES: dict[str, tuple[Callable[[Connection], None] | None, str, str]] = {
+    "gone": (None, "the proxy was not reached", "the proxy was not reached"),
+    "bad gateway": (
+        say(write(b"<html>", b"", b"502 Bad Gateway")),
+        "the proxy answered 502",
+        "the server answered 502",
+    ),
+    "credentials": (
+        say(write(b"<html>", b"", b"407 Who?")),
+        "the proxy wants credentials",
+        "the proxy wants credentials (407)",
+    ),
+    "silent": (drip, "the proxy was not reached", "no answer came in time"),
+    "hangs up": (say(), "the proxy was not reached", "the server hung up"),
+    "hangs up in the tunnel": (
+        say(b"HTTP/1.1 200 OK\r\n\r\n"),
+        "the server hung up",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_that_fails_is_unsent(
-    monkeypatch: pytest.MonkeyPatch, server: Server, proxy: str, scheme: str
+def test_a_proxy_that_fails_is_named(
+    monkeypatch: pytest.MonkeyPatch, proxy: str, scheme: str
 ) -> None:
-    """Nothing has reached the server, and the proxy's words are not the server's."""
-    monkeypatch.setenv(f"{scheme}_proxy", server.endpoint.removesuffix("/graphql"))
-    fault = Fault.drip(0.05) if proxy == "drips" else Fault.status(502)
-    server.inject(fault)
-    if proxy == "gone":
-        server.stop()
-    timeout = 1.0 if proxy == "drips" else PATIENCE
-    reply = Transport(f"{scheme}://migas.invalid/graphql").send(BODY, timeout)
-    # A plain request goes to the proxy itself, and who passes it on nobody knows.
-    silent = proxy == "drips" and scheme == "http"
-    assert reply.outcome is (Outcome.UNKNOWN if silent else Outcome.UNSENT)
+    """Nothing has reached the server, and the proxy's words are not the server's.
+
+    A plain request goes to the proxy itself, and whether that passes it on nobody knows.
+    """
+    serve, *words = PROXIES[proxy]
+    if not words[scheme == "http"]:
+        pytest.skip("there is no tunnel for a plain request")
+    unknown = scheme == "http" and proxy in ("silent", "hangs up")
+    with Wire(serve or say()) as server:
+        if serve is None:
+            server.close()
+        address = server.endpoint.replace("//", "//user:secret@").removesuffix("/graphql")
+        monkeypatch.setenv(f"{scheme}_proxy", address)
+        timeout = 1.0 if proxy == "silent" else PATIENCE
+        reply = post(f"{scheme}://migas.invalid/graphql", timeout)
+    outcome = Outcome.UNKNOWN if unknown else Outcome.UNSENT
+    assert reply == Reply(outcome, words[scheme == "http"])
+
+
+@pytest.mark.parametrize(
+    ("variable", "words"),
+    [
+        ("socks5://127.0.0.1:9", "there is no support for this kind of proxy"),
+        ("http://", "the proxy's address makes no sense"),
+        ("gopher://127.0.0.1:9", "there is no support for this kind of proxy"),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str, words: str
+) -> None:
+    """What stands in the environment may be anything."""
+    if "socks" in variable and importlib.util.find_spec("socks"):
+        pytest.skip("SOCKS is supported here")
+    monkeypatch.setenv("ALL_PROXY", variable)
+    reply = post("http://migas.invalid/graphql")
+    assert reply == Reply(Outcome.UNSENT, words)
+
+
+ENDPOINTS = [
+    ("127.0.0.1", "", "/graphql", None),
+    ("127.0.0.1", "", "/prefix/of/a/proxy/graphql", None),
+    ("::1", "", "/graphql", None),
+    ("127.0.0.1", "user:secret@", "/graphql", b"user:secret"),
+    ("::1", "user:secret@", "/prefix/graphql", b"user:secret"),
+    ("127.0.0.1", "us%40er:%3As%2Fcr%C3%A9t%25@", "/graphql", "us@er::s/crét%".encode()),
+    ("127.0.0.1", "user:50%@", "/graphql", b"user:50%"),
+    ("127.0.0.1", "user:se@cret@", "/graphql", b"user:se@cret"),
+    ("127.0.0.1", "token@", "/graphql", b"token:"),
+    ("127.0.0.1", ":secret@", "/graphql", b":secret"),
+]
+
+
+@pytest.mark.parametrize(("host", "credentials", "path", "shown"), ENDPOINTS)
+def test_an_endpoint_is_used_as_it_stands(
+    host: str, credentials: str, path: str, shown: bytes | None
+) -> None:
+    """With its address, port, path and credentials, also where it is redirected within itself."""
+    moved = write(b"", b"Location: ?moved\r\n", b"308 Moved")
+    answers = iter([moved, write()])
+
+    def serve(connection: Connection) -> None:
+        connection.read()
+        connection.send(next(answers))
+
+    try:
+        server = Wire(serve, host)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with server:
+        origin = server.endpoint.removesuffix("/graphql")
+        reply = post(origin.replace("//", f"//{credentials}") + path)
+        assert reply.outcome is Outcome.DELIVERED
+    for request, target in zip(server.requests, (path, f"{path}?moved"), strict=True):
+        lines = request.decode().split("\r\n\r\n")[0].split("\r\n")
+        headers = dict(line.split(": ", 1) for line in lines[1:])
+        assert lines[0] == f"POST {target} HTTP/1.1"
+        assert headers["Host"] == origin.removeprefix("http://")
+        token = "Basic " + base64.b64encode(shown).decode() if shown is not None else None
+        assert headers.get("Authorization") == token
+
+
+FAILURES: dict[str, Callable[[Connection], None]] = {
+    "hung up": lambda connection: connection.sock.close(),
+    "redirected": say(write(b"", b"Location: http://127.0.0.1:9/\r\n", b"307 Moved")),
+    "refused": say(write(b"", b"", b"401 No")),
+    "not understood": say(write(b"<html>")),
+}
+
+
+@pytest.mark.parametrize("serve", FAILURES.values(), ids=FAILURES)
+def test_no_credentials_stand_in_a_reason(serve: Callable[[Connection], None]) -> None:
+    """Nor in what anybody could print of the transport."""
+    with Wire(serve) as server:
+        transport = Transport(server.endpoint.replace("//", "//user:secret@"))
+        reply = transport.send(BODY, PATIENCE)
+        transport.close()
+    assert reply.reason
+    assert "secret" not in f"{reply} {transport}"
+    reply = post("http://user:secret@127.0.0.1:9/graphql")
+    assert reply == Reply(Outcome.UNSENT, "the server refused the connection")
 
 
 def test_netrc_is_not_read_and_no_cookie_is_kept(server: Server, home: Path) -> None:
@@ -232,24 +627,11 @@ def test_netrc_is_not_read_and_no_cookie_is_kept(server: Server, home: Path) -> 
     transport = Transport(server.endpoint)
     for _ in range(2):
         transport.send(BODY, PATIENCE)
+    transport.close()
     assert len(server.received) == 2
     for request in server.received:
         assert not {"authorization", "cookie"} & set(request.headers)
         assert request.headers["user-agent"] == f"migas-py/{__version__}"
-
-
-@pytest.fixture
-def connects(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Every connection that this process makes."""
-    connects: list[object] = []
-    connect = socket.socket.connect
-
-    def count_connect(self: socket.socket, address: tuple[str, int]) -> None:
-        connects.append(address)
-        connect(self, address)
-
-    monkeypatch.setattr(socket.socket, "connect", count_connect)
-    return connects
 
 
 def test_a_connection_is_used_again_until_it_is_closed(
@@ -309,6 +691,7 @@ def test_a_connection_that_was_closed_meanwhile_is_not_used() -> None:
         assert transport.send(BODY, PATIENCE).outcome is Outcome.DELIVERED
         assert server.hung_up.wait(PATIENCE)
     assert server.requests == 2
+    transport.close()
     server.close()
 
 
@@ -322,4 +705,13 @@ def test_a_connection_that_is_closed_under_a_request_is_called_stale() -> None:
         (Outcome.UNKNOWN, True),
         (Outcome.DELIVERED, False),
     ]
+    transport.close()
     server.close()
+
+
+def test_no_library_logs_what_we_do() -> None:
+    """Each logger of urllib3's that is there drops what is said on our threads."""
+    modules = {name: module for name, module in sys.modules.items() if name.startswith("urllib3.")}
+    loggers = [each.log for each in modules.values() if hasattr(each, "log")]
+    assert "urllib3.response" in [logger.name for logger in loggers]
+    assert all(_is_from_host in logger.filters for logger in loggers)

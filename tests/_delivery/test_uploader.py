@@ -18,11 +18,12 @@ from migas._crumb import breadcrumb
 from migas._delivery import graphql
 from migas._delivery.parcel import Outcome, Parcel, Reply, Verdict
 from migas._delivery.policy import MAX_ATTEMPTS
-from migas._delivery.sent_log import Record
 from migas._delivery.throttle import FIRST, LONGEST, Backoff
 from migas._delivery.uploader import Upload, Uploader
-from migas._disk.entry import LEASE, Entry
+from migas._disk.entry import LEASE, Entry, MemoryEntry, make_token
 from migas._disk.spool import Spool
+from migas._runtime.exit import Exit
+from migas._runtime.receipt import Listeners, Receipt
 from migas.testing import Server
 
 if TYPE_CHECKING:
@@ -31,23 +32,36 @@ if TYPE_CHECKING:
 
 UNSENT = Reply(Outcome.UNSENT, "offline")
 UNKNOWN = Reply(Outcome.UNKNOWN, "silent")
-LOOK_UP_FAILED = {"data": None, "errors": [{"message": "no GitHub", "path": ["a0"]}]}
+
+
+def refuse(**error: object) -> Reply:
+    """A signed answer for the whole request."""
+    answer = {"data": None, "errors": [{"message": "bad", **error}]}
+    return Reply(Outcome.DELIVERED, answer=answer, signed=True)
+
+
+#: By the schema; by one operation; and the server's own trouble (trap 16).
+REFUSED = refuse(locations=[{"line": 1, "column": 1}])
+LOOK_UP_FAILED = refuse(locations=[{"line": 1, "column": 1}], path=["a0"])
+OUTAGE = refuse()
 
 
 class Bench:
     """An uploader on a disk, with a server whose network can be told to fail."""
 
-    def __init__(self, directory: Path, server: Server) -> None:
+    def __init__(self, directory: Path, server: Server, *, signs: bool = True) -> None:
         self.now = 1_800_000_000.0
         self.server = server
+        self.signs = signs
         self.spool = Spool(str(directory), ROOMY, lambda: self.now)
         #: What the network does with the next requests, before it works again.
         self.weather: list[Reply] = []
         #: Called before the first byte of a request leaves.
         self.before: Callable[[], None] = lambda: None
-        self.may_start = True
+        self.exit = Exit(1.0, lambda: self.now)
+        self.listeners = Listeners()
         self.requests: list[str] = []
-        self.settled: dict[str, Verdict] = {}
+        self.receipts: dict[str, Receipt] = {}
         self.backoff = Backoff(str(directory), lambda: self.now, lambda _low, high: high)
         self.uploader = self.new_uploader()
 
@@ -57,7 +71,8 @@ class Bench:
             self.spool,
             self.send,
             self.backoff,
-            may_start=lambda: self.may_start,
+            self.listeners,
+            self.exit,
             clock=lambda: self.now,
         )
 
@@ -77,7 +92,7 @@ class Bench:
         if self.weather:
             return self.weather.pop(0)
         answer = self.server.answer(request["query"], request["variables"])
-        return Reply(Outcome.DELIVERED, answer=answer.body)
+        return Reply(Outcome.DELIVERED, answer=answer.body, signed=self.signs)
 
     def upload(self, *parcels: Parcel) -> Upload:
         """Send one request."""
@@ -85,21 +100,33 @@ class Bench:
 
     def drain(self, *parcels: Parcel) -> Upload:
         """Send requests until nothing waits, or one fails."""
-        own = list(parcels)
+        left = list(parcels)
         while True:
-            upload = self.uploader.upload(own)
-            if upload.failure or not upload.sent:
+            upload = self.uploader.upload(left)
+            left = upload.left
+            if upload.failure or not (upload.sent or left):
                 return upload
 
-    def parcel(self, version: str, *, project: str = "owner/repo", kept: bool = True) -> Parcel:
-        """Write a breadcrumb ahead, as the writer does."""
-        crumb = breadcrumb.make(project, version, {}, {"language_version": "3.11"}).breadcrumb
-        entry = self.spool.put(breadcrumb.encode(crumb)) if kept else None
-
-        def settle(verdict: Verdict) -> None:
-            self.settled.setdefault(version, verdict)
-
-        return Parcel(crumb, entry, asks=True, settle=settle)
+    def parcel(
+        self,
+        version: str,
+        *,
+        project: str = "owner/repo",
+        on_disk: bool = True,
+        looks: bool = False,
+        user_type: str = "general",
+    ) -> Parcel:
+        """Write a breadcrumb ahead, as the writer does; somebody ``looks`` for its news."""
+        fields = {"language_version": "3.11", "user_type": user_type}
+        crumb = breadcrumb.sanitize(project, version, {}, fields).breadcrumb
+        receipt = Receipt(0.0, lambda: None, ask_news=lambda _seconds: {})
+        receipt.is_awaited = looks
+        self.receipts.setdefault(version, receipt)
+        token = make_token()
+        self.listeners.add(token, receipt)
+        data = breadcrumb.encode(crumb)
+        entry = self.spool.put(data, token) if on_disk else MemoryEntry(token)
+        return Parcel(crumb, entry, receipt)
 
     @property
     def waiting(self) -> list[int]:
@@ -110,8 +137,16 @@ class Bench:
     def stored(self) -> list[str]:
         return sorted(str(crumb["version"]) for crumb in self.server.crumbs)
 
-    def outcome(self, version: str) -> Outcome:
-        return self.settled[version].outcome
+    def success(self, version: str) -> object:
+        """What the receipt says, once it is settled."""
+        receipt = self.receipts[version]
+        assert receipt.done()
+        return receipt["success"]
+
+    @property
+    def forms(self) -> list[str]:
+        """The first operation of each request."""
+        return [re.findall(r"a0:(\w+)", query)[0] for query in self.requests]
 
 
 @pytest.fixture
@@ -122,20 +157,48 @@ def bench(home: Path) -> Iterator[Bench]:
 
 def test_delivered_is_discarded(bench: Bench) -> None:
     """The server has it, and nobody else."""
-    assert bench.upload(bench.parcel("1")) == Upload(1)
+    assert bench.upload(bench.parcel("1")) == Upload(1, [])
     assert (bench.stored, bench.waiting) == (["1"], [])
-    assert bench.outcome("1") is Outcome.DELIVERED
-    assert bench.settled["1"].news["latest_version"] == "unknown"
+    assert bench.success("1") is True
+    assert bench.forms == ["add_breadcrumb"]
+
+
+def test_who_looks_already_has_the_news_with_the_answer(bench: Bench) -> None:
+    """In a request of its own, since the look-up may take seconds and may fail (trap 3)."""
+    upload = bench.upload(bench.parcel("1", looks=True), bench.parcel("2"))
+    assert bench.stored == ["1"]
+    assert bench.forms == ["add_project"]
+    assert upload.asked_news
+    assert bench.receipts["1"]["latest_version"] == "unknown"
+
+
+def test_an_exit_asks_for_no_news(bench: Bench) -> None:
+    """It waits for the answer to a plain breadcrumb alone."""
+    bench.exit.begin(1.0, sends=True)
+    bench.upload(bench.parcel("1", looks=True), bench.parcel("2"))
+    assert bench.forms == ["add_breadcrumb"]
+    assert bench.stored == ["1", "2"]
+
+
+def test_a_user_of_another_type_goes_as_add_project(bench: Bench) -> None:
+    """The server keeps it of that operation alone (trap 13); unanswered once, it goes plain."""
+    bench.upload(bench.parcel("1", user_type="dev"))
+    bench.weather = [UNKNOWN]
+    bench.upload(bench.parcel("2", user_type="dev"), bench.parcel("3"))
+    bench.upload()
+    bench.upload()
+    assert bench.forms == ["add_project", "add_project", "add_breadcrumb"]
+    assert bench.stored == ["1", "2", "3"]
 
 
 def test_refused_is_discarded_with_one_line(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     """An unregistered project's breadcrumb never comes back (pains 14, 21)."""
     caplog.set_level("INFO", "migas")
-    assert bench.upload(bench.parcel("1", project="owner/other")) == Upload(1)
+    assert bench.upload(bench.parcel("1", project="owner/other")) == Upload(1, [])
     assert (bench.stored, bench.waiting) == ([], [])
-    assert bench.outcome("1") is Outcome.REFUSED
+    assert bench.success("1") is False
     assert [record.getMessage() for record in caplog.records] == [
-        "owner/other is refused: The project is not registered."
+        "owner/other is refused: Project is not yet registered."
     ]
     assert bench.spool.refused == 1
 
@@ -144,7 +207,7 @@ def test_too_large_alone_is_refused(bench: Bench) -> None:
     """One that no request can carry is not tried for ever."""
     bench.weather = [Reply(Outcome.REFUSED, "too large", too_large=True)]
     bench.upload(bench.parcel("1"))
-    assert (bench.outcome("1"), bench.waiting) == (Outcome.REFUSED, [])
+    assert (bench.success("1"), bench.waiting) == (False, [])
 
 
 def test_unsent_waits_and_backs_off(bench: Bench) -> None:
@@ -163,7 +226,7 @@ def test_the_first_delivery_ends_the_backing_off(bench: Bench) -> None:
     bench.weather = [UNSENT]
     bench.upload(bench.parcel("1"))
     assert bench.backoff.remaining() > 0
-    assert bench.upload() == Upload(1)
+    assert bench.upload() == Upload(1, [])
     assert bench.backoff.remaining() == 0.0
     assert bench.stored == ["1"]
 
@@ -183,17 +246,18 @@ def test_what_another_process_has_delivered_since_is_no_failure(bench: Bench) ->
     bench.upload(bench.parcel("1"))
     for entry in bench.spool.waiting():
         entry.discard()
-    assert bench.drain() == Upload(0)
+    assert bench.drain() == Upload(0, [])
 
 
 def test_one_failure_ends_an_upload(bench: Bench) -> None:
     """No storm on a server that is ill: one request, whatever waits."""
     bench.weather = [UNSENT]
     own = [bench.parcel(str(n)) for n in range(50)]
-    assert bench.uploader.upload(own).failure is not None
+    upload = bench.uploader.upload(own)
+    assert upload.failure is not None
     assert len(bench.requests) == 1
     assert len(bench.waiting) == 50
-    assert 0 < len(own) < 50, "what was not in the request is the caller's to settle"
+    assert 0 < len(upload.left) < 50, "what was not in the request is the caller's to settle"
 
 
 def test_unknown_is_sent_three_times_at_most(bench: Bench) -> None:
@@ -273,7 +337,7 @@ def test_a_request_is_stopped_whose_claim_another_process_has_taken_over(bench: 
     def oversleep() -> None:
         bench.before = lambda: None
         bench.now += LEASE + 1
-        assert other.upload([]) == Upload(2)
+        assert other.upload([]) == Upload(2, [])
 
     bench.before = oversleep
     failure = bench.upload(bench.parcel("1"), bench.parcel("2")).failure
@@ -287,7 +351,7 @@ def test_on_a_stale_connection_it_is_tried_once_more_at_once(bench: Bench) -> No
     """That the server had hung up says nothing of it; but the first may have been heard."""
     stale = Reply(Outcome.UNKNOWN, "hung up", stale=True)
     bench.weather = [stale]
-    assert bench.upload(bench.parcel("1")) == Upload(1)
+    assert bench.upload(bench.parcel("1")) == Upload(1, [])
     assert (bench.stored, len(bench.requests)) == (["1"], 2)
     bench.weather = [stale, UNKNOWN]
     bench.upload(bench.parcel("2"))
@@ -307,36 +371,54 @@ def test_a_stale_connection_is_an_attempt_like_another(bench: Bench) -> None:
 
 def test_a_failed_look_up_goes_once_more_at_once_and_plain(bench: Bench) -> None:
     """The server could not learn the version, and would take the breadcrumb (trap 3)."""
-    bench.weather = [Reply(Outcome.DELIVERED, answer=LOOK_UP_FAILED)]
-    bench.upload(bench.parcel("1"))
-    assert [re.findall(r"a0:(\w+)", query) for query in bench.requests] == [
-        ["add_project"],
-        ["add_breadcrumb"],
-    ]
-    assert (bench.outcome("1"), bench.stored) == (Outcome.DELIVERED, ["1"])
+    bench.weather = [LOOK_UP_FAILED]
+    bench.upload(bench.parcel("1", looks=True))
+    assert bench.forms == ["add_project", "add_breadcrumb"]
+    assert (bench.success("1"), bench.stored) == (True, ["1"])
+
+
+def test_a_version_that_is_none_by_pep_440_goes_once_more_plain(bench: Bench) -> None:
+    """`add_project` refuses it, `add_breadcrumb` takes any text (trap 4)."""
+    bench.upload(bench.parcel("1.2.3.dirty", looks=True))
+    assert bench.forms == ["add_project", "add_breadcrumb"]
+    assert bench.stored == ["1.2.3.dirty"]
 
 
 def test_a_second_form_is_not_tried_when_nothing_may_start(bench: Bench) -> None:
     """The exit's budget covers every attempt (pain 7)."""
-    bench.weather = [Reply(Outcome.DELIVERED, answer=LOOK_UP_FAILED)]
-    bench.may_start = False
-    bench.upload(bench.parcel("1"))
+    bench.weather = [LOOK_UP_FAILED]
+    bench.before = lambda: bench.exit.begin(0.0, sends=True)
+    bench.upload(bench.parcel("1", looks=True))
     assert len(bench.requests) == 1
-    assert (bench.outcome("1"), bench.waiting) == (Outcome.UNSENT, [0])
+    assert (bench.success("1"), bench.waiting) == (False, [0])
 
 
 def test_what_the_schema_refuses_goes_once_more_alone(bench: Bench) -> None:
     """One breadcrumb's fault is not its neighbours' (trap 5)."""
-    refusal = Reply(Outcome.DELIVERED, answer={"data": None, "errors": [{"message": "bad"}]})
-    bench.weather = [refusal, refusal]
+    bench.weather = [REFUSED, REFUSED]
     bench.upload(*[bench.parcel(str(n)) for n in range(3)])
     # The second refusal hits the first of the three that go alone.
-    assert [bench.outcome(str(n)) for n in range(3)] == [
-        Outcome.REFUSED,
-        Outcome.DELIVERED,
-        Outcome.DELIVERED,
-    ]
+    assert [bench.success(str(n)) for n in range(3)] == [False, True, True]
     assert bench.stored == ["1", "2"]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_servers_own_trouble_is_no_refusal(bench: Bench, count: int) -> None:
+    """Its Redis is down: nothing is discarded, and no second request goes (pain 54)."""
+    bench.weather = [OUTAGE]
+    bench.upload(*[bench.parcel(str(n), looks=count == 1) for n in range(count)])
+    assert bench.waiting == [0] * count
+    assert len(bench.requests) == 1
+    assert bench.backoff.remaining() > 0
+
+
+def test_a_refusal_that_nobody_has_signed_discards_nothing(bench: Bench) -> None:
+    """It is somebody else's: a gateway's with an answer in JSON (pain 57)."""
+    bench.weather = [REFUSED._replace(signed=False)]
+    bench.upload(bench.parcel("1"))
+    bench.signs = False
+    bench.upload(bench.parcel("2", project="owner/other"))
+    assert (bench.stored, bench.waiting) == (["1"], [0])
 
 
 def test_what_is_too_large_together_is_split(bench: Bench) -> None:
@@ -349,8 +431,7 @@ def test_what_is_too_large_together_is_split(bench: Bench) -> None:
 
 def test_the_first_failure_among_parts_ends_them_all(bench: Bench) -> None:
     """Neither the other half nor the other singles knock at a server that has gone."""
-    refusal = Reply(Outcome.DELIVERED, answer={"data": None, "errors": [{"message": "bad"}]})
-    for first in (refusal, Reply(Outcome.REFUSED, "too large", too_large=True)):
+    for first in (REFUSED, Reply(Outcome.REFUSED, "too large", too_large=True)):
         bench.requests.clear()
         bench.weather = [first, UNSENT]
         bench.upload(*[bench.parcel(f"{first.too_large}{n}") for n in range(4)])
@@ -362,7 +443,7 @@ def test_the_first_failure_among_parts_ends_them_all(bench: Bench) -> None:
 def old(home: Path) -> Iterator[Bench]:
     """An uploader that speaks to a server 0.3."""
     with Server(old=True) as server:
-        yield Bench(home / "spool", server)
+        yield Bench(home / "spool", server, signs=False)
 
 
 def test_an_old_server_is_recognised_and_spoken_to_as_such(old: Bench) -> None:
@@ -392,8 +473,8 @@ def test_what_an_old_server_will_never_take_costs_it_alone(
     old: Bench, project: str, version: str
 ) -> None:
     """There is no other form to try, so it is refused, once, and the others arrive."""
-    old.upload(old.parcel("1.0"), old.parcel(version, project=project), old.parcel("2.0"))
-    assert [old.outcome(version) for version in ("1.0", "2.0")] == [Outcome.DELIVERED] * 2
+    old.drain(old.parcel("1.0"), old.parcel(version, project=project), old.parcel("2.0"))
+    assert [old.success(version) for version in ("1.0", "2.0")] == [True] * 2
     assert (old.waiting, old.spool.refused) == ([], 1)
     assert old.stored == ["1.0", "2.0"]
     assert len(old.requests) <= 5
@@ -401,7 +482,7 @@ def test_what_an_old_server_will_never_take_costs_it_alone(
 
 def test_an_old_server_that_cannot_look_a_version_up_is_tried_later(old: Bench) -> None:
     """Neither refused, nor asked again and again."""
-    old.weather = [Reply(Outcome.DELIVERED, answer=LOOK_UP_FAILED)] * 9
+    old.weather = [LOOK_UP_FAILED._replace(signed=False)] * 9
     old.uploader._old_server.set(old.now)
     assert old.upload(old.parcel("1.0")).failure is not None
     assert (len(old.requests), old.waiting) == (1, [0])
@@ -410,10 +491,10 @@ def test_an_old_server_that_cannot_look_a_version_up_is_tried_later(old: Bench) 
 def test_in_memory_too_a_breadcrumb_is_sent_three_times_at_most(bench: Bench) -> None:
     """A server that never answers is no reason to keep it for ever."""
     bench.weather = [UNKNOWN] * 10
-    held = [bench.parcel("1", kept=False)]
+    left = [bench.parcel("1", on_disk=False)]
     for _ in range(5):
-        bench.uploader.upload(held)
-    assert held == []
+        left = bench.uploader.upload(left).left
+    assert left == []
     assert len(bench.requests) == MAX_ATTEMPTS
 
 
@@ -424,8 +505,6 @@ def test_a_request_is_filled_up_with_what_waits(bench: Bench) -> None:
     bench.upload(bench.parcel("1.0"))
     assert len(bench.requests) == 1
     assert len(bench.stored) == 6
-    asked = bench.requests[0].count("add_project(")
-    assert asked == 1, "only the new one asks for version news"
 
 
 def test_a_drain_goes_on_until_nothing_waits(bench: Bench) -> None:
@@ -452,33 +531,31 @@ def test_what_another_process_took_is_not_sent_twice(bench: Bench) -> None:
     assert len(bench.spool.claim(1)) == 1
     bench.upload(parcel)
     assert bench.requests == []
-    assert bench.settled["1"].reason == "another process is sending it"
+    assert bench.receipts["1"]["message"] == "another process is sending it"
 
 
 def test_what_was_answered_leaves_the_disk_before_anything_else(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that is killed right after the answer must not have it sent again."""
-    seen = []
+    seen: list[tuple[list[str], list[int], bool]] = []
 
-    def add(_record: Record, _judged: object) -> None:
-        seen.append((bench.stored, bench.waiting, dict(bench.settled)))
+    def add(_judged: object) -> None:
+        seen.append((bench.stored, bench.waiting, bench.receipts["1"].done()))
 
-    monkeypatch.setattr(Record, "add", add)
+    monkeypatch.setattr(bench.uploader._record, "add", add)
     bench.upload(bench.parcel("1"))
-    assert seen == [(["1"], [], {})]
-    assert bench.settled["1"].outcome is Outcome.DELIVERED
+    assert seen == [(["1"], [], False)]
+    assert bench.success("1") is True
 
 
 def test_without_a_disk_the_breadcrumbs_stay_in_memory(bench: Bench) -> None:
     """What cannot be kept is given back, in order, and goes with the next upload."""
     bench.weather = [UNSENT]
-    own = [bench.parcel(str(n), kept=False) for n in range(3)]
-    before = list(own)
-    bench.uploader.upload(own)
-    assert own == before
-    bench.uploader.upload(own)
-    assert own == []
+    own = [bench.parcel(str(n), on_disk=False) for n in range(3)]
+    left = bench.uploader.upload(own).left
+    assert left == own
+    assert bench.uploader.upload(left).left == []
     assert bench.stored == ["0", "1", "2"]
 
 
@@ -530,25 +607,25 @@ def test_what_is_gone_before_it_is_read_is_let_alone(
         return [entry._replace(content=None) for entry in claimed]
 
     monkeypatch.setattr(bench.spool, "claim", claim_and_lose)
-    assert bench.upload() == Upload(0)
+    assert bench.upload() == Upload(0, [])
     assert not os.path.exists(os.path.join(bench.spool.directory, "aside"))
 
 
 def test_what_cannot_be_opened_is_left_alone(bench: Bench) -> None:
     """Whatever lies there under an entry's name, the others go."""
     entry = bench.parcel("bad").entry
-    assert entry is not None
+    assert isinstance(entry, Entry)
     entry.discard()
     os.mkdir(entry.path)
     bench.parcel("good")
-    assert bench.drain() == Upload(0)
+    assert bench.drain() == Upload(0, [])
     assert (bench.stored, bench.waiting) == (["good"], [])
     assert os.path.isdir(entry.path)
 
 
 CRUMBS = st.builds(
     lambda number, texts, own_run: (
-        breadcrumb.make(
+        breadcrumb.sanitize(
             "owner/repo",
             f"{number}.dev0",
             {
@@ -570,17 +647,17 @@ CRUMBS = st.builds(
 def test_no_request_is_over_the_limit_and_each_breadcrumb_is_in_one(
     tmp_path_factory: pytest.TempPathFactory,
     crumbs: list[breadcrumb.Breadcrumb],
-    asking: list[bool],
+    owned: list[bool],
 ) -> None:
     """Whatever they say, in bytes, of whatever runs; those of one's own and those of the disk."""
     with Server() as server:
         bench = Bench(tmp_path_factory.mktemp("spool"), server)
         own = []
-        for crumb, asks in zip(crumbs, asking, strict=False):
+        for crumb, is_own in zip(crumbs, owned, strict=False):
             entry = bench.spool.put(breadcrumb.encode(crumb))
-            if asks:
-                own.append(Parcel(crumb, entry, asks=True))
-        assert bench.drain(*own) == Upload(0)  # the bench itself checks the size of each
+            if is_own:
+                own.append(Parcel(crumb, entry))
+        assert bench.drain(*own) == Upload(0, [])  # the bench itself checks the size of each
         sent = [(crumb.project_version, crumb.error_desc, crumb.session_id) for crumb in crumbs]
         stored = [(c["version"], c["error_desc"], c["session_id"]) for c in server.crumbs]
         assert sorted(stored, key=str) == sorted(sent, key=str)
@@ -600,8 +677,9 @@ class Tangle:
     def upload(self) -> None:
         """Send one request, during which other processes do what the plan says."""
         bench = self._bench
-        uploader = Uploader(bench.spool, self.send, bench.backoff, clock=lambda: bench.now)
-        uploader.upload([])
+        other = bench.new_uploader()
+        other._send = self.send
+        other.upload([])
 
     def send(self, body: bytes, on_write: Callable[[], None]) -> Reply:
         versions = list(filter(re.compile(r"\d+\.dev0").fullmatch, _texts(json.loads(body))))
@@ -645,7 +723,7 @@ def test_no_breadcrumb_is_ever_in_two_live_requests(
     with Server() as server:
         bench = Bench(tmp_path_factory.mktemp("spool"), server)
         for number in range(count):
-            crumb = breadcrumb.make("owner/repo", f"{number}.dev0", {}, {}).breadcrumb
+            crumb = breadcrumb.sanitize("owner/repo", f"{number}.dev0", {}, {}).breadcrumb
             bench.spool.put(breadcrumb.encode(crumb))
         tangle = Tangle(bench, iter(plan))
         for _ in range(12):

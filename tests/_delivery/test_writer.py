@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from migas._delivery.writer import PAUSES, Writer
+from migas._disk.entry import Entry
 from migas._disk.spool import Spool
+from migas._runtime.exit import Exit
+from migas._runtime.receipt import Listeners, Receipt
 from migas._runtime.settings import Settings
+from migas._runtime.threads import NEVER, Worker
 
 if TYPE_CHECKING:
     from migas._delivery.parcel import Parcel
-    from migas._disk.entry import Entry
 
 
 @pytest.fixture
@@ -27,47 +30,64 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return waited
 
 
-def write(made: Writer) -> Parcel:
-    parcel = made.write("owner/repo", "1", {}, lambda _verdict: None, asks=False)
+@pytest.fixture
+def writer(home: Path) -> Writer:
+    sending = Worker("sender", lambda _items, _can_wait: NEVER)
+    return Writer(Settings(cache_dir=str(home / "spool")), sending, Listeners(), Exit(1.0))
+
+
+def write(writer: Writer) -> Parcel:
+    parcel = writer.write("owner/repo", "1", {}, Receipt(0.0, lambda: None))
     assert parcel is not None
     return parcel
 
 
 @pytest.mark.parametrize("number", [errno.ENOENT, errno.EEXIST, errno.ESTALE])
 def test_a_disk_that_says_no_for_a_moment_is_asked_again(
-    monkeypatch: pytest.MonkeyPatch, pauses: list[float], number: int
+    writer: Writer, monkeypatch: pytest.MonkeyPatch, pauses: list[float], number: int
 ) -> None:
     """As a network's does where two nodes make the same directories."""
     put, answers = Spool.put, iter([number] * len(PAUSES))
 
-    def put_or_not(spool: Spool, data: bytes, *, reserves: bool) -> Entry:
+    def put_or_not(spool: Spool, data: bytes, token: str) -> Entry:
         for answer in answers:
             raise OSError(answer, os.strerror(answer))
-        return put(spool, data, reserves=reserves)
+        return put(spool, data, token)
 
     monkeypatch.setattr(Spool, "put", put_or_not)
-    assert write(Writer(Settings())).entry is not None
+    assert write(writer).entry.is_on_disk
     assert pauses == list(PAUSES)
 
 
 def test_a_disk_that_says_no_for_good_is_not_waited_for(
-    monkeypatch: pytest.MonkeyPatch, pauses: list[float], home: Path
+    writer: Writer, monkeypatch: pytest.MonkeyPatch, pauses: list[float], home: Path
 ) -> None:
     """What is noted lives in memory."""
-    monkeypatch.setenv("HOME", str(home / "absent"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "absent" / "cache"))
-    assert write(Writer(Settings())).entry is None
     monkeypatch.setattr(Spool, "put", lambda *_, **__: os.open(home, os.O_WRONLY))  # EISDIR
-    assert write(Writer(Settings())).entry is None
+    assert not write(writer).entry.is_on_disk
     assert pauses == []
 
 
 @pytest.mark.usefixtures("pauses")
-def test_a_spool_that_was_removed_meanwhile_is_made_anew(home: Path) -> None:
+def test_a_spool_that_was_removed_meanwhile_is_made_again(writer: Writer, home: Path) -> None:
     """Its person may delete any of it, at any time."""
-    made = Writer(Settings(cache_dir=str(home / "spool")))
-    write(made)
+    write(writer)
     shutil.rmtree(home / "spool")
-    entry = write(made).entry
-    assert entry is not None
+    entry = write(writer).entry
+    assert isinstance(entry, Entry)
     assert Path(entry.path).exists()
+
+
+def test_a_receipt_is_listened_for_before_its_entry_can_be_claimed(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sender's thread may claim it at once."""
+    put, listened = Spool.put, []
+
+    def look(spool: Spool, data: bytes, token: str) -> Entry:
+        listened.append(token in writer._listeners._receipts)
+        return put(spool, data, token)
+
+    monkeypatch.setattr(Spool, "put", look)
+    write(writer)
+    assert listened == [True]

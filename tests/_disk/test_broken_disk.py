@@ -18,10 +18,13 @@ from migas._delivery.sent_log import Record
 from migas._delivery.throttle import Backoff, Pace
 from migas._delivery.writer import Writer
 from migas._disk import directory, files, user_id
-from migas._disk.entry import LEASE
+from migas._disk.entry import LEASE, Entry
 from migas._disk.spool import Spool
 from migas._disk.stamp import Stamp
+from migas._runtime.exit import Exit
+from migas._runtime.receipt import Listeners, Receipt
 from migas._runtime.settings import Settings
+from migas._runtime.threads import NEVER, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,7 +32,6 @@ if TYPE_CHECKING:
 
     from support import Host
 
-    from migas._disk.entry import Entry
     from migas.testing import Server
 
 #: What the door asks of the system.
@@ -113,7 +115,7 @@ class Case:
         user_id.obtain(self.config)
         Backoff(self.spool.directory, lambda: self.now).fail(5.0)
         self.record = Record(self.spool.directory)
-        made = breadcrumb.make("owner/repo", "1", {}, {}).breadcrumb
+        made = breadcrumb.sanitize("owner/repo", "1", {}, {}).breadcrumb
         self.sent = [(made, Verdict(Outcome.DELIVERED))] * 10
         self.record.add(self.sent)
         #: What an operation has returned or put on disk.
@@ -249,14 +251,15 @@ def test_a_writer_whose_disk_is_broken_goes_on_in_memory(
     """From whichever call on; and once it works again, it is used again."""
     monkeypatch.setattr("time.sleep", lambda _seconds: None)
     for first in range(40):
-        made = Writer(Settings(cache_dir=str(home / "cache")))
+        sending = Worker("sender", lambda _items, _can_wait: NEVER)
+        made = Writer(Settings(cache_dir=str(home / "cache")), sending, Listeners(), Exit(1.0))
         broken.fail(number, first, once=False)
-        parcel = made.write("owner/repo", "1", {}, lambda _verdict: None, asks=False)
+        parcel = made.write("owner/repo", "1", {}, Receipt(0.0, lambda: None))
         broken.fail(0, None, once=False)
         assert parcel is not None
-        after = made.write("owner/repo", "2", {}, lambda _verdict: None, asks=False)
+        after = made.write("owner/repo", "2", {}, Receipt(0.0, lambda: None))
         assert after is not None
-        assert after.entry is not None
+        assert isinstance(after.entry, Entry)
         assert os.path.exists(after.entry.path)
 
 

@@ -22,6 +22,7 @@ from migas._disk.directory import (
     find_home,
     open_directory,
 )
+from migas._disk.entry import MemoryEntry
 from migas._disk.files import NoDiskError
 from migas._disk.spool import Spool, directory_for
 
@@ -276,7 +277,7 @@ def test_where_nothing_can_be_rotated_the_bounds_hold(home: Path, outside: Outsi
     directory.mkdir()
     (directory / "old").symlink_to(outside.path / "directory")
     outside.watch()
-    spool = Spool(str(directory), bounds, dice=lambda _sides: 0)
+    spool = Spool(str(directory), bounds, randrange=lambda _sides: 0)
     for _ in range(250):
         spool.put(b"x")
     outside.check()
@@ -333,7 +334,7 @@ def test_where_there_is_no_directory_there_is_no_disk() -> None:
         open_directory("")
     assert (spool.count(), spool.claim(5), spool.has_waiting(), spool.dropped) == (0, [], False, 0)
     spool.recover(5)
-    spool.refuse(None)
+    spool.refuse(MemoryEntry("any"))
     assert (spool.refused, spool.problem()) == (1, "there is no home directory")
 
 

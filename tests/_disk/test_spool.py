@@ -14,7 +14,7 @@ from support import ROOMY
 
 import migas._disk.spool
 from migas._disk.directory import TAG, find_cache
-from migas._disk.entry import LEASE, NEW
+from migas._disk.entry import LEASE, NEW, MemoryEntry, make_token
 from migas._disk.files import Directory
 from migas._disk.spool import Bounds, Spool, directory_for, open_spool
 from migas._runtime.settings import Settings
@@ -98,20 +98,12 @@ def test_a_claim_looks_at_no_more_than_it_was_told(spool: Spool) -> None:
     assert len(spool.claim(7)) == 7
 
 
-def test_what_is_reserved_is_claimed_by_one_who_has_been_handed_it(spool: Spool) -> None:
-    """Other spools, as other processes have, know nothing of that."""
-    own, let_go, others = (spool.put(b"x", reserves=True) for _ in range(3))
-    assert (spool.claim(5), spool.has_waiting()) == ([], False)
-    assert spool.count() == 3
-    assert spool.take(own) is not None
-    spool.unreserve(let_go)
-    assert spool.has_waiting()
-    assert [entry.token for entry in spool.claim(5)] == [let_go.token]
-    [taken] = Spool(spool.directory, ROOMY).claim(5)
-    assert taken.token == others.token
-    assert spool.take(others) is None
-    taken.release(0)
-    assert [entry.token for entry in spool.claim(5)] == [others.token]
+def test_an_entry_bears_the_token_that_its_writer_has_given_it(spool: Spool) -> None:
+    """So that the writer knows it before anybody can claim it."""
+    token = make_token()
+    assert spool.put(b"x", token).token == token
+    [claimed] = spool.claim(5)
+    assert claimed.token == token
 
 
 def test_a_claim_is_not_stopped_by_what_others_are_faster_at(
@@ -254,7 +246,7 @@ def test_the_oldest_are_dropped_and_counted(
 def test_the_bounds_hold_whatever_the_dice_say(home: Path, size: int) -> None:
     """In number and in bytes, with looks as rare as they are."""
     bounds = Bounds(1000, 1_000_000, ROOMY.age)
-    spool = Spool(str(home / "spool"), bounds, dice=random.Random(size).randrange)
+    spool = Spool(str(home / "spool"), bounds, randrange=random.Random(size).randrange)
     for number in range(2500):
         spool.put(b"x" * size)
         if number % 100 == 0:
@@ -307,7 +299,7 @@ def test_a_put_looks_at_one_share_now_and_then(home: Path) -> None:
         thrown.append(sides)
         return int(len(thrown) % 50 != 0)
 
-    spool = Spool(str(home / "spool"), ROOMY._replace(number=2000), dice=dice)
+    spool = Spool(str(home / "spool"), ROOMY._replace(number=2000), randrange=dice)
     for _ in range(200):
         spool.put(b"x")
     assert set(thrown) == {12}
@@ -320,7 +312,7 @@ def test_a_backlog_is_not_listed_on_a_hosts_path(
 ) -> None:
     """To write, to claim and to recover takes the segments' names, and those of one of them."""
     bounds = ROOMY._replace(number=4000)
-    spool = Spool(str(home / "spool"), bounds, dice=random.Random(1).randrange)
+    spool = Spool(str(home / "spool"), bounds, randrange=random.Random(1).randrange)
     for _ in range(2000):
         spool.put(b"x")
     read: list[str] = []
@@ -332,7 +324,7 @@ def test_a_backlog_is_not_listed_on_a_hosts_path(
         return found
 
     monkeypatch.setattr(Directory, "names", count_names)
-    host = Spool(spool.directory, bounds, dice=lambda _sides: 1)
+    host = Spool(spool.directory, bounds, randrange=lambda _sides: 1)
     host.recover(16)
     host.put(b"x")
     assert len(host.claim(16)) == 16
@@ -362,7 +354,7 @@ def test_the_oldest_segment_is_claimed_first_and_vanishes(home: Path, clock: Clo
 
 def test_an_entry_is_found_after_a_rotation(home: Path) -> None:
     """Whoever wrote it need not know that its directory was renamed meanwhile."""
-    spool = Spool(str(home / "spool"), ROOMY._replace(number=40), dice=always)
+    spool = Spool(str(home / "spool"), ROOMY._replace(number=40), randrange=always)
     entry = spool.put(b"first")
     spool.put(b"second")
     assert not os.path.exists(entry.path)
@@ -442,10 +434,10 @@ def test_foreign_files_are_left_where_they_are(spool: Spool) -> None:
 def test_what_was_refused_and_what_was_given_up_is_counted(spool: Spool) -> None:
     """Wherever it was."""
     spool.refuse(spool.put(b"x"))
-    spool.refuse(None)
+    spool.refuse(MemoryEntry(make_token()))
     assert (spool.count(), spool.refused, spool.unanswered) == (0, 2, 0)
     spool.give_up(spool.put(b"x"))
-    spool.give_up(None)
+    spool.give_up(MemoryEntry(make_token()))
     assert (spool.count(), spool.refused, spool.unanswered) == (0, 2, 2)
 
 
@@ -496,14 +488,13 @@ def test_a_put_that_fails_leaves_nothing(home: Path) -> None:
     code = """
 import resource, sys
 from migas._disk.spool import Bounds, Spool
-reserved = set()
-spool = Spool(sys.argv[1], Bounds(100, 1_000_000, 1e6), reserved=reserved)
+spool = Spool(sys.argv[1], Bounds(100, 1_000_000, 1e6))
 spool.put(b"x")
 resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
 try:
-    spool.put(b"x" * 100, reserves=True)
+    spool.put(b"x" * 100)
 except OSError:
-    sys.exit(8 if reserved else 7)
+    sys.exit(7)
 """
     directory = home / "full"
     command = [sys.executable, "-c", code, str(directory)]

@@ -74,8 +74,8 @@ class SpoolMachine(RuleBasedStateMachine):
         self.delivered: set[str] = set()
         #: By process: what it holds, and until when nobody else may.
         self.held: list[dict[str, tuple[Entry, float]]] = [{} for _ in PROCESSES]
-        #: By process: what it has put, and reserved for itself.
-        self.reserved: list[dict[str, Entry]] = [{} for _ in PROCESSES]
+        #: By process: what it has put, and is handed to send.
+        self.handed: list[dict[str, Entry]] = [{} for _ in PROCESSES]
 
     def spool(self) -> Spool:
         bounds = ROOMY._replace(number=40 * 3)
@@ -100,42 +100,34 @@ class SpoolMachine(RuleBasedStateMachine):
     @rule(
         process=st.sampled_from(PROCESSES),
         death=st.none() | st.integers(0, 14),
-        reserves=st.booleans(),
+        hands_over=st.booleans(),
     )
-    def put(self, process: int, death: int | None, reserves: bool) -> None:
+    def put(self, process: int, death: int | None, hands_over: bool) -> None:
         """Once it returns it is there for good; before, it may be."""
         before = {entry.token for entry in self.spools[process].waiting()}
-        put = partial(self.spools[process].put, b"x", reserves=reserves)
+        put = partial(self.spools[process].put, b"x")
         written = self.attempt(process, death, put)
         new = {entry.token for entry in self.spools[process].waiting()} - before
         assert written is None or written.token in new
         for token in new:
             self.sent[token] = (0, 0)
-        if written is not None and reserves:
-            self.reserved[process][written.token] = written
+        if written is not None and hands_over:
+            self.handed[process][written.token] = written
 
     @rule(process=st.sampled_from(PROCESSES), death=st.none() | st.integers(0, 6))
     def claim(self, process: int, death: int | None) -> None:
-        """What one holds, nobody else gets; nor what it has reserved, it itself."""
+        """What one holds, nobody else gets."""
         for entry in self.attempt(process, death, partial(self.spools[process].claim, 2)) or ():
-            assert entry.token not in self.reserved[process]
             self.hold(process, entry)
 
     @rule(process=st.sampled_from(PROCESSES), death=st.none() | st.integers(0, 3))
     def take(self, process: int, death: int | None) -> None:
-        """What one has reserved it gets, unless another was faster."""
-        if self.reserved[process]:
-            _, entry = self.reserved[process].popitem()
+        """What one was handed it gets, unless another was faster, or it itself by a claim."""
+        if self.handed[process]:
+            _, entry = self.handed[process].popitem()
             taken = self.attempt(process, death, partial(self.spools[process].take, entry))
             if taken is not None:
                 self.hold(process, taken)
-
-    @rule(process=st.sampled_from(PROCESSES))
-    def unreserve(self, process: int) -> None:
-        """It may be claimed as any other."""
-        if self.reserved[process]:
-            _, entry = self.reserved[process].popitem()
-            self.spools[process].unreserve(entry)
 
     def hold(self, process: int, entry: Entry) -> None:
         for held in self.held:
@@ -191,7 +183,7 @@ class SpoolMachine(RuleBasedStateMachine):
     @rule(process=st.sampled_from(PROCESSES))
     def die(self, process: int) -> None:
         """At any time; another one takes its place."""
-        self.held[process], self.reserved[process] = {}, {}
+        self.held[process], self.handed[process] = {}, {}
         self.spools[process] = self.spool()
 
     @invariant()

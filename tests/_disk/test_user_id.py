@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import migas
-from migas._delivery.writer import Writer
+from migas._delivery.writer import find_defaults
 from migas._disk import user_id
 from migas._runtime.settings import Settings
 
@@ -54,7 +54,7 @@ def test_an_id_is_found_where_earlier_clients_kept_it(home: Path) -> None:
     place.mkdir(parents=True)
     earlier = "1cf6db85-5d12-4d79-a502-611f353de27d"
     (place / "user_id").write_text(earlier)
-    assert Writer(Settings(), {}, str(home)).describe()["user_id"] == earlier
+    assert find_user(Settings(), {}, home) == earlier
     assert not (home / "config").exists()
 
 
@@ -91,8 +91,13 @@ def test_where_no_file_can_be_made_the_id_is_the_same_hash(home: Path, directory
     """A configuration directory that cannot be written gives nobody a new id at each run."""
     (home / "config").write_text("in the way")
     assert user_id.obtain(str(directory)) == user_id.obtain(str(directory))
-    assert Writer(Settings(), {}, str(home)).describe()["user_id"] == user_id.obtain(str(directory))
+    assert find_user(Settings(), {}, home) == user_id.obtain(str(directory))
     assert (home / "config").read_text() == "in the way"
+
+
+def find_user(settings: Settings, environ: dict[str, str], root: Path) -> object:
+    """Return the user's id as breadcrumbs have it."""
+    return find_defaults(settings, environ, str(root), keeps_user=True)["user_id"]
 
 
 def _refuse(*_args: object, **_kwargs: object) -> None:
@@ -163,7 +168,7 @@ def test_where_nothing_lasts_no_user_is_invented(
     """A new id at each run would count one user a hundred times (pain 23)."""
     if marker:
         (home / marker).touch()
-    told = Writer(Settings(), environ, str(home)).describe()["user_id"]
+    told = find_user(Settings(), environ, home)
     assert (told is not None) is is_told
     assert (home / "config" / "migas" / "user_id").exists() is is_told
 
@@ -178,7 +183,7 @@ def test_a_container_with_a_home_that_lasts_has_a_user(
     (home / ".dockerenv").touch()
     with tempfile.TemporaryDirectory(dir=elsewhere) as lasting:
         monkeypatch.setenv("XDG_CONFIG_HOME", f"{lasting}/not/there/yet")
-        first, second = (Writer(Settings(), {}, str(home)).describe()["user_id"] for _ in range(2))
+        first, second = (find_user(Settings(), {}, home) for _ in range(2))
     assert first == second is not None
 
 
@@ -186,7 +191,7 @@ def test_a_host_may_name_its_user_anywhere(home: Path) -> None:
     """Its own id is no invention."""
     (home / ".dockerenv").touch()
     named = Settings(user_id="1cf6db85-5d12-4d79-a502-611f353de27d")
-    assert Writer(named, {}, str(home)).describe()["user_id"] == named.user_id
+    assert find_user(named, {}, home) == named.user_id
 
 
 def test_a_file_system_without_hard_links_is_good_enough(

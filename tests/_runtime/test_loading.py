@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 #: Real rounds of each of the two experiments; more with MIGAS_TEST_ROUNDS.
 ROUNDS = int(os.environ.get("MIGAS_TEST_ROUNDS", "4"))
 
-#: A package whose import stops half-way until the host says "go".
+#: A package whose import stops half-way until the host sets the event `go`.
 HALF_WAY = """
 import gates
 gates.entered.set()
@@ -39,8 +39,8 @@ import threading
 entered, go, past = threading.Event(), threading.Event(), threading.Event()
 """
 
-#: Loads `halfway` on a background thread, and lets it go on a moment after the host has begun what
-#: it does meanwhile: at once where that does not wait, which is what goes wrong without the rules.
+#: Loads `halfway` on a background thread, and lets it go on when the host's own import or fork is
+#: over, or after a moment if that waits for us, as it must. Without our locks it does not wait.
 BACKGROUND = """
 import sys, threading
 import logging
@@ -74,7 +74,7 @@ def halfway(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("halfway")
 def test_the_host_imports_a_piece_of_what_is_being_loaded(host: Host) -> None:
-    """A host that imports a submodule meanwhile gets it whole (pain 29)."""
+    """A host that imports a submodule during our import gets it whole (pain 29)."""
     ended = host.run(
         BACKGROUND
         + textwrap.dedent("""
@@ -91,7 +91,7 @@ def test_the_host_imports_a_piece_of_what_is_being_loaded(host: Host) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.usefixtures("halfway")
 def test_the_host_forks_while_something_is_being_loaded(host: Host) -> None:
-    """A child that is forked meanwhile can import the same (pain 28)."""
+    """A child that is forked during our import can import the same modules (pain 28)."""
     ended = host.run(
         BACKGROUND
         + textwrap.dedent("""
@@ -110,8 +110,7 @@ def test_the_host_forks_while_something_is_being_loaded(host: Host) -> None:
 
 REAL = """
 import sys, threading, time, os, signal, logging
-from migas._agent.agent import WRITER_MODULES
-from migas._delivery.sender import TRANSPORT_MODULES
+from migas._runtime.loading import TRANSPORT_MODULES, WRITER_MODULES
 from migas._runtime.loading import Loader
 
 def load():
@@ -145,15 +144,15 @@ loading.join()
 @pytest.mark.parametrize("round_", range(ROUNDS))
 @pytest.mark.parametrize("meanwhile", [IMPORT, FORK], ids=["import", "fork"])
 def test_the_real_modules_are_loaded_without_harm(host: Host, meanwhile: str, round_: int) -> None:
-    """The two experiments with what the agent really loads, at moments spread over the load."""
+    """Neither experiment fails with the modules that the agent loads, at moments spread over it."""
     ended = host.run(REAL.format(delay=0.2 * round_ / ROUNDS) + meanwhile, measured=False)
     assert ended.status == 0, ended
 
 
-def test_nothing_is_loaded_while_another_thread_imports(
+def test_nothing_is_loaded_while_is_another_thread_importing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The host's own start comes first."""
+    """A module that the host is importing keeps ours waiting."""
     (tmp_path / "gates_a.py").write_text(GATES)
     (tmp_path / "busy_a.py").write_text("import gates_a as g\ng.entered.set()\ng.go.wait(30)\n")
     (tmp_path / "wanted_a.py").write_text("")
@@ -175,7 +174,7 @@ def test_nothing_is_loaded_while_another_thread_imports(
 
 
 def test_a_look_at_the_hosts_threads_keeps_nothing_of_them() -> None:
-    """Seen as a BufferError in one of four pools: what had been sent lived on as garbage."""
+    """A look at the frames keeps no local variable alive (one in four pools had a BufferError)."""
 
     class Precious:
         pass
@@ -193,7 +192,7 @@ def test_a_look_at_the_hosts_threads_keeps_nothing_of_them() -> None:
     there.wait(PATIENCE)
     gc.disable()
     try:
-        assert not loading._another_thread_imports()
+        assert not loading._is_another_thread_importing()
         looked.set()
         thread.join()
         assert kept[0]() is None
@@ -202,7 +201,7 @@ def test_a_look_at_the_hosts_threads_keeps_nothing_of_them() -> None:
 
 
 def test_nothing_is_loaded_beside_another_interpreter(host: Host) -> None:
-    """To look at the frames of one with a lock of its own aborted 53 of 60 processes."""
+    """A look at the frames of an interpreter with its own GIL aborted 53 of 60 processes."""
     ended = host.run(
         """
 from migas._runtime.loading import Loader
@@ -221,7 +220,7 @@ assert Loader().attempt(['colorsys'])
 def test_a_warning_filter_that_is_gone_already_is_no_failure_to_import(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A thread of the host's may empty the list at any moment."""
+    """A thread of the host's may empty the list of filters at any moment."""
 
     class Emptied(list[object]):
         def remove(self, _item: object) -> None:
@@ -239,7 +238,7 @@ def test_a_warning_filter_that_is_gone_already_is_no_failure_to_import(
 
 
 def test_the_transport_is_not_loaded_before_the_host_has_loaded_logging(host: Host) -> None:
-    """The first import of `logging` beside a fork can hang the fork, so it is the host's."""
+    """The first import of `logging` can hang a fork, so it is left to the host."""
     ended = host.run(
         """
 import sys
@@ -271,7 +270,7 @@ def test_a_closed_loader_loads_nothing_more(
 def test_closing_waits_for_the_import_that_is_under_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A thread that is stopped inside an import would keep the import lock for ever."""
+    """A thread that the exit stops inside an import would never release the import lock."""
     (tmp_path / "gates_c.py").write_text(GATES)
     (tmp_path / "busy_c.py").write_text("import gates_c as g\ng.entered.set()\ng.go.wait(30)\n")
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -310,7 +309,7 @@ def test_closing_waits_for_every_lock_that_is_held(
         go.wait(PATIENCE)
         return True
 
-    monkeypatch.setattr(loading, "_another_thread_imports", look)
+    monkeypatch.setattr(loading, "_is_another_thread_importing", look)
     loader = Loader()
     importing = threading.Thread(target=loader.attempt, args=[["no_such_module"]], daemon=True)
     importing.start()

@@ -1,13 +1,16 @@
-"""A person says no by a variable, and a host cannot say it in a person's place."""
+"""A user opts out by a variable, and a host cannot do that in the user's place."""
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from migas._runtime.optout import find_optout
+from migas._runtime.optout import OPTOUT_VARIABLES, find_optout
 
 if TYPE_CHECKING:
     from support import Host
@@ -34,14 +37,35 @@ ADD = "import migas; migas.add_project('owner/repo', '1').result(60)\n"
         ("do_not_track", "1", False),
     ],
 )
-def test_each_variable_says_no_in_its_own_way(variable: str, value: str, off: bool) -> None:
-    """Any value of ours and of NO_ET; anything but empty or 0 of DO_NOT_TRACK."""
-    found = find_optout({variable: value}, began_without=lambda _name: False)
+def test_each_variable_opts_out_in_its_own_way(variable: str, value: str, off: bool) -> None:
+    """Any value of MIGAS_OPTOUT and NO_ET does, and of DO_NOT_TRACK any but empty and 0."""
+    found = find_optout({variable: value}, started_without=lambda _name: False)
     assert found == (variable if off else "")
 
 
+@given(
+    st.dictionaries(
+        st.sampled_from([*OPTOUT_VARIABLES, "HOME", "NO_ETC"]),
+        st.sampled_from(["", "0", " 0 ", "1", "no"]),
+    )
+)
+def test_the_short_cut_for_the_processs_own_variables_changes_nothing(
+    environ: dict[str, str],
+) -> None:
+    """`os.environ`, which is looked at by its inside, and a dict give the same answer."""
+    before = dict(os.environ)
+    try:
+        os.environ.clear()
+        os.environ.update(environ)
+        found = find_optout(os.environ, started_without=lambda _name: False)
+        assert found == find_optout(environ, started_without=lambda _name: False)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody can tell who set it")
-def test_what_a_host_sets_for_itself_is_not_the_persons_word(host: Host, server: Server) -> None:
+def test_what_a_host_sets_for_itself_is_not_the_users_opt_out(host: Host, server: Server) -> None:
     """Five hosts set NO_ET in their own process, and want to be counted all the same."""
     assert host.run(SET_BY_HOST + ADD).calmly
     assert len(server.crumbs) == 1
@@ -60,14 +84,14 @@ def test_what_a_host_sets_for_itself_is_not_the_persons_word(host: Host, server:
         ),
     ],
 )
-def test_what_a_person_has_set_stands(host: Host, server: Server, code: str) -> None:
-    """Whatever a host does afterwards; and where nobody can tell, it is the person's."""
+def test_what_a_user_has_set_counts(host: Host, server: Server, code: str) -> None:
+    """Whatever a host does afterwards. If nobody can tell who set a variable, the user did."""
     assert host.run(code + ADD, {"NO_ET": "1"}, measured=False).calmly
     assert server.requests == 0
 
 
-def test_what_a_process_inherits_counts_as_the_persons_word(host: Host, server: Server) -> None:
-    """A program that a host starts does not know who set it, and keeps silent."""
+def test_what_a_process_inherits_counts_as_the_users_opt_out(host: Host, server: Server) -> None:
+    """A program that a host starts cannot know who set a variable, and sends nothing."""
     start = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {ADD!r}], check=True)"
     assert host.run(SET_BY_HOST + start).calmly
     assert server.requests == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import threading
 import time
@@ -12,11 +11,11 @@ from typing import Any
 import pytest
 from support import PATIENCE
 
-from migas._runtime.threads import Worker, run_within
+from migas._runtime.threads import NEVER, TURN, TURNS, Worker
 
 
 class Recorder:
-    """A handler that notes its calls, and pauses as it is told."""
+    """A handler that takes all there is, notes its calls, and pauses as it is told."""
 
     def __init__(self, *pauses: float) -> None:
         self._pauses = list(pauses)
@@ -24,11 +23,12 @@ class Recorder:
         self.threads: list[threading.Thread] = []
         self.called = threading.Semaphore(0)
 
-    def __call__(self, items: list[Any], closing: bool) -> float:
-        self.calls.append((items, closing))
+    def __call__(self, items: list[Any], can_wait: bool) -> float:
+        self.calls.append((items.copy(), can_wait))
+        items.clear()
         self.threads.append(threading.current_thread())
         self.called.release()
-        return self._pauses.pop(0) if self._pauses else math.inf
+        return self._pauses.pop(0) if self._pauses else NEVER
 
     def await_calls(self, count: int) -> None:
         for _ in range(count):
@@ -39,16 +39,39 @@ class Recorder:
         return [item for items, _ in self.calls for item in items]
 
 
+class Busy:
+    """A handler that takes one item at a time, and is busy until it is let go."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Semaphore(0)
+        self.go = threading.Semaphore(0)
+        self.done: list[Any] = []
+
+    def __call__(self, items: list[Any], _can_wait: bool) -> float:
+        if not items:
+            return NEVER
+        item = items.pop(0)
+        self.begun.release()
+        assert self.go.acquire(timeout=PATIENCE)
+        self.done.append(item)
+        return 0.0
+
+
+def soon() -> float:
+    return time.monotonic() + PATIENCE
+
+
 def test_items_are_handled_in_order_on_one_daemon_thread() -> None:
     """Whatever their number, one thread hands them on."""
     handle = Recorder()
-    worker = Worker(handle, "test")
+    worker = Worker("test", handle)
     assert all(worker.submit(n) for n in range(100))
-    worker.close(PATIENCE)
+    assert worker.close(soon())
     assert handle.items == list(range(100))
     [thread] = set(handle.threads)
     assert thread.daemon
     assert thread.name == "migas-test"
+    assert not thread.is_alive()
 
 
 def test_the_initializer_is_called_on_the_thread_before_all_else() -> None:
@@ -59,72 +82,106 @@ def test_the_initializer_is_called_on_the_thread_before_all_else() -> None:
         order.append(threading.current_thread())
         assert not handle.calls
 
-    worker = Worker(handle, "test", initializer=initialize)
+    worker = Worker("test", handle, initializer=initialize)
     worker.submit(1)
-    worker.close(PATIENCE)
+    worker.close(soon())
     assert order == [handle.threads[0]]
 
 
 def test_no_thread_is_started_before_it_is_needed() -> None:
     """A process that notes nothing has no thread of ours."""
     before = threading.active_count()
-    worker = Worker(Recorder(), "test")
+    worker = Worker("test", Recorder())
     assert threading.active_count() == before
-    assert worker.close(PATIENCE) == []
+    assert worker.await_done(worker.is_idle, soon())
+    assert worker.close(soon())
 
 
 def test_the_handler_is_called_again_after_the_pause_that_it_asked_for() -> None:
     """With nothing new, and without being woken."""
     handle = Recorder(0.001)
-    worker = Worker(handle, "test")
+    worker = Worker("test", handle)
     worker.submit(1)
     handle.await_calls(2)
-    assert handle.calls == [([1], False), ([], False)]
-    worker.close(PATIENCE)
+    assert handle.calls == [([1], True), ([], True)]
+    worker.close(soon())
 
 
 def test_waking_ends_a_pause() -> None:
     """Whoever waits need not wait for the pause."""
     handle = Recorder(PATIENCE * 10)
-    worker = Worker(handle, "test", idle=PATIENCE * 20)
+    worker = Worker("test", handle, idle=PATIENCE * 20)
     worker.submit(1)
     handle.await_calls(1)
     worker.wake()
     handle.await_calls(1)
-    worker.close(PATIENCE)
+    worker.close(soon())
 
 
 def test_closing_wakes_the_sleeper_and_lets_it_finish() -> None:
-    """Pauses shorter than the budget are kept, and the last call knows that it is (pain 7)."""
+    """Pauses shorter than the budget are kept (pain 7)."""
     handle = Recorder(PATIENCE * 10, 0.001)
-    worker = Worker(handle, "test", idle=PATIENCE * 20)
+    worker = Worker("test", handle, idle=PATIENCE * 20)
     worker.submit(1)
     handle.await_calls(1)
-    assert worker.close(PATIENCE) == []
-    assert handle.calls == [([1], False), ([], True), ([], True)]
+    assert worker.close(soon())
+    assert [items for items, _ in handle.calls] == [[1], [], []]
 
 
-def test_closing_gives_back_what_a_busy_thread_did_not_take() -> None:
-    """A handler that hangs costs the budget, and what is queued behind it is not lost."""
-    busy, go = threading.Event(), threading.Event()
-
-    def handle(_items: list[Any], _closing: bool) -> float:
-        busy.set()
-        go.wait(PATIENCE)
-        return math.inf
-
-    worker = Worker(handle, "test")
+def test_a_handler_that_hangs_costs_the_budget_and_little_more() -> None:
+    """Waiting ends after some waits without progress, and what is queued stays queued."""
+    handle = Busy()
+    worker = Worker("test", handle)
     worker.submit("taken")
-    busy.wait(PATIENCE)
+    assert handle.begun.acquire(timeout=PATIENCE)
     worker.submit("left")
-    assert worker.close(0.01) == ["left"]
-    go.set()
+    assert not worker.await_done(worker.is_idle, time.monotonic())
+    worker.run_here("more")
+    assert not worker.close(time.monotonic(), patient=True)
+    assert handle.done == []
+    assert worker.count() == 2
+    handle.go.release(3)
+    assert worker.close(soon())
+    assert handle.done == ["taken", "left", "more"]
+
+
+def test_a_handler_that_makes_progress_is_waited_for_beyond_the_budget() -> None:
+    """Each step begins the waits again, so a busy machine loses nothing (pain 41)."""
+    steps = TURNS * 3
+
+    def handle(items: list[Any], _can_wait: bool) -> float:
+        time.sleep(TURN)
+        items.pop(0)
+        return 0.0 if items else NEVER
+
+    worker = Worker("test", handle)
+    for number in range(steps):
+        worker.submit(number)
+    assert worker.await_done(worker.is_idle, time.monotonic())
+    assert worker.count() == 0
+    worker.close(soon())
+
+
+def test_a_caller_in_the_threads_place_waits_for_what_is_in_hand() -> None:
+    """One at a time, in order, and the caller's own last (pain 41)."""
+    handle = Busy()
+    worker = Worker("test", handle)
+    worker.submit(1)
+    assert handle.begun.acquire(timeout=PATIENCE)
+    caller = threading.Thread(target=worker.run_here, args=(2,))
+    caller.start()
+    assert not handle.begun.acquire(timeout=TURN)
+    handle.go.release(2)
+    caller.join(PATIENCE)
+    assert worker.await_done(worker.is_idle, soon())
+    assert handle.done == [1, 2]
+    worker.close(soon())
 
 
 def test_after_closing_nothing_is_taken() -> None:
     """The caller learns that it has to do it itself."""
-    worker = Worker(Recorder(), "test")
-    worker.close(PATIENCE)
+    worker = Worker("test", Recorder())
+    worker.close(soon())
     assert worker.submit(1) is False
 
 
@@ -135,10 +192,12 @@ def test_where_no_thread_can_start_nothing_is_lost(monkeypatch: pytest.MonkeyPat
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    worker = Worker(Recorder(), "test")
+    handle = Recorder()
+    worker = Worker("test", handle)
     assert not worker.submit(1)
-    assert worker.close(PATIENCE) == []
-    assert run_within(PATIENCE, lambda: "done here") == "done here"
+    worker.run_here(1)
+    assert handle.calls == [([1], False)]
+    assert worker.close(soon())
 
 
 def test_a_handler_that_raises_ends_nothing() -> None:
@@ -146,27 +205,27 @@ def test_a_handler_that_raises_ends_nothing() -> None:
     handle = Recorder()
     first = True
 
-    def fail_once(items: list[Any], closing: bool) -> float:
+    def fail_once(items: list[Any], can_wait: bool) -> float:
         nonlocal first
-        handle(items, closing)
+        handle(items, can_wait)
         if first:
             first = False
             raise RuntimeError
-        return math.inf
+        return NEVER
 
-    worker = Worker(fail_once, "test")
+    worker = Worker("test", fail_once)
     worker.submit(1)
     handle.await_calls(1)
     worker.submit(2)
     handle.await_calls(1)
     assert handle.items == [1, 2]
-    worker.close(PATIENCE)
+    worker.close(soon())
 
 
 def test_an_idle_thread_goes_and_the_next_item_brings_another() -> None:
-    """A host that has nothing more to tell has no thread of ours."""
+    """A host that has nothing more to report has no thread of ours."""
     handle = Recorder()
-    worker = Worker(handle, "test", idle=0.001)
+    worker = Worker("test", handle, idle=0.001)
     for number in (1, 2):
         worker.submit(number)
         handle.await_calls(1)
@@ -175,16 +234,16 @@ def test_an_idle_thread_goes_and_the_next_item_brings_another() -> None:
     assert handle.items == [1, 2]
 
 
-def test_a_thread_that_stays_is_woken_less_and_less() -> None:
+def test_a_thread_that_is_kept_alive_is_woken_less_and_less() -> None:
     """A laptop notices nothing of a process that lives for days."""
     looks: list[float] = []
 
-    def stay() -> bool:
+    def keep_alive() -> bool:
         looks.append(time.monotonic())
         return len(looks) < 5
 
     handle = Recorder()
-    worker = Worker(handle, "test", idle=0.01, stays=stay)
+    worker = Worker("test", handle, idle=0.01, keep_alive=keep_alive)
     worker.submit(1)
     handle.await_calls(1)
     handle.threads[0].join(PATIENCE)
@@ -198,38 +257,25 @@ def test_no_signal_of_the_hosts_reaches_the_thread() -> None:
     """Delivered there, a Ctrl-C would not wake the main thread; a fault's signals stay."""
     masks: list[set[Any]] = []
 
-    def handle(_items: list[Any], _closing: bool) -> float:
+    def handle(items: list[Any], _can_wait: bool) -> float:
+        items.clear()
         masks.append(set(signal.pthread_sigmask(signal.SIG_BLOCK, ())))
-        return math.inf
+        return NEVER
 
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    worker = Worker(handle, "test")
+    worker = Worker("test", handle)
     worker.submit(1)
-    worker.close(PATIENCE)
+    worker.close(soon())
     assert {signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGALRM} <= masks[0]
     assert signal.SIGSEGV not in masks[0]
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
 
 
-def test_a_call_within_bounds_returns_or_raises_what_the_call_does() -> None:
-    """The caller notices no thread."""
-    assert run_within(PATIENCE, lambda: 7) == 7
-    with pytest.raises(ZeroDivisionError):
-        run_within(PATIENCE, lambda: 1 // 0)
-
-
-def test_a_call_that_takes_too_long_is_left_behind() -> None:
-    """As a name look-up that nothing can stop."""
-    go = threading.Event()
-    assert run_within(0.01, lambda: go.wait(PATIENCE)) is None
-    go.set()
-
-
 def test_submitting_while_submitting_does_not_wait_for_itself() -> None:
     """A signal handler runs on the thread that it interrupts."""
     handle = Recorder()
-    worker = Worker(handle, "test")
+    worker = Worker("test", handle)
     with worker._changed:
         worker.submit(1)
-    worker.close(PATIENCE)
+    worker.close(soon())
     assert handle.items == [1]

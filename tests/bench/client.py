@@ -68,12 +68,7 @@ _URL = 'os.environ["BENCH_URL"]'
 
 #: What the yardsticks post: the breadcrumb that migas would.
 _BODY = graphql.encode_breadcrumbs(
-    [
-        graphql.Operation(
-            breadcrumb.make("owner/repo", "MARK", {"language_version": "3.12.4"}, {}).breadcrumb,
-            asks=True,
-        )
-    ]
+    [breadcrumb.sanitize("owner/repo", "MARK", {"language_version": "3.12.4"}, {}).breadcrumb]
 ).decode()
 
 BARE = Client("nothing", tells=False)

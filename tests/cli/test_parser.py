@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
+from command import run
 from support import PATIENCE, need
 
 from migas._runtime.version import __version__
@@ -19,22 +18,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "migas", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE * 3,
-        check=False,
-    )
-
-
 def test_the_demo_shows_three_breadcrumbs_and_leaves_nothing(home: Path) -> None:
     """Online, offline and online again, with a spool of its own."""
     done = run("demo")
     assert (done.returncode, done.stderr) == (0, ""), done
     assert "{'hits': 3, 'message': '', 'unique': False, 'success': True}" in done.stdout
-    assert "waits on disk" in done.stdout
+    assert "pending on disk" in done.stdout
     assert list(home.iterdir()) == []
 
 
@@ -65,8 +54,9 @@ def test_a_demo_that_does_not_see_what_it_should_fails(
             "migas ",
             {"serve", "demo", "status", "show", "usage", "flush", "optout", "optin", "clear"},
         ),
-        ("migas clear ", {"spool", "record", "id"}),
+        ("migas clear ", {"spool", "record", "id", "all"}),
         ("migas show --s", {"--sent"}),
+        ("migas show --", {"--sent", "--pending", "--json"}),
     ],
 )
 def test_a_shell_learns_what_may_follow(tmp_path: Path, line: str, follows: set[str]) -> None:
@@ -88,44 +78,7 @@ def test_a_shell_learns_what_may_follow(tmp_path: Path, line: str, follows: set[
     assert run("--version").returncode == 0
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-def test_a_server_runs_until_it_is_told_to_end(tmp_path: Path, end: signal.Signals) -> None:
-    """Its address is its first line; Ctrl-C and a polite kill end it calmly."""
-    command = [sys.executable, "-m", "migas", "serve", "--port", "0"]
-    command += ["--database", str(tmp_path / "crumbs.sqlite")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        address = line.split()[3].rstrip(";")
-        request = urllib.request.Request(
-            address, b'{"query": "{get_projects}"}', {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
-            assert response.read() == b'{"data":{"get_projects":[]}}'
-        process.send_signal(end)
-        out, err = process.communicate(timeout=PATIENCE)
-        assert (process.returncode, out, err) == (0, "", "")
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def test_a_port_or_a_file_that_cannot_be_had_is_said_in_a_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """No traceback for what a person can mend."""
-    from migas.testing import Server
-
-    with Server() as server:
-        assert parser.main(["serve", "--port", str(server.port)]) == 1
-    assert f"port {server.port}" in capsys.readouterr().err
-    assert parser.main(["serve", "--database", str(tmp_path)]) == 1
-    assert str(tmp_path) in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["serve", "--port", "99999"]])
+@pytest.mark.parametrize("arguments", [["nonsense"], ["serve", "--port", "99999"], ["--json"]])
 def test_a_wrong_command_line_teaches(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -148,7 +101,8 @@ def test_without_the_extra_a_line_says_how_to_get_it(
     for name in [name for name in sys.modules if name.startswith(("graphql", "migas.testing"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "graphql", None)
-    monkeypatch.delitem(sys.modules, "migas.cli.demo", raising=False)
+    for name in "demo", "service":
+        monkeypatch.delitem(sys.modules, f"migas.cli.{name}", raising=False)
     assert parser.main(["demo"]) == 2
     assert "pip install 'migas[server]'" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "migas.testing", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import io
 import os
 import re
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 from support import PATIENCE, need
 
-from migas.cli.terminal import Line, print_rows
+from migas.cli import terminal
+from migas.cli.terminal import Line, print_error, print_line, print_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,6 +68,18 @@ def test_what_would_command_a_terminal_is_shown_as_text(capsys: pytest.CaptureFi
     """A server's words are not the person's."""
     print_rows([("reason", "\x1b[2Jno\r\n\x9b…")])
     assert capsys.readouterr().out == "reason  ?[2Jno???…\n"
+
+
+def test_a_line_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever a file's name or an error's text holds."""
+    print_line("a\nb\udcff")
+    print_error("c\x1b]0;d\a")
+    assert capsys.readouterr() == ("a?b?\n", "migas: c?]0;d?\n")
+
+
+def test_the_examples_run() -> None:
+    """Those in the docstrings."""
+    assert doctest.testmod(terminal).failed == 0
 
 
 def test_no_rows_are_no_trouble(capsys: pytest.CaptureFixture[str]) -> None:

@@ -180,7 +180,7 @@ def test_what_makes_no_sense_is_not_asked(used: Server, arguments: tuple[str, ..
     """It is explained instead."""
     done = run(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
-    assert re.search(r"usage: migas|there is no day", done.stderr)
+    assert re.search(r"usage: migas|^migas: --since is after --until\n$", done.stderr)
     assert used.requests == 0
 
 
@@ -191,6 +191,32 @@ def test_the_last_thirty_days_are_meant_by_default(used: Server) -> None:
     assert len(found) == 30
     assert (today - datetime.date.fromisoformat(found[-1]["last"])).days in (0, 1)
     assert used.requests == 30
+
+
+@pytest.mark.parametrize("by", ["day", "week", "month"])
+def test_time_ends_with_the_year_9999(by: str) -> None:
+    """No calendar knows a day after it; nor one before the first year."""
+    last = datetime.date.max
+    assert usage.split(last, last, by) == [usage.Period(last, last)]
+    first = datetime.date.min
+    assert usage.split(first, first, by) == [usage.Period(first, first)]
+
+
+def test_until_the_first_days_of_the_calendar_is_no_trouble(used: Server) -> None:
+    """Thirty days before them are none."""
+    assert len(read_json("owner/repo", "--until", "0001-01-03")) == 3
+    assert used.requests == 3
+
+
+@pytest.mark.parametrize("hits", ["many", None, 1.5, [1]])
+def test_an_answer_that_is_no_number_is_explained(used: Server, hits: object) -> None:
+    """A server may answer anything."""
+    answer = {"hits": hits, "message": "", "unique": False, "success": True}
+    used.inject(Fault.json({"data": {"get_usage": answer}}))
+    done = run("owner/repo", "--by", "month")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("migas: ")
+    assert "Traceback" not in done.stderr
 
 
 @given(DATES, st.integers(0, 800), st.sampled_from(["day", "week", "month"]))

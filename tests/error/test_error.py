@@ -1,4 +1,4 @@
-"""What an exception says of a run, and what of it is told."""
+"""An exception becomes the fields of a final status."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class AbortError(RuntimeError):
 
 
 @pytest.mark.parametrize(
-    ("exception", "told"),
+    ("exception", "fields"),
     [
         pytest.param(None, ("C", "Completed"), id="none"),
         pytest.param(ValueError("boom"), ("F", "Failed", "ValueError", "boom"), id="a failure"),
@@ -45,10 +45,10 @@ class AbortError(RuntimeError):
     ],
 )
 def test_an_exception_is_described(
-    exception: BaseException | None, told: tuple[str | None, ...]
+    exception: BaseException | None, fields: tuple[str | None, ...]
 ) -> None:
-    """By its status, and a failure by its type and text."""
-    assert tuple(error.describe(exception).values()) == told
+    """Each exception has its status, and a failure its type and text."""
+    assert tuple(error.describe(exception).values()) == fields
 
 
 def interrupt() -> NoReturn:
@@ -70,7 +70,7 @@ def leave() -> NoReturn:
 
 
 def test_what_came_of_a_ctrl_c_is_one() -> None:
-    """Whatever libraries have made of it on the way; and a circle is none."""
+    """A Ctrl-C is known whatever libraries made of it, and a circle of causes ends the search."""
     with pytest.raises(SystemExit) as raised:
         leave()
     assert error.describe(raised.value)["status"] == "S"
@@ -85,7 +85,7 @@ def fill_disk() -> NoReturn:
 
 
 def test_the_error_at_work_is_inspected() -> None:
-    """The one that is being handled comes first."""
+    """The exception that is being handled comes first."""
     try:
         fill_disk()
     except OSError:
@@ -99,9 +99,9 @@ def test_the_error_at_work_is_inspected() -> None:
 
 
 def test_the_last_error_is_inspected(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where none is being handled, the interpreter's last one, by the host's own handler."""
+    """If none is being handled, the host's handler gets the last one that nobody handled."""
     monkeypatch.setattr(sys, "last_value", ValueError("boom"), raising=False)
-    assert inspect_error({"ValueError": lambda *said: {"error_desc": said[1]}}) == {
+    assert inspect_error({"ValueError": lambda *passed: {"error_desc": passed[1]}}) == {
         "error_desc": "boom"
     }
 
@@ -126,7 +126,7 @@ Traceback:
 
 
 def test_a_nodes_report_is_read() -> None:
-    """Its name, and the traceback; of the command and its output nothing."""
+    """The node's name and its traceback are kept, and nothing of its command and output."""
     assert node_execution_error(RuntimeError, REPORT, None) == {
         "status": "F",
         "status_desc": "Exception raised from node failing",
@@ -140,7 +140,7 @@ def test_a_nodes_report_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "desc", "told"),
+    ("text", "desc", "kept"),
     [
         pytest.param("", "<?>", "No traceback available", id="empty"),
         pytest.param(
@@ -151,22 +151,22 @@ def test_a_nodes_report_is_read() -> None:
         ),
     ],
 )
-def test_a_report_of_another_form_is_told_as_it_is(text: str, desc: str, told: str) -> None:
+def test_a_report_of_another_form_is_kept_as_it_is(text: str, desc: str, kept: str) -> None:
     """nipype raises the same exception with other texts as well."""
-    said = node_execution_error(RuntimeError, text, None)
-    assert said["status_desc"] == f"Exception raised from node {desc}"
-    assert said["error_desc"] == told
+    fields = node_execution_error(RuntimeError, text, None)
+    assert fields["status_desc"] == f"Exception raised from node {desc}"
+    assert fields["error_desc"] == kept
 
 
 def test_a_long_report_keeps_both_ends() -> None:
-    """Within the server's limit, in bytes."""
+    """A long report keeps its ends within the server's limit, in bytes."""
     text = "Traceback:\nTraceback (most recent call last):\n" + "é" * 5000 + "\nValueError: last"
-    told = str(node_execution_error(RuntimeError, text, None)["error_desc"])
-    assert told.startswith("Traceback (most recent call last):\né")
-    assert told.endswith("é\nValueError: last")
-    assert len(told.encode()) <= MAX_TRACEBACK_SIZE
+    kept = str(node_execution_error(RuntimeError, text, None)["error_desc"])
+    assert kept.startswith("Traceback (most recent call last):\né")
+    assert kept.endswith("é\nValueError: last")
+    assert len(kept.encode()) <= MAX_TRACEBACK_SIZE
 
 
 def test_file_names_are_stripped() -> None:
-    """The name by which earlier clients knew it."""
+    """Earlier clients have the redaction by this name."""
     assert strip_filenames("cannot read /data/sub-01/bold.nii.gz") == "cannot read <path>"

@@ -1,4 +1,4 @@
-"""Real tracebacks: each file of `tracebacks` holds what was raised, and what of it is told.
+"""Real tracebacks: each file of `tracebacks` holds what was raised, and what of it is sent.
 
 They were raised on Python 3.12 by nipype 1.12, nibabel, PyBIDS, requests and the standard library.
 The home in them is nobody's.
@@ -18,10 +18,10 @@ REDACTOR = Redactor(["jane"], ["lab7"], ["/home/jane"])
 
 
 @pytest.mark.parametrize("path", TABLE, ids=lambda path: path.stem)
-def test_a_traceback_is_told_by_its_useful_ends(path: Path) -> None:
-    """Within the server's limit, with the error at the end, and without a word of whose it is."""
-    raised, told = path.read_text().split("\n\n=== is told as\n\n")
-    crumb = breadcrumb.make("o/r", "1", {"error_desc": raised}, {}, REDACTOR.redact).breadcrumb
-    assert crumb.error_desc == told.rstrip("\n")
-    assert len(told.encode()) <= breadcrumb.MAX_ERROR_DESC
-    assert not [word for word in ("jane", "/home", "/usr", "study", "secret") if word in told]
+def test_the_useful_ends_of_a_traceback_are_sent(path: Path) -> None:
+    """Within the server's limit, with the error at the end, and without any private word."""
+    raised, sent = path.read_text().split("\n\n=== is told as\n\n")
+    crumb = breadcrumb.sanitize("o/r", "1", {"error_desc": raised}, {}, REDACTOR.redact).breadcrumb
+    assert crumb.error_desc == sent.rstrip("\n")
+    assert len(sent.encode()) <= breadcrumb.MAX_ERROR_DESC
+    assert not [word for word in ("jane", "/home", "/usr", "study", "secret") if word in sent]

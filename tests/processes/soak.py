@@ -74,9 +74,9 @@ name, count, pause, end = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), sys
 for number in range(count):
     migas.add_project("owner/repo", f"{name}.{number}")
 time.sleep(pause)
-calm, agent = 0, migas._agent.process.here()._agent
+calm, agent = 0, migas._agent.process.current_process()._agent
 while calm < 3:
-    calm = 0 if agent._inbox or agent._write_worker._items or agent._inbox.is_writing else calm + 1
+    calm = calm + 1 if agent._writing.is_idle() else 0
     time.sleep(0.01)
 if end == "flush":
     migas.flush(3)

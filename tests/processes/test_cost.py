@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 #: the disk, the user's id, and whatever a breadcrumb says.
 WRITING = {
     *("_crumb", "_crumb.breadcrumb", "_crumb.environment", "_crumb.redaction"),
-    *("_delivery", "_delivery.parcel", "_delivery.writer", "_runtime.namedtuple"),
+    *("_delivery", "_delivery.parcel", "_delivery.writer"),
+    *("_runtime.namedtuple", "_runtime.randomness"),
     *("_disk", "_disk.directory", "_disk.entry", "_disk.files", "_disk.spool", "_disk.stamp"),
     *("_disk.upkeep", "_disk.user_id"),
 }
@@ -42,6 +43,7 @@ DECIDING = {"_delivery.sender", "_delivery.throttle"}
 #: What it takes to send.
 SENDING = {
     *("_delivery.graphql", "_delivery.policy", "_delivery.sent_log"),
+    *("_delivery.connection", "_delivery.dialer", "_delivery.reason"),
     *("_delivery.transport", "_delivery.uploader", "_runtime.version"),
 }
 

@@ -213,8 +213,8 @@ def test_the_queue_holds_no_more_than_the_disk_would(host: Host) -> None:
     code = f"""
 import migas, threading
 go = threading.Event()
-agent = migas._agent.process.here().use_agent()
-agent._write_worker._handle = lambda items, closing: agent._inbox.extend(items) or go.wait(60) or 0
+agent = migas._agent.process.current_process().use_agent()
+agent._writing._handle = lambda items, can_wait: go.wait(60) and float("inf")
 receipts = [migas.add_project('owner/repo', '1') for _ in range(3 * {LEAST_SPOOL_COUNT})]
 print(sum('too many' in r['message'] for r in receipts if r.done()) >= {LEAST_SPOOL_COUNT})
 go.set()
@@ -388,3 +388,14 @@ def test_a_log_that_its_user_asked_for_is_no_reason_to_speak_of_a_closed_stream(
     assert "Traceback" not in ended.err
     assert "closed file" not in ended.err
     assert spool(NOWHERE).count() == 2
+
+
+@pytest.mark.parametrize("look", ["", ".add_done_callback(lambda receipt: None)"])
+def test_an_exit_waits_for_no_look_up(host: Host, server: Server, look: str) -> None:
+    """A server may take seconds to look a version up, and somebody may have wanted to know."""
+    server.inject(Fault.look_up(fails=False, seconds=10 * PATIENCE))
+    ended = host.run(f"import migas; migas.add_project('owner/repo', '1'){look}", SLOW)
+    assert ended.calmly, ended
+    assert versions(server) == ["1"]
+    [request] = server.received
+    assert b"add_breadcrumb" in request.body

@@ -64,12 +64,10 @@ def test_however_a_child_ends_each_tells_its_own_once(
     """What the parent has queued stays the parent's, and the child tells its own (pain 12)."""
     code = f"""
     def wait():
-        agent = migas._agent.process.here().use_agent()
+        agent = migas._agent.process.current_process().use_agent()
         calm = 0
         while calm < 3:
-            inbox = agent._inbox
-            busy = inbox or inbox.is_writing or agent._write_worker.count()
-            calm = 0 if busy else calm + 1
+            calm = calm + 1 if agent._writing.is_idle() else 0
             time.sleep(0.01)
 
     add('parent')
@@ -106,11 +104,8 @@ def test_a_fork_with_a_request_in_flight(host: Host, server: Server) -> None:
     server.inject(Fault.late(1.0))
     code = """
 receipt = add('parent')
-receipt._hurry()
-while not migas._agent.process.here()._agent._made_sender or not (
-    migas._agent.process.here()._agent._made_sender._uploader
-    and migas._agent.process.here()._agent._made_sender._uploader.is_sending
-): time.sleep(0.005)
+receipt._urge()
+while not migas._agent.process.current_process()._agent._exit.request: time.sleep(0.005)
 def child():
     assert not receipt.done()
     assert receipt['message'] == 'the breadcrumb belongs to the parent process'
@@ -128,9 +123,9 @@ assert receipt.result(30)['success']
 
 #: Every lock that a thread of ours, or of the host's within a call of ours, can hold at a fork.
 LOCKS = {
-    "the process's": "migas._agent.process.here()._lock",
-    "the writer's": "agent._write_worker._changed",
-    "the sender's": "agent._send_worker._changed",
+    "the process's": "migas._agent.process.current_process()._lock",
+    "the writer's": "agent._writing._changed",
+    "the sender's": "agent._sending._changed",
     "the loader's": "agent._loader._gate",
     "a receipt's guard": "pending._guard",
 }
@@ -146,7 +141,7 @@ def test_a_fork_while_another_thread_holds_a_lock(
 receipt = add('parent')
 assert receipt.result(30)['success']
 pending = migas.Receipt(1.0, lambda: None)
-agent = migas._agent.process.here().use_agent()
+agent = migas._agent.process.current_process().use_agent()
 held, go = threading.Event(), threading.Event()
 def hold():
     with {lock}:
@@ -156,7 +151,7 @@ thread = threading.Thread(target=hold)
 thread.start()
 held.wait(30)
 if {hooks == "no fork hooks"}:
-    migas._agent.process._forget.__code__ = (lambda: None).__code__
+    migas._agent.process._forget_parents.__code__ = (lambda: None).__code__
 def child():
     pending.add_done_callback(print)
     assert add('child').result(30)['success']
@@ -175,7 +170,7 @@ def test_a_fork_in_the_middle_of_what_our_threads_do(
     host: Host, server: Server, deliver: Callable[[], None], step: str
 ) -> None:
     """With breadcrumbs queued behind it, again and again; each is told once, by its own process."""
-    wait = "migas._agent.process.here()._agent._hurry()" if step == "network" else "pass"
+    wait = "migas._agent.process.current_process()._agent._urge()" if step == "network" else "pass"
     code = f"""
 for number in range(12):
     for part in '123':
@@ -198,7 +193,7 @@ import os, threading
 kept = []
 def hook():
     add('hook')
-    kept.append(migas._agent.process.here())
+    kept.append(migas._agent.process.current_process())
 os.register_at_fork(after_in_child=hook)
 """
     use = """

@@ -77,7 +77,7 @@ def fill(spool: Spool, runs: int, count: int = 1000) -> None:
     }
     for number in range(count):
         session = f"00000000-0000-4000-8000-{number % runs:012}"
-        crumb = breadcrumb.make(
+        crumb = breadcrumb.sanitize(
             "nipreps/fmriprep", "25.2.7", {"session_id": session}, defaults
         ).breadcrumb
         spool.put(breadcrumb.encode(crumb))

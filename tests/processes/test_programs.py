@@ -304,9 +304,10 @@ def test_a_bare_host_that_lives_is_served_at_its_exit(host: Host, server: Server
     code = """
 import glob, os, sys, time, migas
 receipt = migas.add_project('owner/repo', '1')
-agent = migas._agent.process.here().use_agent()
-while not (agent._made_sender and agent._made_sender._due): time.sleep(0.01)
-while time.monotonic() < agent._made_sender._due + 0.1: time.sleep(0.01)
+agent = migas._agent.process.current_process().use_agent()
+while not agent._sending._handle._handler: time.sleep(0.01)
+sender = agent._sending._handle._handler.__self__
+while not sender.parcels or time.monotonic() < sender._due + 0.1: time.sleep(0.01)
 assert 'logging' not in sys.modules and not receipt.done()
 """
     ended = host.run(code, SLOW, measured=False)

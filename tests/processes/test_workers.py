@@ -262,13 +262,13 @@ def test_what_is_handed_down_is_what_the_child_would_not_know() -> None:
     """Nothing else is touched, and nothing is set twice."""
     environ: dict[str, str] = {}
     settings = Settings(session_id=UUID)
-    process.hand_down(settings, environ)
+    settings.hand_down(environ)
     assert environ == {"MIGAS_SESSION_ID": UUID}
     settings = Settings(endpoint="http://a/graphql", user_id=UUID, session_id=UUID)
-    process.hand_down(settings, environ)
+    settings.hand_down(environ)
     child = Settings.from_env(environ)
     assert (child.endpoint, child.user_id, child.session_id) == ("http://a/graphql", UUID, UUID)
-    process.hand_down(Settings(session_id=UUID), environ)
+    Settings(session_id=UUID).hand_down(environ)
     assert Settings.from_env(environ).endpoint == Settings().endpoint
 
 
@@ -276,8 +276,8 @@ def test_what_has_been_told_is_bounded_and_fit_for_an_environment() -> None:
     """Whatever a host calls itself, and however much it tells."""
     environ: dict[str, str] = {}
     for number in range(200):
-        process.tell(process.name_use("o/\0;\n\udcff" * 50, str(number), None), environ)
-        process.tell(process.name_use("owner/repo", str(number), "C"), environ)
+        process.add_use(process.make_use_key("o/\0;\n\udcff" * 50, str(number), None), environ)
+        process.add_use(process.make_use_key("owner/repo", str(number), "C"), environ)
     assert len(environ[process.TOLD]) < 10_000
     assert environ[process.TOLD].isprintable()
     assert environ[process.TOLD].isascii()
@@ -290,7 +290,7 @@ def test_what_has_been_told_is_bounded_and_fit_for_an_environment() -> None:
 def test_what_is_no_text_is_never_taken_for_told(use: tuple[object, object, object]) -> None:
     """Nor is a caller's object asked for its text on the caller's thread."""
     environ: dict[str, str] = {}
-    process.tell(process.name_use(*use), environ)
+    process.add_use(process.make_use_key(*use), environ)
     assert environ == {}
 
 

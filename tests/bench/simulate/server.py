@@ -59,4 +59,4 @@ class Server:
             self.stored[birth] += 1
         if self._dice.random() < _UNHEARD:
             return Exchange(error="no answer", whole=True)
-        return Exchange(status=200, content={"data": {}})
+        return Exchange(status=200, body=b'{"data": {}}')

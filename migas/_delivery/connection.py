@@ -1,0 +1,254 @@
+"""The connection: reads a server's answers within bounds, and says how far a request has come.
+
+Owns the few classes by which our own session's connections differ from those that `urllib3` makes
+by itself; no connection of the host's changes. They differ in this:
+
+- A name's addresses are dialed by `dialer`.
+- Time and size of an answer are bounded. A timeout of `requests` bounds each step of a socket: a
+  server that sends a byte now and then could hold the reading thread for days.
+- Every informational answer (1xx) is read past, and what the libraries would act on by themselves,
+  compressed bodies and cookies, is taken out of the head.
+- `Progress` tells the transport, and other threads, how far a request has come.
+
+Whatever fails here raises, and `transport` catches it.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+import sys
+import time
+
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.util.connection import allowed_gai_family
+
+from .dialer import dial
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from urllib3 import HTTPConnectionPool
+
+#: Bytes of an answer that are read, head and body together. The server's answers are below 3 kB.
+MAX_ANSWER = 64 * 1024
+
+
+class TooLongError(http.client.HTTPException):
+    """An answer is longer than `MAX_ANSWER`."""
+
+
+class StoppedError(Exception):
+    """The caller has stopped a request whose first byte was about to leave."""
+
+
+class Progress:
+    """How far the request under way has come.
+
+    The sending thread writes it. Other threads may read it at any moment, and may see what has just
+    passed.
+    """
+
+    def __init__(self) -> None:
+        # Seconds that sending may take, and the answer again, and when the present one's are over.
+        self._timeout = self._deadline = 0.0
+        #: A new connection was made for this request, and that was to a proxy.
+        self.dialed = self.proxied = False
+        #: The request's last byte has left.
+        self.whole = False
+        #: Bytes of the current answer that were read, its status, and whether it is compressed.
+        #: Before the request's last byte that answer is a proxy's, which was asked to connect.
+        self.received = 0
+        self.status: int | None = None
+        self.encoded = False
+        #: What the request goes out on.
+        self.sock: Any = None
+
+    def begin(self, timeout: float) -> None:
+        """Note that a request begins, which may take ``timeout`` seconds to leave."""
+        self.dialed = self.proxied = self.whole = self.encoded = False
+        self.received, self.status = 0, None
+        self._timeout = timeout
+        self.renew()
+
+    def renew(self) -> None:
+        """Give the present part of the exchange all of its seconds once more."""
+        self._deadline = time.monotonic() + self._timeout
+
+    def finish_sending(self) -> None:
+        """Note that the request's last byte has left; the answer's seconds start now."""
+        self.received, self.status = 0, None
+        self.renew()
+        self.whole = True
+
+    def end(self) -> None:
+        """Note that no request is under way."""
+        self.whole = False
+
+    def remaining(self) -> float:
+        """Return the seconds that are left, more than 0, or raise `TimeoutError`."""
+        remaining = self._deadline - time.monotonic()
+        if remaining <= 0:
+            raise TimeoutError("there is no time left")
+        return remaining
+
+    def has_answer(self) -> bool:
+        """Return whether some of the answer is there, read or not; False on any error.
+
+        Never waits, and takes nothing out of the socket. With TLS 1.3 the tickets that a server
+        sends before its answer count as well, until the reading thread has taken them.
+        """
+        if not self.whole:
+            return False
+        if self.received:
+            return True
+        try:
+            # A socket object of our own: if the reading thread is faster, its own would wait here
+            # until its timeout. That thread may also close it just now, and the host open something
+            # else under the same number: a look changes nothing there.
+            with socket.fromfd(self.sock.fileno(), socket.AF_INET, socket.SOCK_STREAM) as ours:
+                ours.settimeout(0)
+                return bool(ours.recv(1, socket.MSG_PEEK))
+        except Exception:  # nothing is there, or no socket
+            return False
+
+
+class Adapter(HTTPAdapter):
+    """Sends requests as `HTTPAdapter` does, over connections of this module's kinds."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make the manager of direct connections."""
+        super().init_poolmanager(*args, **kwargs)
+        self._refine(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:
+        """Return the manager of connections through ``proxy``."""
+        known = proxy in self.proxy_manager
+        manager = super().proxy_manager_for(proxy, **proxy_kwargs)
+        if not known:
+            self._refine(manager)
+        return manager
+
+    def _refine(self, manager: Any) -> None:
+        """Have ``manager`` make connections of our kinds; its class stays as it is."""
+        classes: Mapping[str, type[HTTPConnectionPool]] = manager.pool_classes_by_scheme
+        manager.pool_classes_by_scheme = {
+            scheme: _refine_pool(pool, self._progress) for scheme, pool in classes.items()
+        }
+
+
+def _refine_pool(pool: type[HTTPConnectionPool], progress: Progress) -> type[HTTPConnectionPool]:
+    """Return a kind of ``pool`` whose connections are ours, and write to ``progress``."""
+    connection: Any = pool.ConnectionCls
+    # One to a SOCKS proxy has a way of its own to connect, and goes on using it.
+    dials = getattr(connection, "_new_conn", None) is HTTPConnection._new_conn  # noqa: SLF001
+    bases = (_Dialing if dials else _Bounded, connection)
+    response = type("_Response", (_Response,), {"progress": progress})
+    members = {"progress": progress, "response_class": response}
+    return type("_Pool", (pool,), {"ConnectionCls": type("_Connection", bases, members)})
+
+
+class _Bounded(HTTPConnection):
+    """A connection whose answers are bounded, and whose `Progress` hears what becomes of it."""
+
+    progress: Progress
+    #: A host that has `http.client` print its traffic has not asked for ours.
+    debuglevel = 0
+
+    def connect(self) -> None:
+        """Connect, and note what to."""
+        self.progress.dialed = True
+        self.progress.proxied = self.proxy is not None
+        super().connect()
+        self.progress.sock = self.sock
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        """Send a request, over a kept connection within its own time."""
+        if self.sock is not None:  # kept from an earlier request, with what that had left of time
+            self.sock.settimeout(self.progress.remaining())
+        super().request(*args, **kwargs)
+
+
+class _Dialing(_Bounded):
+    """A connection that `dialer` makes."""
+
+    def _new_conn(self) -> socket.socket:
+        # It differs from `host` in its last dot, which has a resolver add no domain of its own.
+        name: str = self._dns_host
+        try:
+            # `allowed_gai_family` is where hosts say that this machine has no IPv6.
+            family = allowed_gai_family()
+            found = socket.getaddrinfo(name.strip("[]"), self.port, family, socket.SOCK_STREAM)
+            # Nothing bounds a resolver, and a slow one is no reason not to try what it has found.
+            self.progress.renew()
+            sock = dial(found, self.progress.remaining, self.socket_options or ())
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, "timed out") from error
+        except OSError as error:
+            raise NewConnectionError(self, "cannot connect") from error
+        sys.audit("http.client.connect", self, self.host, self.port)
+        return sock
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer that is read by `Progress`'s deadline, and is no longer than `MAX_ANSWER`."""
+
+    progress: Progress
+
+    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.progress.received = 0
+        self.fp = io.BufferedReader(_Stream(sock, self.fp.detach(), self.progress))
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """Return an answer's first line, with all informational answers before it read past."""
+        version, status, reason = super()._read_status()  # type: ignore[misc]
+        while 100 <= status < 200:  # `http.client` itself reads past 100 alone
+            http.client.parse_headers(self.fp)
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+        self.progress.status = status
+        return version, status, reason
+
+    def begin(self) -> None:
+        """Read the head of an answer, and leave out what the libraries would act on."""
+        super().begin()
+        encoding = self.headers.get("Content-Encoding", "")
+        self.progress.encoded = encoding.strip().lower() not in ("", "identity")
+        # `urllib3` would make a decoder for each encoding that is named, though nothing is to be
+        # decoded, and `requests` would parse every cookie.
+        del self.headers["Content-Encoding"], self.headers["Set-Cookie"]
+
+
+class _Stream(io.RawIOBase):
+    """Reads a socket for as long, and as far, as an answer may go."""
+
+    def __init__(self, sock: Any, raw: io.RawIOBase, progress: Progress) -> None:
+        self._sock = sock
+        self._raw = raw
+        self._progress = progress
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Read what is there, or raise `TimeoutError` or `TooLongError`."""
+        room = MAX_ANSWER - self._progress.received
+        if room <= 0:
+            raise TooLongError
+        self._sock.settimeout(self._progress.remaining())
+        count = self._raw.readinto(memoryview(buffer)[:room])
+        self._progress.received += count or 0
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()

@@ -1,0 +1,79 @@
+"""The consent: by which a person switches telemetry off and on again, for good.
+
+An opt-out is a file in the person's configuration directory, so it holds on every machine that
+shares the home. What may go wrong: there is no home, the file cannot be written, and a variable or
+a file of the site's may say no as well, which is not the command's to change.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from migas._agent.process import current_process
+from migas._disk.directory import find_earlier_config
+from migas._disk.home import remove_optout, write_optout
+from migas._runtime.optout import find_optout, lasting, locate_optout
+
+from .report import find_spool
+from .runner import LEFT, WELL, explain, refuse_foreign_home
+from .terminal import format_count, print_error, print_json, print_line
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def opt_out(options: argparse.Namespace) -> int:
+    """Switch telemetry off for this user, for good. What is pending stays on disk.
+
+    Parameters:
+        options: `json`.
+
+    Returns:
+        0, or 1 if that cannot be kept. Raises `WrongError` as root in the home of another user.
+    """
+    refuse_foreign_home("optout")
+    path = locate_optout(os.environ)
+    try:
+        write_optout(path)
+    except OSError as error:
+        print_error(f"{explain(error)}; set MIGAS_OPTOUT=1 instead")
+        return LEFT
+    lasting.forget()
+    spool = find_spool(current_process().use_settings())
+    pending = spool.count() if spool else 0
+    if options.json:
+        print_json({"switched_off_by": find_optout(os.environ), "waiting": pending})
+        return WELL
+    print_line(f"telemetry is switched off for you, by {path}")
+    if pending:
+        left = format_count(pending, "pending breadcrumb")
+        print_line(f"{left} stay{'s' * (pending == 1)} on disk; `migas clear spool` removes them")
+    return WELL
+
+
+def opt_in(options: argparse.Namespace) -> int:
+    """Switch telemetry on again, unless something else than the person's own file says no.
+
+    Parameters:
+        options: `json`.
+
+    Returns:
+        0 if telemetry is on then; 1 if a variable, or a file that is not the person's, still
+        switches it off. Raises `WrongError` as root in the home of another user.
+    """
+    refuse_foreign_home("optin")
+    # Where XDG_CONFIG_HOME is set, a program that is started without it looks in the other place.
+    try:
+        remove_optout(locate_optout(os.environ))
+        remove_optout(os.path.join(find_earlier_config(), "optout"))
+    except OSError as error:
+        print_error(explain(error))
+        return LEFT
+    lasting.forget()
+    off = find_optout(os.environ)
+    if options.json:
+        print_json({"switched_off_by": off})
+    else:
+        print_line(f"telemetry is still switched off by {off}" if off else "telemetry is on")
+    return LEFT if off else WELL

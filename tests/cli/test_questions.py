@@ -1,0 +1,221 @@
+"""The commands by which a person looks: run as a person runs them."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from command import put, read_json, run
+
+import migas
+from migas._crumb import breadcrumb
+from migas._delivery.throttle import Pace
+from migas._runtime.settings import Settings
+from migas.cli import report
+from migas.cli.report import Status
+from migas.config import describe_breadcrumb
+from migas.testing import Fault, Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from support import Host
+
+    from migas._disk.spool import Spool
+
+UUID = "3f0c6e2a-5d39-4f0e-9a37-0f6b3c5d7e11"
+
+#: What scripts read in `migas status --json`.
+KEYS = [
+    *("telemetry", "switched_off_by", "endpoint", "problem", "next_try_seconds"),
+    *("exits_that_may_deliver", "user_id", "user_id_file", "spool", "waiting", "waiting_bytes"),
+    *("waiting_since", "delivered", "delivered_since", "refused", "refused_because", "dropped"),
+    "unanswered",
+]
+
+
+@pytest.mark.parametrize("arguments", ["", "status", "show", "show --pending", "show --sent"])
+def test_nothing_is_created_by_looking(server: Server, home: Path, arguments: str) -> None:
+    """No file, no directory, no id; and nothing is sent."""
+    for more in [], ["--json"] * bool(arguments):
+        done = run(*arguments.split(), *more)
+        assert (done.returncode, done.stderr) == (0, ""), done
+    assert list(home.iterdir()) == []
+    assert server.crumbs == []
+
+
+def test_without_a_command_the_status_is_shown(
+    server: Server,
+) -> None:
+    """A person who types the name alone learns whether it is on."""
+    assert f"{server.endpoint}: it answers" in run().stdout
+
+
+def test_the_status_shows_what_is_pending_and_where(
+    server: Server,
+    spool: Callable[..., Spool],
+) -> None:
+    """And whether the server answers now."""
+    put(3)
+    found = read_json("status")
+    assert list(found) == list(Status._fields) == KEYS
+    assert (found["telemetry"], found["switched_off_by"], found["problem"]) == ("on", "", "")
+    assert (found["endpoint"], found["spool"]) == (server.endpoint, spool().directory)
+    assert found["waiting"] == 3
+    assert found["waiting_bytes"] == sum(os.path.getsize(entry.path) for entry in spool().waiting())
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", found["waiting_since"])
+    text = run("status").stdout
+    assert f"{server.endpoint}: it answers" in text
+    size = found["waiting_bytes"]
+    assert f"pending       3 breadcrumbs, {size} bytes, the oldest since" in text
+
+
+def test_the_status_shows_why_the_server_does_not_answer(
+    server: Server,
+) -> None:
+    """With an exit status that a script can use."""
+    server.inject(Fault.status(503))
+    done = run("status")
+    assert (done.returncode, "the server answered 503" in done.stdout) == (1, True)
+    server.stop()
+    assert read_json("status")["problem"]
+
+
+def test_the_status_shows_the_shared_back_off(
+    host: Host,
+) -> None:
+    """As a process that could not reach the server has left it."""
+    assert host.run("import migas; migas.add_project('owner/repo', '1'); migas.flush(60)").calmly
+    found = read_json("status")
+    assert (found["waiting"], found["next_try_seconds"] >= 0) == (1, True)
+    assert found["exits_that_may_deliver"] == 10
+
+
+def test_the_status_counts_the_exits_that_have_sent(spool: Callable[..., Spool]) -> None:
+    """Out of those that may in an hour."""
+    put(1)
+    assert "sent at exit  0 of 10 this hour\n" in run("status").stdout
+    assert Pace(spool().directory).take()
+    assert "sent at exit  1 of 10 this hour\n" in run("status").stdout
+
+
+@pytest.mark.parametrize("variable", ["MIGAS_OPTOUT", "DO_NOT_TRACK", "NO_ET"])
+def test_the_status_names_what_has_switched_it_off(server: Server, variable: str) -> None:
+    """And then asks nobody."""
+    assert f"telemetry     off, by {variable}\n" in run("status", **{variable: "1"}).stdout
+    assert read_json("status", **{variable: "1"})["problem"] == "not asked"
+    assert server.requests == 0
+
+
+def test_the_status_explains_why_there_is_no_id(home: Path) -> None:
+    """The program knows; and with an id it names the file."""
+
+    def see(**environ: str) -> str:
+        (line,) = re.findall(r"^user id +(.*)$", run("status", **environ).stdout, re.MULTILINE)
+        return str(line)
+
+    assert see(CI="1") == "none: this is CI"
+    known = "none yet: the first breadcrumb makes one", "none: this is a container without a volume"
+    assert see() in known
+    assert see(MIGAS_USER_ID=UUID) == UUID
+    assert read_json("status", MIGAS_USER_ID=UUID)["user_id_file"] is None
+    path = home / "config" / "migas" / "user_id"
+    path.parent.mkdir(parents=True)
+    path.write_text(UUID)
+    lasts = describe_breadcrumb(Settings.from_env(os.environ))["user_id"]
+    assert see() == (f"{UUID} in {path}" if lasts else known[1])
+
+
+def test_a_container_without_a_volume_is_told_from_a_home_that_lasts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever this test itself runs in."""
+    lasts = True
+    monkeypatch.setattr(report, "is_persistent", lambda _path: lasts)
+    assert report.explain_missing_id() == "none yet: the first breadcrumb makes one"
+    lasts = False
+    assert report.explain_missing_id() == "none: this is a container without a volume"
+
+
+def test_a_person_sees_the_fields_that_are_sent() -> None:
+    """Each field, with what it means."""
+    assert read_json("show", MIGAS_SESSION_ID=UUID)["session_id"] == UUID
+    lines = run("show").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == list(breadcrumb.Breadcrumb._fields)
+    assert all(
+        line.endswith(meaning)
+        for line, meaning in zip(lines, report.MEANINGS.values(), strict=True)
+    )
+
+
+@pytest.mark.parametrize("option", ["--pending", "--waiting"])
+def test_a_person_sees_what_is_pending(
+    spool: Callable[..., Spool],
+    option: str,
+) -> None:
+    """Every field of every breadcrumb, and a file that is none is no trouble."""
+    put(2)
+    spool().put(b"garbage")
+    spool().put(b"[" * 60_000)
+    pending = read_json("show", option)
+    assert sorted(crumb["project_version"] for crumb in pending) == ["0", "1"]
+    assert {crumb["error_desc"] for crumb in pending} == {"boom"}
+    lines = run("show", option).stdout.splitlines()
+    names = ("waiting since", "project", "project version", "status", "error desc")
+    assert lines[0].split() == " ".join(names).split()
+    assert sorted(line.split()[2] for line in lines[1:3]) == ["0", "1"]
+    assert spool().count() == 4
+
+
+def test_a_person_sees_what_was_sent(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every field, when, and what the server answered; the latest last."""
+    with Server(projects={"owner/repo"}) as server:
+        monkeypatch.setenv("MIGAS_ENDPOINT", server.endpoint)
+        assert run("show", "--sent").stdout == "nothing was sent\n"
+        code = "import migas; migas.add_project({!r}, '1', status='C').result(60)"
+        assert host.run(code.format("owner/repo")).calmly
+        assert host.run(code.format("owner/unknown")).calmly
+        sent = read_json("show", "--sent")
+        assert [(crumb["project"], crumb["outcome"]) for crumb in sent] == [
+            ("owner/repo", "delivered"),
+            ("owner/unknown", "refused"),
+        ]
+        assert set(sent[0]) == {"sent_at", "outcome", "reason", *breadcrumb.Breadcrumb._fields}
+        assert [crumb["session_id"] for crumb in server.crumbs] == [sent[0]["session_id"]]
+        lines = run("show", "--sent").stdout.splitlines()
+        assert lines[0].split()[:3] == ["sent", "at", "outcome"]
+        assert sent[1]["reason"] in lines[2]
+        status = run("status").stdout
+        assert f"delivered     1, since {sent[0]['sent_at']}\n" in status
+        assert f"refused       1 by the server: {sent[1]['reason']}\n" in status
+
+
+def test_a_long_text_takes_a_line_of_a_list(spool: Callable[..., Spool]) -> None:
+    """As a traceback is; all of it is in the JSON."""
+    text = "Traceback:\n" + 30 * "  a line\n"
+    crumb = breadcrumb.sanitize("owner/repo", "1", {"error_desc": text}, {}).breadcrumb
+    spool().put(breadcrumb.encode(crumb))
+    assert read_json("show", "--pending")[0]["error_desc"] == text
+    header, line, *_ = run("show", "--pending", PYTHONUTF8="1").stdout.splitlines()
+    assert line[header.index("error") :].startswith("Traceback: a line a line")
+    assert line.endswith(" a line…")
+
+
+def test_what_was_sent_in_vain_is_among_what_was_sent(
+    host: Host,
+    server: Server,
+) -> None:
+    """It may have arrived."""
+    server.inject(Fault())
+    assert host.run("import migas; migas.add_project('owner/repo', '1').result(60)").calmly
+    assert {crumb["outcome"] for crumb in read_json("show", "--sent")} == {"unknown"}
+    assert read_json("status")["delivered"] == 0
+
+
+def test_a_notice_names_what_a_person_needs() -> None:
+    """In two lines, and nothing is printed by itself."""
+    assert len(migas.notice().splitlines()) == 2
+    assert all(word in migas.notice() for word in ("MIGAS_OPTOUT", "migas optout", "migas show"))
