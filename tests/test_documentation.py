@@ -45,7 +45,7 @@ def test_the_readmes_examples_run() -> None:
 MODULES = [
     *("operations", "config", "error", "error.nipype", "_delivery.graphql", "_agent.process"),
     *("_runtime.optout", "_runtime.receipt", "_runtime.settings", "_crumb.redaction"),
-    *("testing.server", "cli.usage"),
+    *("testing.server", "cli.usage", "_disk.spool", "_disk.upkeep", "_delivery.sent_log"),
 ]
 
 

@@ -48,14 +48,22 @@ _MAX_REASON = 200
 
 
 class Record:
-    """What was sent to one server, kept in the ``directory`` of its spool."""
+    """What was sent to one server.
+
+    Parameters:
+        directory: the path of the server's spool, in which the record lies.
+        clock: the time in seconds since the epoch.
+    """
 
     def __init__(self, directory: str, clock: Callable[[], float] = time.time) -> None:
         self._directory = directory
         self._clock = clock
 
     def add(self, judged: Iterable[tuple[Breadcrumb, Verdict]]) -> None:
-        """Note what was sent, if anything; do nothing if that cannot be written."""
+        """Note the breadcrumbs that were sent, or may have been, each with its verdict.
+
+        If they cannot be written, as on a full disk, they are not in the record.
+        """
         sent_at = write_time(self._clock())
         judged = [each for each in judged if each[1].outcome in _SENT]
         for _, verdict in judged:
@@ -70,7 +78,11 @@ class Record:
                 spool.move(_LATEST, spool, _EARLIER, _LARGEST)
 
     def read(self) -> Iterator[dict[str, object]]:
-        """List what was sent, the earliest first: when, its outcome and reason, and each field."""
+        """Yield what was sent, the earliest first.
+
+        Each has `sent_at`, `outcome` and `reason`, and the breadcrumb's fields. Lines that are none
+        of ours are passed over.
+        """
         lines: list[bytes] = []
         with contextlib.suppress(OSError), open_directory(self._directory) as spool:
             for name in FILES:

@@ -1,12 +1,13 @@
 """The door to the disk: where the user's directories are, and which of them are ours to use.
 
 Anything may lie where ours is expected: another user, a restored backup, a cleaner or a person may
-have put it there. So each directory is looked at by what was opened before it is used, even for
-reading: it has to be a real directory and this user's (as git's `safe.directory` has it), closed to
-others (as OpenSSH's StrictModes), and a spool has to bear our mark. What is not ours is never read,
-written, moved or removed. What lies above is the site's business, unless everybody may write there.
+have put it there. So each directory is opened first, and judged by what was opened before it is
+used, even for reading. It has to be a real directory and this user's (git's `safe.directory` has
+this rule), closed to others (OpenSSH's StrictModes), and a spool has to bear our mark. What is not
+ours is never read, written, moved or removed. What lies above is the site's business, unless
+everybody may write there.
 
-What goes wrong is an `OSError`; a `NoDiskError` is one that asking again does not change.
+If the disk fails the error is an `OSError`. A `NoDiskError` is one that asking again cannot change.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ _MARK = b"""
 """
 _LARGEST_TAG = 4096
 
-#: The names in a spool. Earlier versions' spools have no mark, but nothing else in them, either.
+#: The names in a spool. An earlier version's spool has no mark, and nothing else in it, either.
 _OWN_NAMES = (
     r"tmp|new|cur|old|aside|sent(-earlier)?\.jsonl|CACHEDIR\.TAG(\.[0-9a-f]{8})?|\.nfs[0-9a-f]+"
     r"|(backoff|retry-after|pace|old-server|dropped|refused|unanswered)-[A-Za-z0-9_.-]+"
 )
 
-#: By a spool's path: the mark that this process has read there. One that is another file by now is
-#: read again, since the directory may be another as well.
+#: The mark that this process has read in a spool, by the spool's path. A mark that is another file
+#: by now is read again, since the directory may be another one as well.
 _known: dict[str, tuple[int, int, int]] = {}
 
 
@@ -73,7 +74,7 @@ def _find(find: Callable[..., str], variable: str, usual: str) -> str:
         return ""
     try:
         path = find("migas", appauthor=False)
-    except Exception:  # a user without a passwd entry is more than some releases expect
+    except Exception:  # some releases of platformdirs fail for a user without a passwd entry
         return ""
     if os.path.isabs(path):
         return path
@@ -122,7 +123,7 @@ def open_directory(path: str, *, makes: bool = False, marked: bool = True) -> Di
 def check_place(path: str) -> str:
     """Return the nearest directory above ``path`` that exists.
 
-    Raises `NoDiskError` if nothing of ours may lie at ``path``, whoever has made it.
+    Raises `NoDiskError` if nothing of ours may lie at ``path``, even if it is there already.
     """
     home = find_home()
     above = os.path.dirname(path)

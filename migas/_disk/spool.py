@@ -8,8 +8,8 @@ It is bounded as logs are, by rotation: when `new/` holds its share of the bound
 a whole, to a segment in `old/`, and the oldest segments are dropped. So no step takes a list of all
 pending entries: the names of one box are read, and claimed by birth.
 
-Each public method is one batch of work at the disk's door, see `directory`. Only `put` tells that
-the disk fails, by an `OSError`; elsewhere there is nothing to claim, to count or to remove then.
+Each public method is one batch of work at the disk's door, see `directory`. If the disk fails, only
+`put` raises, an `OSError`; the others find nothing to claim, to count or to remove.
 """
 
 from __future__ import annotations
@@ -38,17 +38,21 @@ if TYPE_CHECKING:
 
 __all__ = ["Bounds", "Spool", "directory_for", "open_spool"]
 
-#: How many names a claim looks at for each entry that it is to find: others may be faster.
+#: How many entries a claim opens for each one that it may claim: others may be faster.
 _LOOKS = 4
 
-#: Milliseconds by which a clock may step back without that entries of one process change places.
+#: Milliseconds by which a clock may step back while entries of one process keep their order.
 _STEP = 60_000
 
 
 def directory_for(endpoint: str, cache_dir: str | None) -> str:
     """Return the path of one server's spool, or `""` if the user has no cache directory.
 
-    Each server has its own: no breadcrumb goes to another than the one it was meant for.
+    Each server has its own, so that no breadcrumb goes to another than it was meant for.
+
+    Example:
+        >>> directory_for("https://migas.nipreps.org/graphql", "/scratch/jane")
+        '/scratch/jane/migas.nipreps.org-3bb1cc9a'
     """
     cache = cache_dir or find_cache()
     if not cache:
@@ -60,13 +64,20 @@ def directory_for(endpoint: str, cache_dir: str | None) -> str:
 
 
 def open_spool(settings: Settings) -> Spool:
-    """Return the spool that ``settings`` name; nothing is made yet."""
+    """Return the spool of the server that ``settings`` name; nothing is made on disk yet."""
     bounds = Bounds(settings.spool_count, settings.spool_bytes, settings.spool_days * 86400.0)
     return Spool(directory_for(settings.endpoint, settings.cache_dir), bounds)
 
 
 class Spool:
-    """The breadcrumbs on disk that are pending for one server."""
+    """The breadcrumbs on disk that are pending for one server.
+
+    Parameters:
+        directory: the spool's path, or `""`: then there is no disk.
+        bounds: what it holds at most.
+        clock: the time in seconds since the epoch.
+        randrange: returns a random number below the one that it is given.
+    """
 
     def __init__(
         self,
@@ -89,9 +100,15 @@ class Spool:
         self._upkeep = Upkeep(bounds, randrange, self._drops)
 
     def put(self, data: bytes, token: str = "") -> Entry:
-        """Write ``data`` as a new pending entry, whole or not at all. Raises `OSError`.
+        """Write a new pending entry, whole or not at all.
 
-        ``token``: a new one, of which the caller knows before the entry can be claimed.
+        Parameters:
+            data: the content, 64 KiB at most.
+            token: a new one, which the caller knows before anybody can claim the entry.
+
+        Raises:
+            NoDiskError: there is no disk for us, and to ask again changes nothing.
+            OSError: the disk fails. Nothing was written.
         """
         self._birth = birth = self._next_birth()
         draft = Entry(self.directory, TMP, birth, token or make_token(), 0)
@@ -106,7 +123,11 @@ class Spool:
         return entry
 
     def claim(self, limit: int) -> list[Entry]:
-        """Claim pending entries, ``limit`` at most, the oldest first."""
+        """Claim pending entries, ``limit`` at most, the oldest first.
+
+        Each has its content. Entries that are too old are dropped; those of a newer version, and
+        files that are not ours, are passed over.
+        """
         claimed: list[Entry] = []
         now, looks = self._clock(), limit * _LOOKS
         with contextlib.suppress(OSError), open_directory(self.directory) as spool:
@@ -121,7 +142,7 @@ class Spool:
         return claimed
 
     def take(self, entry: Entry) -> Entry | None:
-        """Claim one entry, or return None: another thread or process has it."""
+        """Claim an entry that `put` returned; return None if another thread or process has it."""
         now = self._clock()
         with contextlib.suppress(OSError), open_directory(self.directory) as spool:
             taken = entry.claim(now, spool)
@@ -132,11 +153,14 @@ class Spool:
         return None
 
     def recover(self, limit: int) -> None:
-        """Make entries pending again whose claim is over, ``limit`` at most, and sweep litter."""
+        """Make entries pending again whose claim has ended, ``limit`` at most, and sweep litter.
+
+        Their process died, or was held up for longer than a claim lasts.
+        """
         now = self._clock()
         with contextlib.suppress(OSError), open_directory(self.directory) as spool:
-            over = (entry for entry in read_box(spool, CUR) if not entry.is_claimed(now))
-            for entry in over:
+            ended = (entry for entry in read_box(spool, CUR) if not entry.is_claimed(now))
+            for entry in ended:
                 limit -= entry.release(entry.attempts, spool) is not None
                 if limit <= 0:
                     break
@@ -168,7 +192,10 @@ class Spool:
         return self._silences.times
 
     def waiting(self) -> Iterator[Entry]:
-        """List every entry that is not delivered yet, for a person to read; nothing is changed."""
+        """List every entry that is not delivered yet, for a person to read. Nothing is changed.
+
+        One that is claimed or released meanwhile may be listed twice, or not at all.
+        """
         found: list[Entry] = []
         with contextlib.suppress(OSError), open_directory(self.directory) as spool:
             for box in (*list_segments(spool), NEW, CUR):
@@ -187,7 +214,10 @@ class Spool:
         return False
 
     def problem(self) -> str:
-        """Return why nothing can be kept on disk, for a person to read, or `""`."""
+        """Return why nothing can be kept on disk, for a person to read, or `""`. Nothing is made.
+
+        A full disk is not noticed: only writing shows that.
+        """
         try:
             with contextlib.suppress(FileNotFoundError), open_directory(self.directory) as spool:
                 for box in (TMP, NEW, CUR):
@@ -201,12 +231,15 @@ class Spool:
         return ""
 
     def _next_birth(self) -> int:
-        """Return the time in milliseconds, but later than the last: entries go by birth."""
+        """Return the time in milliseconds, but later than the last one: entries go by birth.
+
+        Two threads may get the same at an exit: then the order of two entries is left to chance.
+        """
         now = max(0, int(self._clock() * 1000))
         return self._birth + 1 if self._birth - _STEP < now <= self._birth else now
 
     def _make(self, spool: Directory) -> None:
-        """Make what is missing: once a process, since a box that is not ours holds up entries."""
+        """Make the boxes, once a process: what is written could not be claimed without `cur/`."""
         if self._made:
             return
         for box in (TMP, NEW, CUR):
@@ -214,7 +247,7 @@ class Spool:
         self._made = True
 
     def _pending(self, spool: Directory, *, prunes: bool = False) -> Iterator[Entry]:
-        """Yield pending entries by birth; ``prunes``: remove the segments that are empty then."""
+        """Yield pending entries by birth; ``prunes``: remove segments that turn out to be empty."""
         for box in (*list_segments(spool), NEW):
             for entry in read_box(spool, box):
                 if entry.token not in self._passed:

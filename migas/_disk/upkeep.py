@@ -1,7 +1,8 @@
-"""The upkeep of a spool: keeps it within its bounds, and sweeps up what nobody comes back for.
+"""The upkeep of a spool: keeps it within its bounds, and removes what nobody comes back for.
 
-It is done by whichever process comes by, a bounded piece at a time. Two that do the same at once do
-no harm: each step has one winner.
+Any process that writes or sends does a bounded piece of it. Two that do the same at once do no
+harm: each step has one winner, and the other process skips it. It removes only files of ours, by
+names that we make; a file that is not ours keeps its place, and so does the box in which it lies.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ _LITTER_AGE = 3600.0
 #: Seconds after its moment at which a stamp is litter. A back-off lasts an hour at most.
 _STAMP_AGE = 6 * 3600.0
 
-#: How many files one sweep looks at in one place.
+#: How many files a sweep looks at in one place.
 _SWEPT = 128
 
 #: An entry that seems this many seconds older than the age limit means a wrong clock; keep it.
@@ -65,13 +66,24 @@ class Bounds(NamedTuple):
     age: float
 
     def exclude(self, birth: int, now: float) -> bool:
-        """Return whether an entry is too old, by its birth in milliseconds since the epoch."""
+        """Return whether an entry is too old, by its birth in milliseconds since the epoch.
+
+        Example:
+            >>> Bounds(10, 1000, 60.0).exclude(1_000_000, now=1061.0)
+            True
+        """
         age = now - birth / 1000
         return self.age < age < self.age + _IMPOSSIBLE_AGE
 
 
 class Upkeep:
-    """Keeps one spool within its ``bounds``, and counts in ``drops`` what is dropped."""
+    """Keeps one spool within its bounds.
+
+    Parameters:
+        bounds: what the spool holds at most.
+        randrange: returns a random number below the one that it is given.
+        drops: counts the entries that are dropped.
+    """
 
     def __init__(self, bounds: Bounds, randrange: Callable[[int], int], drops: Stamp) -> None:
         self._bounds = bounds
@@ -98,13 +110,16 @@ class Upkeep:
             self._sweep_stamps(spool, now)
 
     def drop(self, entries: Iterable[Entry], now: float, spool: Directory) -> None:
-        """Remove entries beyond the bounds, and count them."""
+        """Remove entries beyond the bounds, and count those that were there."""
         drops = sum(entry.discard(spool) for entry in entries)
         if drops:
             self._drops.set(now, drops)
 
     def sweep(self, spool: Directory, now: float) -> None:
-        """Remove drafts that nobody finished, what was put aside long ago, and stamps once."""
+        """Remove drafts that nobody finished, and what was set aside longer ago than the age limit.
+
+        Once in a process's life, also stamps: on a cluster there may be thousands of them.
+        """
         _sweep_box(spool, TMP, now - _LITTER_AGE)
         _sweep_box(spool, ASIDE, now - self._bounds.age)
         if not self._swept:
@@ -112,6 +127,7 @@ class Upkeep:
             self._sweep_stamps(spool, now)
 
     def _is_share_full(self, spool: Directory, now: float) -> bool:
+        """Return whether `new/` holds its share of the bounds; drop what is too old in it."""
         count, size, share = 0, 0, self._bounds.number // _SHARES
         for entry in read_box(spool, NEW):
             if self._bounds.exclude(entry.birth, now):
@@ -125,7 +141,10 @@ class Upkeep:
         return False
 
     def _rotate(self, spool: Directory, now: float, birth: int) -> None:
-        """Close `new/` as a segment, and drop the oldest segments beyond the bounds."""
+        """Close `new/` as a segment, and drop the oldest segments beyond the bounds.
+
+        The segment's name has a time that no entry in it was born after: see `list_segments`.
+        """
         moment = max(birth, int(now * 1000), 0)
         try:
             old = spool.box(OLD, makes=True)

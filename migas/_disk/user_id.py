@@ -2,6 +2,9 @@
 
 The file lies in the user's configuration directory, where earlier clients kept theirs, so that an
 id once given stays. It holds a UUID and nothing else, and says nothing about who the user is.
+
+Processes that start at the same moment agree on one id. A file that is not ours, as a link is, is
+neither read nor replaced: then the id is derived, and kept nowhere.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ _LARGEST = 1024
 
 
 def read(directory: str) -> str | None:
-    """Return the id that ``directory`` keeps, or None; nothing is created."""
+    """Return the id that ``directory`` keeps, or None if it keeps none. Nothing is made."""
     try:
         with open_directory(directory, marked=False) as opened:
             return parse_id(_read(opened).decode())
@@ -38,7 +41,7 @@ def read(directory: str) -> str | None:
 
 
 def clear(directory: str) -> bool:
-    """Remove the id that ``directory`` keeps; return False if something is left there."""
+    """Remove the id that ``directory`` keeps; return False if it could not be removed."""
     try:
         with open_directory(directory, marked=False) as opened:
             drafts = [name for name in opened.names() if re.fullmatch(_DRAFT, name, re.ASCII)]
@@ -61,8 +64,13 @@ def locate(directory: str) -> str:
 def obtain(directory: str) -> str:
     """Return the user's id, made by the first process that asks.
 
-    Where nothing can be kept the id is a hash of what stays the same between runs: the machine's
-    own id, or its name, and the user's number.
+    Parameters:
+        directory: the user's configuration directory, which is made if it is absent; `""` stands
+            for none.
+
+    Returns:
+        A UUID. If no file can be kept it is a hash of what stays the same between runs: the
+        machine's own id, or its name, and the user's number.
     """
     kept = read(directory)
     if kept is not None:
@@ -82,7 +90,11 @@ def _read(opened: Directory) -> bytes:
 
 
 def _count_links(opened: Directory) -> int:
-    """Return how many names the file may have: two while a process is just publishing it."""
+    """Return how many names the file may have: 1, or 2 while a process is publishing it.
+
+    Then the other name is that process's draft, in the same directory. A process that died at that
+    moment has left it.
+    """
     for name in opened.names():
         if re.fullmatch(_DRAFT, name, re.ASCII):
             with contextlib.suppress(OSError):
