@@ -14,7 +14,7 @@ import os
 from ._agent.process import current_process
 from ._runtime import log
 from ._runtime.optout import find_optout
-from ._runtime.settings import parse_endpoint, parse_id
+from ._runtime.settings import hide_credentials, parse_endpoint, parse_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def print_config() -> None:
         endpoint: ...
     """
     settings = current_process().use_settings()
-    print(f"endpoint: {settings.endpoint}")
+    print(f"endpoint: {hide_credentials(settings.endpoint)}")
     print(f"switched off by: {find_optout(os.environ) or 'nothing'}")
     for name, value in describe_breadcrumb(settings).items():
         print(f"{name}: {value}")

@@ -151,9 +151,9 @@ def parse_endpoint(text: str) -> str:
     host = rest.partition("/")[0].rpartition("@")[2]
     named = host.partition(":")[0] if not host.startswith("[") else host
     if scheme.lower() not in ("http", "https") or not separator or not named:
-        raise ValueError(f"{text!r} is no http or https address")
+        raise ValueError(f"{hide_credentials(text)!r} is no http or https address")
     if any(character.isspace() or ord(character) < 33 for character in address):
-        raise ValueError(f"{text!r} holds a space or a control character")
+        raise ValueError(f"{hide_credentials(text)!r} holds a space or a control character")
     address = address.rstrip("/")
     return address if address.endswith("/graphql") else f"{address}/graphql"
 
