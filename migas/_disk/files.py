@@ -1,10 +1,9 @@
 """Works on the files of an opened directory, and judges by what was opened whose they are.
 
-Each directory is opened without following a link; what lies in it is named relative to it, so that
-a swap in between changes nothing (as Go's `os.Root` does it). Where a system cannot do so (Windows)
-each path is looked at before it is used.
-
-The door itself is `directory`; no other module of `_disk` makes a system call on a file.
+Each directory is opened without following a link, and files are named relative to it, so that a
+swap in between changes nothing (as Go's `os.Root` does it). Where a system cannot do so (Windows)
+each path is looked at before it is used. The door is `directory`; no third module of `_disk` makes
+a system call on a file.
 """
 
 from __future__ import annotations
@@ -14,9 +13,6 @@ import errno
 import itertools
 import os
 import stat
-
-#: Names that are read of one directory: far more than a spool ever holds in one box.
-_MOST_NAMES = 100_000
 
 #: Whether files have owners and modes here.
 POSIX = hasattr(os, "geteuid")
@@ -60,11 +56,9 @@ class Directory:
         self._boxes: dict[str, Directory] = {}
 
     def __enter__(self) -> Directory:  # noqa: PYI034  # `Self` came with Python 3.11
-        """Return the directory itself."""
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        """Close it."""
         self.close()
 
     def close(self) -> None:
@@ -111,10 +105,10 @@ class Directory:
             raise NoDiskError(f"others may write to {self.path}")
 
     def names(self) -> list[str]:
-        """List the names in it, in no order."""
+        """List the names in it, in no order: 100,000 at most, far more than a box ever holds."""
         place = self.path if self._descriptor is None else self._descriptor
         with os.scandir(place) as found:
-            return [entry.name for entry in itertools.islice(found, _MOST_NAMES)]
+            return [entry.name for entry in itertools.islice(found, 100_000)]
 
     def examine(self, name: str, limit: int, links: int = 1) -> os.stat_result:
         """Return the status of a file of ours, which may have as many names as ``links``."""
@@ -128,7 +122,11 @@ class Directory:
         if self._descriptor is None:
             self.examine(name, limit, links)
         at, holder = self._at(name)
-        descriptor = os.open(at, os.O_RDONLY | _SAFELY, dir_fd=holder)
+        try:
+            descriptor = os.open(at, os.O_RDONLY | _SAFELY, dir_fd=holder)
+        except OSError:
+            self.examine(name, limit, links)  # a link or a socket cannot be opened so
+            raise
         try:
             status, content = os.fstat(descriptor), b""
             _check_file(status, name, limit, links)

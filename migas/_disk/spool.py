@@ -229,7 +229,7 @@ class Spool:
         """Claim an entry that this version can read; a newer version's stays where it is."""
         try:
             content = entry.read(spool)
-        except NoDiskError:
+        except (NoDiskError, PermissionError):
             self._passed.add(entry.token)
             return None
         except OSError:

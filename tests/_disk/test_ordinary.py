@@ -256,6 +256,7 @@ def test_a_spool_that_another_directory_replaces_is_looked_at_again(home: Path) 
     spool = Spool(str(directory), ROOMY)
     for _ in range(5):
         spool.put(b"x")
+        assert spool.count() == 1
         shutil.rmtree(directory)
         directory.mkdir()
         (directory / "thesis.tex").write_text("years of work")
