@@ -249,6 +249,7 @@ class Agent:
         if not self._sending.close(deadline - seconds * LAST_SHARE):
             self._give_up_request()
         self._writing.close(deadline)
+        self._await_answer()  # it may have come meanwhile
         self._loader.close()
 
     def stop(self) -> None:
@@ -261,9 +262,15 @@ class Agent:
         request = self._exit.request
         if request is None or not self._exit.sends:
             return
-        if request.has_answer() and self._sending.close(time.monotonic(), patient=True):
-            return
-        self._writing.submit(_Task(request.abandon))
+        if not self._await_answer():
+            self._writing.submit(_Task(request.abandon))
+
+    def _await_answer(self) -> bool:
+        """Let an answer that has arrived be read and carried out. Return False if there is none."""
+        request = self._exit.request
+        if request is None or not request.has_answer():
+            return False
+        return self._sending.close(time.monotonic(), patient=True)
 
     def _urge(self) -> None:
         """Have all breadcrumbs sent without delay, for a caller who waits.
