@@ -116,7 +116,7 @@ def report_status(settings: Settings) -> Status:
     Returns:
         The state, with numbers of moments close together.
     """
-    off, spool = find_optout(os.environ), find_spool(settings)
+    off, spool = find_optout(os.environ) or settings.off_by, find_spool(settings)
     births, size = _measure(spool)
     sent = list(report_sent(settings))
     reasons = [str(line["reason"]) for line in sent if line["outcome"] == "refused"]
