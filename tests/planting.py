@@ -1,6 +1,7 @@
-"""What somebody else may put where migas expects its own, and a watch over what is not migas's.
+"""What somebody else may put where migas expects its own, and what a process does with it then.
 
-Used by the tests of the disk's door and by the fuzzer. All of it happens below a test's directory.
+Used by the tests of the disk's door and by the fuzzer. All of it happens below a test's directory,
+and a watch tells whether anything outside of that was touched.
 """
 
 from __future__ import annotations
@@ -19,8 +20,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from support import ROOMY
 
 from migas._crumb import breadcrumb
+from migas._delivery.parcel import Outcome, Verdict
+from migas._delivery.sent_log import Record
+from migas._delivery.throttle import Backoff, Pace
 from migas._disk.directory import TAG
+from migas._disk.entry import MemoryEntry
 from migas._disk.spool import Spool
+from migas._disk.stamp import Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +43,10 @@ OTHER_ID = "1cf6db85-5d12-4d79-a502-611f353de27d"
 ENTRY = "1700000000001-00000000000000aa-0.json"
 CLAIMED = "1700000000002-00000000000000bb-0-1700000000003-000000cc.json"
 SEGMENT = "1700000000009-000000dd"
+
+
+#: A moment at which every claim in these tests is over, and no entry is too old.
+NOW = 1_700_000_500.0
 
 
 def crumb(version: str) -> bytes:
@@ -172,6 +182,78 @@ class Outside:
         assert not done, done
         after = take_picture(self.path)
         assert after == self._before, set(after.items()) ^ set(self._before.items())
+
+
+def clear_way(path: Path) -> None:
+    """Remove what lies there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def use_spool(directory: Path) -> set[str]:
+    """Do all that a process does with a spool; return the versions that it could send or remove."""
+    now = [NOW]
+    # A share is five entries, and each put looks whether it is full.
+    spool = Spool(str(directory), ROOMY._replace(number=200), lambda: now[0], lambda _sides: 0)
+    found: set[str] = set()
+    for number in range(12):
+        with contextlib.suppress(OSError):
+            entry = spool.put(crumb("put"))
+            if number % 2 == 0:
+                spool.take(entry)
+    for step in range(8):
+        spool.recover(16)
+        for entry in spool.claim(16):
+            with contextlib.suppress(OSError):
+                found.add(read_version(entry.read()))
+                entry.attempt(now[0], entry.attempts + 1).release(1)
+            if step % 2:
+                entry.set_aside()
+        now[0] += 200.0
+    for entry in list(spool.waiting())[::2]:
+        content = entry.read()
+        if entry.discard():
+            found.add(read_version(content))
+    spool.refuse(MemoryEntry("any"))
+    spool.give_up(MemoryEntry("any"))
+    counted = (spool.count(), spool.has_waiting(), spool.dropped, spool.refused, spool.unanswered)
+    assert all(isinstance(each, int) for each in counted)
+    assert isinstance(spool.problem(), str)
+    now[0] += 10 * 86400.0
+    Spool(str(directory), ROOMY, lambda: now[0], lambda _sides: 0).recover(16)
+    return found
+
+
+def read_version(content: bytes) -> str:
+    try:
+        return breadcrumb.decode(content).project_version
+    except (ValueError, RecursionError):
+        return ""
+
+
+def use_stamps(directory: Path) -> set[str]:
+    """Do all that a process does with what lies beside the boxes."""
+    for host in ("node", "all"):
+        for name in ("backoff", "pace", "dropped"):
+            stamp = Stamp(str(directory), name, host)
+            stamp.set(NOW)
+            stamp.set(NOW, 3)
+            assert stamp.times >= 4
+            stamp.clear()
+    Backoff(str(directory)).fail(5.0)
+    Backoff(str(directory)).succeed()
+    Pace(str(directory)).take()
+    record = Record(str(directory))
+    made = breadcrumb.sanitize("owner/repo", "1", {}, {}).breadcrumb
+    for _ in range(3):
+        record.add([(made, Verdict(Outcome.REFUSED, "x" * 100))] * 300)
+    assert all(line["project"] == "owner/repo" for line in record.read())
+    with contextlib.suppress(OSError):
+        record.clear()
+    return set()
 
 
 class Picture(NamedTuple):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ast
-import contextlib
 import os
-import shutil
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,27 +14,29 @@ from planting import (
     ENTRY,
     FOREIGN_DIRECTORIES,
     FOREIGN_FILES,
+    NOW,
     OTHER_ID,
     SEGMENT,
     STRANGE_CONTENTS,
     Outside,
+    clear_way,
     crumb,
+    read_version,
     take_picture,
+    use_spool,
+    use_stamps,
 )
 from support import PATIENCE, ROOMY
 
 import migas._disk
 from migas._crumb import breadcrumb
 from migas._delivery import sent_log
-from migas._delivery.parcel import Outcome, Verdict
-from migas._delivery.sent_log import Record
-from migas._delivery.throttle import Backoff, Pace
+from migas._delivery.throttle import Backoff
 from migas._disk import entry as entry_module
 from migas._disk import files, user_id
 from migas._disk.directory import TAG
-from migas._disk.entry import MemoryEntry, parse
+from migas._disk.entry import parse
 from migas._disk.spool import Spool
-from migas._disk.stamp import Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,9 +44,6 @@ if TYPE_CHECKING:
     from support import Host
 
     from migas.testing import Server
-
-#: A moment at which every claim in these tests is over, and no entry is too old.
-NOW = 1_700_000_500.0
 
 #: Where a directory is expected, and a file: below the spool, or below the home.
 DIRECTORIES = ["", "tmp", "new", "cur", "old", "aside", f"old/{SEGMENT}"]
@@ -94,15 +91,6 @@ def directory(home: Path) -> Path:
     return directory
 
 
-def clear_way(path: Path) -> None:
-    """Remove what lies there."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-
-
 def in_time(work: Callable[[], set[str]]) -> set[str]:
     """Do some work that must not hang."""
     done: list[set[str]] = []
@@ -111,67 +99,6 @@ def in_time(work: Callable[[], set[str]]) -> set[str]:
     thread.join(PATIENCE)
     assert done, "it hangs, or has failed"
     return done[0]
-
-
-def use_spool(directory: Path) -> set[str]:
-    """Do all that a process does with a spool; return the versions that it could send."""
-    now = [NOW]
-    # A share is five entries, and each put looks whether it is full.
-    spool = Spool(str(directory), ROOMY._replace(number=200), lambda: now[0], lambda _sides: 0)
-    found: set[str] = set()
-    for number in range(20):
-        with contextlib.suppress(OSError):
-            entry = spool.put(crumb("put"))
-            if number % 2 == 0:
-                spool.take(entry)
-    for step in range(12):
-        spool.recover(16)
-        for entry in spool.claim(16):
-            with contextlib.suppress(OSError):
-                found.add(read_version(entry.read()))
-                entry.attempt(now[0], entry.attempts + 1).release(1)
-            if step % 2:
-                entry.set_aside()
-        now[0] += 200.0
-    for entry in list(spool.waiting())[::2]:
-        entry.discard()
-    spool.refuse(MemoryEntry("any"))
-    spool.give_up(MemoryEntry("any"))
-    counted = (spool.count(), spool.has_waiting(), spool.dropped, spool.refused, spool.unanswered)
-    assert all(isinstance(each, int) for each in counted)
-    assert isinstance(spool.problem(), str)
-    now[0] += 10 * 86400.0
-    Spool(str(directory), ROOMY, lambda: now[0], lambda _sides: 0).recover(16)
-    return found
-
-
-def read_version(content: bytes) -> str:
-    try:
-        return breadcrumb.decode(content).project_version
-    except (ValueError, RecursionError):
-        return ""
-
-
-def use_stamps(directory: Path) -> set[str]:
-    """Do all that a process does with what lies beside the boxes."""
-    for host in ("node", "all"):
-        for name in ("backoff", "pace", "dropped"):
-            stamp = Stamp(str(directory), name, host)
-            stamp.set(NOW)
-            stamp.set(NOW, 3)
-            assert stamp.times >= 4
-            stamp.clear()
-    Backoff(str(directory)).fail(5.0)
-    Backoff(str(directory)).succeed()
-    Pace(str(directory)).take()
-    record = Record(str(directory))
-    made = breadcrumb.sanitize("owner/repo", "1", {}, {}).breadcrumb
-    for _ in range(3):
-        record.add([(made, Verdict(Outcome.REFUSED, "x" * 100))] * 300)
-    assert all(line["project"] == "owner/repo" for line in record.read())
-    with contextlib.suppress(OSError):
-        record.clear()
-    return set()
 
 
 @pytest.mark.parametrize(
