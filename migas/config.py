@@ -14,7 +14,7 @@ import os
 from ._agent.process import current_process
 from ._runtime import log
 from ._runtime.optout import find_optout
-from ._runtime.settings import parse_endpoint, parse_id
+from ._runtime.settings import hide_credentials, parse_endpoint, parse_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def setup(
     """Override environment variables and defaults, from now on. Optional.
 
     An opt-out is not overridden. A value that makes no sense is ignored, with one warning in the
-    log; nothing is raised.
+    log; but an ``endpoint`` that makes none switches everything off.
 
     Parameters:
         endpoint: the server's http or https address, with or without `/graphql`.
@@ -68,7 +68,7 @@ def setup(
     sound = {name: _parse(name, value) for name, value in values.items()}
     values = {name: value for name, value in sound.items() if value is not None}
     if filename is not None and save_config and not find_optout(os.environ):
-        _write_file(filename, values)
+        _write_file(filename, {name: value for name, value in values.items() if value})
     hook = _check_hook(before_send)
     current_process().setup(values if hook is None else {**values, "before_send": hook})
 
@@ -81,8 +81,8 @@ def print_config() -> None:
         endpoint: ...
     """
     settings = current_process().use_settings()
-    print(f"endpoint: {settings.endpoint}")
-    print(f"switched off by: {find_optout(os.environ) or 'nothing'}")
+    print(f"endpoint: {hide_credentials(settings.endpoint)}")
+    print(f"switched off by: {current_process().find_refusal() or 'nothing'}")
     for name, value in describe_breadcrumb(settings).items():
         print(f"{name}: {value}")
 
@@ -162,12 +162,17 @@ def _check_hook(hook: object) -> object:
 
 
 def _parse(name: str, value: str) -> str | None:
-    """Return a sound value in its canonical form, or None, with a warning."""
+    """Return a sound value in its canonical form, or None, with a warning.
+
+    An endpoint that makes no sense is `""`, which switches everything off: nobody knows where the
+    data were to go.
+    """
     try:
         return _PARSERS[name](value)
     except ValueError as error:
-        log.say(log.WARNING, "%s is ignored: %s", name, error)
-        return None
+        effect = "switches everything off" if name == "endpoint" else "is ignored"
+        log.say(log.WARNING, "%s %s: %s", name, effect, error)
+        return "" if name == "endpoint" else None
 
 
 def _read_file(filename: str | os.PathLike[str]) -> dict[str, str]:

@@ -276,14 +276,14 @@ def _ask_news(settings: Settings, project: str, version: str, seconds: float) ->
 
 
 def _refusal() -> dict[str, object]:
-    return {"success": False, "message": f"switched off by {find_optout(os.environ)}"}
+    return {"success": False, "message": f"switched off by {current_process().find_refusal()}"}
 
 
 def _ask(
     settings: Settings, body: bytes, field: str, failure: Mapping[str, object], seconds: float
 ) -> dict[str, object]:
     """Return the answer's ``field`` within ``seconds``, or ``failure`` with the reason."""
-    if find_optout(os.environ):
+    if find_optout(os.environ) or settings.off_by:
         return {**failure, **_refusal()}
     if settings.timeout == 0 or settings.dry_run:
         variable = "MIGAS_DRY_RUN is set" if settings.dry_run else "MIGAS_TIMEOUT is 0"

@@ -14,7 +14,6 @@ from support import NOWHERE, PATIENCE, await_condition
 
 import migas
 from migas._agent import process
-from migas._runtime.settings import DEFAULT_ENDPOINT
 from migas.testing import Fault
 
 if TYPE_CHECKING:
@@ -139,7 +138,7 @@ def test_nonsense_is_warned_of_once(
     assert [message.split()[0] for message in messages if "endpoint" in message] == ["endpoint"]
     assert len([message for message in messages if "MIGAS_TIMEOUT" in message]) == 1
     assert len([message for message in messages if str(tmp_path) in message]) == 2
-    assert process.current_process().use_settings().endpoint != DEFAULT_ENDPOINT
+    assert process.current_process().use_settings().endpoint == ""
 
 
 @pytest.mark.parametrize("date", ["yesterday", "2026-1-1", 2026, None])
@@ -286,3 +285,22 @@ def test_a_process_whose_fork_hooks_did_not_run_begins_anew(
     assert agent is not parents_agent
     assert process.current_process() is parent
     assert len(server.crumbs) == 2
+
+
+@pytest.mark.parametrize("by", ["the environment", "setup"])
+def test_with_an_unusable_endpoint_nothing_is_sent_to_anybody(
+    by: str, home: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither to the public server nor to a guess; answers and the configuration say why."""
+    if by == "setup":
+        migas.setup(endpoint="migas.hospital.org")
+    else:
+        monkeypatch.setenv("MIGAS_ENDPOINT", "migas.hospital.org")
+    reason = "switched off by MIGAS_ENDPOINT, which is no http or https address"
+    assert migas.add_project("owner/repo", "1")["message"] == reason
+    assert migas.get_usage("owner/repo", "2026-01-01")["message"] == reason
+    with migas.track("owner/repo", "1"):
+        pass
+    assert migas.flush(1) == 0
+    assert server.requests == 0
+    assert not (home / "cache").exists()

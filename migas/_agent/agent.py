@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from migas._delivery.parcel import Parcel
     from migas._delivery.writer import Writer
-    from migas._runtime.exit import Request
     from migas._runtime.receipt import Listeners
     from migas._runtime.settings import Settings
     from migas._runtime.threads import Handler
@@ -89,39 +88,22 @@ class Call:
         self.receipt.settle({"success": False, "message": reason})
 
 
-class _Abandoned:
-    """A job for the writer: record that the exit gave up a request. It touches the disk."""
+class _Task:
+    """A job for the writer's thread, done behind all that was queued. It may touch the disk."""
 
-    def __init__(self, request: Request) -> None:
-        self._request = request
-
-    def hold(self, _now: float) -> float:
-        return 0.0
-
-    def write(self, _writer: Writer) -> None:
-        self._request.abandon()
-
-    def fail(self, _reason: str) -> None:
-        return
-
-
-class _Mark:
-    """A job for the writer, behind all that was queued: it is done once that is written."""
-
-    def __init__(self) -> None:
-        self._is_done = False
-
-    def is_done(self) -> bool:
-        return self._is_done
+    def __init__(self, act: Callable[[], None] = lambda: None) -> None:
+        self._act = act
+        self.is_done = False
 
     def hold(self, _now: float) -> float:
         return 0.0
 
     def write(self, _writer: Writer) -> None:
-        self._is_done = True
+        self._act()
+        self.is_done = True
 
     def fail(self, _reason: str) -> None:
-        self._is_done = True
+        self.is_done = True
 
 
 class _Lazy:
@@ -260,13 +242,14 @@ class Agent:
             self._sending.submit(parcel)
         # By the writer's thread, since a disk that has stopped answering would hold this one. Here
         # only what no thread has taken: none could start, or others import all the time.
-        mark = _Mark()
-        waits = self._writing.is_running() and self._writing.submit(mark)
-        if not (waits and self._writing.await_done(mark.is_done, deadline - seconds / 2)):
+        last = _Task()
+        waits = self._writing.is_running() and self._writing.submit(last)
+        if not (waits and self._writing.await_done(lambda: last.is_done, deadline - seconds / 2)):
             self._writing.run_here()
         if not self._sending.close(deadline - seconds * LAST_SHARE):
             self._give_up_request()
         self._writing.close(deadline)
+        self._await_answer()  # it may have come meanwhile
         self._loader.close()
 
     def stop(self) -> None:
@@ -279,9 +262,15 @@ class Agent:
         request = self._exit.request
         if request is None or not self._exit.sends:
             return
-        if request.has_answer() and self._sending.close(time.monotonic(), patient=True):
-            return
-        self._writing.submit(_Abandoned(request))
+        if not self._await_answer():
+            self._writing.submit(_Task(request.abandon))
+
+    def _await_answer(self) -> bool:
+        """Let an answer that has arrived be read and carried out. Return False if there is none."""
+        request = self._exit.request
+        if request is None or not request.has_answer():
+            return False
+        return self._sending.close(time.monotonic(), patient=True)
 
     def _urge(self) -> None:
         """Have all breadcrumbs sent without delay, for a caller who waits.

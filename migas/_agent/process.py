@@ -83,8 +83,12 @@ class Process:
                     log.say(log.WARNING, "%s", problem)
             return self._settings
 
+    def find_refusal(self) -> str:
+        """Return what switches everything off, an opt-out or an unusable address, or `""`."""
+        return find_optout(os.environ) or self.use_settings().off_by
+
     def use_agent(self) -> Agent | None:
-        """Return the agent, built on first use. Returns None if the user has opted out."""
+        """Return the agent, built on first use. Returns None if everything is switched off."""
         if find_optout(os.environ):
             return None
         # Without the lock: if another thread calls `setup()` now, this call came before it.
@@ -93,6 +97,8 @@ class Process:
         with self._lock:
             if self._agent is None:
                 settings = self.use_settings()
+                if settings.off_by:
+                    return None
                 if self._reported_by_parent is None:
                     self._reported_by_parent = read_reported_by_parent(os.environ)
                 settings.hand_down(os.environ)

@@ -110,10 +110,12 @@ class Progress:
         try:
             # A socket object of our own: if the reading thread is faster, its own would wait here
             # until its timeout. That thread may also close it just now, and the host open something
-            # else under the same number: a look changes nothing there.
+            # else under the same number. A look changes nothing there: the flag is for one call,
+            # while to set a timeout would change what every holder of the socket shares.
             with socket.fromfd(self.sock.fileno(), socket.AF_INET, socket.SOCK_STREAM) as ours:
-                ours.settimeout(0)
-                return bool(ours.recv(1, socket.MSG_PEEK))
+                if ours.gettimeout() is not None:  # the host has set one for all new sockets
+                    ours.settimeout(0)
+                return bool(ours.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
         except Exception:  # nothing is there, or no socket
             return False
 

@@ -97,6 +97,8 @@ class Sender:
         self._misses = 0
         # True once this exit has been counted against the pace.
         self._is_counted = False
+        # The answer to the request under way has been read. For the exit, on another thread.
+        self._is_answered = False
 
     def handle(self, items: list[Item], _can_wait: bool) -> float:
         """Take over ``items``, and send one request if it is time; a `threads.Handler`.
@@ -119,8 +121,11 @@ class Sender:
         return pause or self._send()
 
     def has_answer(self) -> bool:
-        """Return True if the answer to the request under way has come as far as this machine."""
-        return self._transport is not None and self._transport.has_answer()
+        """Return True if the answer to the request under way has come as far as this machine.
+
+        That includes one that this thread has read, and not yet carried out on the disk.
+        """
+        return self._is_answered or (self._transport is not None and self._transport.has_answer())
 
     def abandon(self) -> None:
         """Count the request under way as a failure: the process ends before its answer."""
@@ -223,6 +228,8 @@ class Sender:
             log.say(log.DEBUG, "cannot send: %r", error)
             verdict = Verdict(Outcome.UNSENT, f"cannot send: {error}")
             return Upload(0, self.parcels, verdict)
+        finally:
+            self._exit.request = None  # its answer has been carried out, too
 
     def _connect(self) -> Callable[[bytes, Callable[[], None]], Reply]:
         """Return a function that sends a request, counts it, and lets the exit see it."""
@@ -233,11 +240,10 @@ class Sender:
 
         def send(body: bytes, on_write: Callable[[], None]) -> Reply:
             self._rate.count()
-            self._exit.request = self
-            try:
-                return transport.send(body, timeout, on_write)
-            finally:
-                self._exit.request = None
+            self._is_answered, self._exit.request = False, self
+            reply = transport.send(body, timeout, on_write)
+            self._is_answered = True
+            return reply
 
         return send
 

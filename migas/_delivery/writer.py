@@ -10,6 +10,7 @@ or the host's `before_send` raises, then that one breadcrumb is dropped and its 
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import sys
 import time
@@ -88,7 +89,11 @@ class Writer:
         self._listeners = listeners
         self._exit = process_exit
         self._spool = open_spool(settings)
-        self._defaults = find_defaults(settings, environ, root, keeps_user=not settings.dry_run)
+        keeps_user = not settings.dry_run
+        # Not before a breadcrumb asks: `migas flush` writes none, and may make no user's id.
+        self._find_defaults = functools.cache(
+            lambda: find_defaults(settings, environ, root, keeps_user=keeps_user)
+        )
         # True once `before_send` has failed, which is logged only the first time.
         self._has_warned = False
 
@@ -131,7 +136,7 @@ class Writer:
         if off := look_for_optout(os.environ):
             receipt.settle({"success": False, "message": f"switched off by {off}"})
             return None
-        crumb = self._edit(self._make(project, version, fields, self._defaults))
+        crumb = self._edit(self._make(project, version, fields, self._find_defaults()))
         if crumb is None:
             verdict = Verdict(Outcome.REFUSED, "it is dropped by before_send")
             receipt.settle(verdict.as_answer())

@@ -20,6 +20,7 @@ import os
 import time
 
 from migas._runtime.randomness import randrange
+from migas._runtime.settings import hide_credentials
 
 from .directory import check_writable, file_name, find_cache, open_directory
 from .entry import CUR, NEW, TMP, Entry, has_newer_form, list_segments, make_token, read_box
@@ -57,9 +58,10 @@ def directory_for(endpoint: str, cache_dir: str | None) -> str:
     cache = cache_dir or find_cache()
     if not cache:
         return ""
-    host = file_name(endpoint.partition("://")[2].partition("/")[0])
+    address = hide_credentials(endpoint)
+    host = file_name(address.partition("://")[2].partition("/")[0])
     # A checksum is enough to tell one user's few servers apart, and is there without an import.
-    digest = f"{binascii.crc32(endpoint.encode()):08x}"
+    digest = f"{binascii.crc32(address.encode()):08x}"
     return os.path.join(cache, f"{host}-{digest}")
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Request(Protocol):
-        """A request that was sent and has no answer yet."""
+        """A request that was sent, until its answer has been carried out on the disk."""
 
         def has_answer(self) -> bool:
             """Return True if the answer has arrived at this machine."""

@@ -87,8 +87,8 @@ class OptoutFile:
         """Return the file's path or `""`, and look again if the last look is `LOOK_AGAIN` old."""
         now = self._clock()
         if self._due is None or now >= self._due:
-            path = locate_optout(environ)
-            self._found = path if os.path.exists(path) else ""
+            looks = map(_look_at, list_optout_files(environ))
+            self._found = next(filter(None, looks), "")
             self._due = now + LOOK_AGAIN
         return self._found
 
@@ -98,9 +98,38 @@ class OptoutFile:
 
 
 def locate_optout(environ: Mapping[str, str]) -> str:
-    """Return the path of the opt-out file, which need not exist."""
-    home = environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
+    """Return the path at which a person's own opt-out file is made; it need not exist."""
+    home = environ.get("XDG_CONFIG_HOME", "")
+    if not os.path.isabs(home):  # then it counts as unset (XDG Base Directory Specification)
+        home = os.path.join(os.path.expanduser("~"), ".config")
     return os.path.join(home, "migas", "optout")
+
+
+def list_optout_files(environ: Mapping[str, str]) -> list[str]:
+    """Return each path at which a file opts out: a person's own, and those of the whole site.
+
+    A program that is started without `XDG_CONFIG_HOME`, by cron or sudo, looks in `~/.config` too.
+    The site's are in each of `XDG_CONFIG_DIRS`, which is `/etc/xdg` if it is not set.
+    """
+    own = [os.path.dirname(os.path.dirname(locate_optout(environ)))]
+    own.append(os.path.join(os.path.expanduser("~"), ".config"))
+    site = (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(os.pathsep)
+    places = dict.fromkeys(place for place in (*own, *site) if os.path.isabs(place))
+    return [os.path.join(place, "migas", "optout") for place in places]
+
+
+def _look_at(path: str) -> str:
+    """Return the path, and why it cannot be read, or `""` if there is certainly no such file.
+
+    A no that cannot be read is a no. So is a link that leads nowhere: it is not followed.
+    """
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # no file has a NUL in its name
+        return ""
+    except OSError as error:
+        return f"{path}, which cannot be read: {error.strerror}"
+    return path
 
 
 #: The opt-out file of this process's user.

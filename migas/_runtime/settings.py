@@ -59,7 +59,7 @@ class Settings:
         1.0
     """
 
-    #: The server's GraphQL address.
+    #: The server's GraphQL address; `""` if what was given is none.
     endpoint: str = DEFAULT_ENDPOINT
     #: Seconds to wait for the server in all, 0 to 3600. With 0 nothing is sent.
     timeout: float = DEFAULT_TIMEOUT
@@ -93,6 +93,11 @@ class Settings:
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"Settings are frozen: {name}")
 
+    @property
+    def off_by(self) -> str:
+        """What switches everything off, or `""`: nobody knows where the data were to go."""
+        return "" if self.endpoint else "MIGAS_ENDPOINT, which is no http or https address"
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str], setup: Mapping[str, object] = {}) -> Settings:
         """Return the settings by the arguments of `setup()`, then ``environ``, then the defaults.
@@ -111,8 +116,16 @@ class Settings:
                 problems.append(f"{name} is ignored: {error}")
                 return None
 
+        def read_endpoint() -> object:
+            try:
+                text = environ.get("MIGAS_ENDPOINT", "").strip()
+                return parse_endpoint(text) if text else None
+            except ValueError as error:
+                problems.append(f"MIGAS_ENDPOINT switches everything off: {error}")
+                return ""
+
         given: dict[str, object] = {
-            "endpoint": read("MIGAS_ENDPOINT", parse_endpoint),
+            "endpoint": read_endpoint(),
             "timeout": read("MIGAS_TIMEOUT", _parse_seconds),
             "exit_timeout": read("MIGAS_EXIT_TIMEOUT", _parse_seconds),
             "spool_count": read("MIGAS_SPOOL_COUNT", _parse_least(LEAST_SPOOL_COUNT)),
@@ -131,7 +144,8 @@ class Settings:
     def hand_down(self, environ: MutableMapping[str, str]) -> None:
         """Set the server, the session id and the host's user id, if it gave one, for children."""
         for name, value, default in (
-            ("MIGAS_ENDPOINT", self.endpoint, DEFAULT_ENDPOINT),
+            # Children of a process without a usable address are to have none, either.
+            ("MIGAS_ENDPOINT", self.endpoint or "unusable", DEFAULT_ENDPOINT),
             ("MIGAS_USER_ID", self.user_id, None),
             ("MIGAS_SESSION_ID", self.session_id, None),
         ):
@@ -151,9 +165,9 @@ def parse_endpoint(text: str) -> str:
     host = rest.partition("/")[0].rpartition("@")[2]
     named = host.partition(":")[0] if not host.startswith("[") else host
     if scheme.lower() not in ("http", "https") or not separator or not named:
-        raise ValueError(f"{text!r} is no http or https address")
+        raise ValueError(f"{hide_credentials(text)!r} is no http or https address")
     if any(character.isspace() or ord(character) < 33 for character in address):
-        raise ValueError(f"{text!r} holds a space or a control character")
+        raise ValueError(f"{hide_credentials(text)!r} holds a space or a control character")
     address = address.rstrip("/")
     return address if address.endswith("/graphql") else f"{address}/graphql"
 

@@ -16,9 +16,8 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, TypeAlias, TypeVar
+    from typing import Any, TypeAlias
 
-    T = TypeVar("T")
     #: Takes items out of the list, does one piece of work, and returns the seconds until the next
     #: call, 0.0 for at once, or `NEVER` for only when an item comes. The second argument is False
     #: if the caller cannot call again later.

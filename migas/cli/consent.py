@@ -71,7 +71,7 @@ def opt_in(options: argparse.Namespace) -> int:
         print_error(explain(error))
         return LEFT
     lasting.forget()
-    off = find_optout(os.environ)
+    off = current_process().find_refusal()
     if options.json:
         print_json({"switched_off_by": off})
     else:

@@ -128,6 +128,7 @@ def _make_environ(directory: str, endpoint: str) -> dict[str, str]:
         "HOME": home,
         "USERPROFILE": home,
         "XDG_CONFIG_HOME": os.path.join(home, "config"),
+        "XDG_CONFIG_DIRS": os.path.join(home, "config"),
         "MIGAS_CACHE_DIR": os.path.join(home, "cache"),
         "MIGAS_ENDPOINT": endpoint,
         "MIGAS_EXIT_TIMEOUT": str(_EXIT_TIMEOUT),

@@ -7,14 +7,12 @@ the same time; `Flushed` says what each number then means.
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 from migas._agent.process import current_process
 from migas._delivery.parcel import Outcome
 from migas._delivery.sent_log import noted
-from migas._runtime.optout import find_optout
 from migas.operations import flush as flush_all
 
 from .report import find_spool
@@ -56,7 +54,7 @@ def flush(options: argparse.Namespace) -> int:
         0 if all of it was delivered or dropped, or there was nothing to send; 1 if any was refused
         or is pending; 130 if a Ctrl-C stopped it.
     """
-    off, spool = find_optout(os.environ), find_spool(current_process().use_settings())
+    off, spool = current_process().find_refusal(), find_spool(current_process().use_settings())
     pending = spool.count() if spool else 0
     flushed, is_stopped = Flushed(0, 0, pending, 0), False
     if spool and pending and not off:

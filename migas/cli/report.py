@@ -23,6 +23,7 @@ from migas._disk import user_id
 from migas._disk.directory import find_config, find_earlier_config
 from migas._disk.spool import open_spool
 from migas._runtime.optout import find_optout
+from migas._runtime.settings import hide_credentials
 from migas.config import describe_breadcrumb
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def report_status(settings: Settings) -> Status:
     Returns:
         The state, with numbers of moments close together.
     """
-    off, spool = find_optout(os.environ), find_spool(settings)
+    off, spool = find_optout(os.environ) or settings.off_by, find_spool(settings)
     births, size = _measure(spool)
     sent = list(report_sent(settings))
     reasons = [str(line["reason"]) for line in sent if line["outcome"] == "refused"]
@@ -123,7 +124,7 @@ def report_status(settings: Settings) -> Status:
     return Status(
         telemetry="off" if off else "on",
         switched_off_by=off,
-        endpoint=settings.endpoint,
+        endpoint=hide_credentials(settings.endpoint),
         problem=NOT_ASKED if off else _greet(settings),
         next_try_seconds=round(Backoff(spool.directory).remaining()) if spool else 0,
         exits_that_may_deliver=Pace(spool.directory).count_left() if spool else EXITS,

@@ -66,7 +66,8 @@ def migas_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Se
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     # The lasting opt-out of the person who runs the tests lies elsewhere.
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "migas" / "config"))
+    for name in ("HOME", "USERPROFILE", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS"):
+        monkeypatch.setenv(name, str(tmp_path / "migas" / "config"))
     monkeypatch.setenv("MIGAS_CACHE_DIR", str(tmp_path / "migas" / "cache"))
     monkeypatch.setenv("MIGAS_USER_ID", make_id())
     # An exit waits for the server: a test's process may end when everything is sent.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import os
 import socket
 import ssl
 import threading
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from support import PATIENCE, await_condition
 from wire import BODY, GOOD, SIGNED, Connection, Wire, post, say, write
 
-from migas._delivery.connection import MAX_ANSWER, _Stream
+from migas._delivery.connection import MAX_ANSWER, Progress, _Stream
 from migas._delivery.parcel import Outcome, Reply
 from migas._delivery.transport import Transport
 from migas.testing import Server
@@ -421,3 +422,35 @@ def test_whoever_asks_changes_nothing() -> None:
         looking.join(PATIENCE)
         assert outcomes == [Outcome.DELIVERED, Outcome.UNKNOWN, Outcome.DELIVERED] * 100
         transport.close()
+
+
+def test_a_look_leaves_a_socket_of_the_hosts_as_it_is() -> None:
+    """The host's socket has taken the number of ours; it waits as before, and has all its bytes."""
+    host, peer = socket.socketpair()
+    with host, peer:
+        progress = Progress()
+        progress.sock, progress.whole = host, True
+        assert not progress.has_answer()
+        peer.sendall(b"x")
+        assert progress.has_answer()
+        assert os.get_blocking(host.fileno())
+        assert host.recv(2) == b"x"
+
+
+def test_a_look_never_waits_where_the_host_has_set_a_timeout() -> None:
+    """The host has given all new sockets ten minutes."""
+    ours, peer = socket.socketpair()
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(600)
+    try:
+        progress = Progress()
+        seen: list[bool] = []
+        progress.sock, progress.whole = ours, True
+        looking = threading.Thread(target=lambda: seen.append(progress.has_answer()), daemon=True)
+        looking.start()
+        looking.join(PATIENCE)
+        assert seen == [False]
+    finally:
+        socket.setdefaulttimeout(before)
+        peer.close()
+        ours.close()

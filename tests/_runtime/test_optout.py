@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -10,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migas._runtime.optout import OPTOUT_VARIABLES, find_optout
+from migas._runtime.optout import OPTOUT_VARIABLES, OptoutFile, find_optout
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from support import Host
 
     from migas.testing import Server
@@ -95,3 +98,86 @@ def test_what_a_process_inherits_counts_as_the_users_opt_out(host: Host, server:
     start = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {ADD!r}], check=True)"
     assert host.run(SET_BY_HOST + start).calmly
     assert server.requests == 0
+
+
+def look() -> str:
+    """Look as a process does that has just started."""
+    return OptoutFile().find(os.environ)
+
+
+@pytest.mark.parametrize("place", ["config", ".config", "site"])
+def test_an_opt_out_file_is_found_wherever_one_counts(home: Path, place: str) -> None:
+    """In XDG_CONFIG_HOME, in ~/.config beside it, and in the site's XDG_CONFIG_DIRS (pain 51)."""
+    assert look() == ""
+    (home / place / "migas").mkdir(parents=True)
+    (home / place / "migas" / "optout").touch()
+    assert look() == str(home / place / "migas" / "optout")
+
+
+def test_a_relative_directory_counts_as_unset(
+    home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What the working directory holds is no word of the person's."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", "elsewhere")
+    monkeypatch.setenv("XDG_CONFIG_DIRS", f"elsewhere:{home / 'site'}")
+    (tmp_path / "elsewhere" / "migas").mkdir(parents=True)
+    (tmp_path / "elsewhere" / "migas" / "optout").touch()
+    assert look() == ""
+
+
+@pytest.mark.parametrize("where", ["optout", "migas"])
+def test_a_link_that_leads_nowhere_or_in_a_circle_is_a_no(home: Path, where: str) -> None:
+    """It is not followed; and what cannot be read because of one opts out (pain 45)."""
+    (home / "config").mkdir()
+    path = home / "config" / "migas"
+    if where == "optout":
+        path.mkdir()
+        (path / "optout").symlink_to(home / "nowhere")
+        assert look() == str(path / "optout")
+    else:
+        path.symlink_to(path)
+        assert look().startswith(f"{path / 'optout'}, which cannot be read: ")
+
+
+@pytest.mark.parametrize("name", ["EACCES", "ESTALE", "EIO", "ETIMEDOUT", "ELOOP", "ENAMETOOLONG"])
+def test_a_no_that_cannot_be_read_is_a_no(
+    name: str, host: Host, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is sent, and the answer names what could not be read (pain 45)."""
+    number = getattr(errno, name)
+
+    def fail(path: str) -> None:
+        raise OSError(number, os.strerror(number), path)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "lstat", fail)
+        assert "which cannot be read" in look()
+    code = f"""
+import os
+lstat = os.lstat
+def fail(path, **more):
+    if str(path).endswith('optout'): raise OSError({number}, 'broken')
+    return lstat(path, **more)
+os.lstat = fail
+import migas
+print(migas.add_project('owner/repo', '1').result(60)['message'])
+"""
+    ended = host.run(code)
+    assert ended.calmly, ended
+    assert "switched off by" in ended.out
+    assert "cannot be read: broken" in ended.out
+    assert server.requests == 0
+
+
+@pytest.mark.parametrize("name", ["ENOENT", "ENOTDIR"])
+def test_only_a_file_that_is_certainly_not_there_is_a_yes(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As everywhere where nobody has opted out."""
+
+    def fail(path: str) -> None:
+        raise OSError(getattr(errno, name), "no such file", path)
+
+    monkeypatch.setattr(os, "lstat", fail)
+    assert look() == ""

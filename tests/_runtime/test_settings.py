@@ -67,7 +67,6 @@ def test_what_is_no_endpoint_is_refused(address: str) -> None:
         ("MIGAS_EXIT_TIMEOUT", "1s"),
         ("MIGAS_LOG_LEVEL", "nonsense"),
         ("MIGAS_LOG_LEVEL", "-10"),
-        ("MIGAS_ENDPOINT", "no url"),
         ("MIGAS_USER_ID", "me"),
         ("MIGAS_SESSION_ID", "today"),
     ],
@@ -111,3 +110,18 @@ def test_settings_are_frozen() -> None:
     """What was read once stays."""
     with pytest.raises(AttributeError, match="frozen"):
         Settings().timeout = 3.0
+
+
+@pytest.mark.parametrize("value", ["migas.hospital.org", "ftp://a", "https://", "https://a b"])
+def test_an_endpoint_that_makes_no_sense_switches_everything_off(value: str) -> None:
+    """Nobody knows where the data were to go; the children of such a process are off as well."""
+    settings = Settings.from_env({"MIGAS_ENDPOINT": value})
+    assert settings.endpoint == ""
+    assert settings.off_by.startswith("MIGAS_ENDPOINT")
+    [problem] = settings.problems
+    assert problem.startswith("MIGAS_ENDPOINT switches everything off: ")
+    children: dict[str, str] = {}
+    settings.hand_down(children)
+    assert Settings.from_env(children).off_by
+    assert not Settings.from_env({}).off_by
+    assert not Settings.from_env({"MIGAS_ENDPOINT": value}, {"endpoint": "http://a/graphql"}).off_by

@@ -183,7 +183,7 @@ os.chdir('/')
 os.setgroups([])
 os.setgid(54321)
 os.setuid(54321)
-for name in 'HOME', 'XDG_CACHE_HOME', 'XDG_CONFIG_HOME':
+for name in 'HOME', 'XDG_CACHE_HOME', 'XDG_CONFIG_DIRS', 'XDG_CONFIG_HOME':
     del os.environ[name]
 if sys.argv[1] != 'none':
     os.environ['HOME'] = sys.argv[1]

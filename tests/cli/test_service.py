@@ -33,7 +33,7 @@ def test_a_server_runs_until_it_is_told_to_end(tmp_path: Path, end: signal.Signa
             address, b'{"query": "{get_projects}"}', {"Content-Type": "application/json"}
         )
         with urllib.request.urlopen(request, timeout=PATIENCE) as response:
-            assert response.read() == b'{"data":{"get_projects":[]}}'
+            assert response.read() == b'{"data": {"get_projects": []}}'
         process.send_signal(end)
         out, err = process.communicate(timeout=PATIENCE)
         assert (process.returncode, out, err) == (0, "", "")

@@ -199,7 +199,7 @@ NONSENSE = [
     pytest.param("migas.add_project('a/b', '1')", {"MIGAS_EXIT_TIMEOUT": "0"}, id="no exit time"),
     pytest.param("migas.add_project('a/b', '1')", {"MIGAS_LOG_LEVEL": "nonsense"}, id="level"),
     pytest.param(
-        "migas.setup(endpoint='x y', user_id='x', session_id='y'); migas.add_project('a/b', '1')",
+        "migas.setup(user_id='x', session_id='y'); migas.add_project('a/b', '1')",
         {},
         id="setup",
     ),
@@ -222,15 +222,22 @@ def test_nonsense_neither_raises_nor_speaks_and_the_breadcrumb_waits(
     decode(entry.read())
 
 
-def test_an_endpoint_that_is_none_leaves_the_default(
-    host: Host, spool: Callable[..., Spool]
+@pytest.mark.parametrize(
+    ("code", "environ"),
+    [
+        pytest.param("pass", {"MIGAS_ENDPOINT": "no url"}, id="environment"),
+        pytest.param("migas.setup(endpoint='x y')", {}, id="setup"),
+    ],
+)
+def test_an_endpoint_that_is_none_switches_telemetry_off(
+    host: Host, spool: Callable[..., Spool], code: str, environ: dict[str, str]
 ) -> None:
-    """Ignored as any other nonsense; here no network lets the breadcrumb out."""
-    ended = host.run(
-        LINE, {"MIGAS_ENDPOINT": "no url", "HTTPS_PROXY": "http://127.0.0.1:9", **SLOW}
-    )
+    """Who meant a server of their own tells nobody else, and the host does not notice."""
+    # If a breadcrumb were for the default server after all, no network lets it out.
+    blocked = {"HTTPS_PROXY": "http://127.0.0.1:9", **SLOW}
+    ended = host.run(f"import migas; {code}; {LINE}", {**environ, **blocked})
     assert ended.calmly, ended
-    assert len(list(spool(DEFAULT_ENDPOINT).waiting())) == 1
+    assert not [*spool(NOWHERE).waiting(), *spool(DEFAULT_ENDPOINT).waiting()]
 
 
 @pytest.mark.parametrize(
