@@ -225,6 +225,7 @@ class Sender:
                 )
             return self._uploader.upload(self.parcels)
         except Exception as error:  # a broken installation: callers who wait get the reason
+            self._backoff.fail()  # whatever it was, the same at once is no remedy
             log.say(log.DEBUG, "cannot send: %r", error)
             verdict = Verdict(Outcome.UNSENT, f"cannot send: {error}")
             return Upload(0, self.parcels, verdict)
