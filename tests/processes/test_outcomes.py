@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import email.utils
+import itertools
+import json
 import os
 import shutil
 import subprocess
@@ -17,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support import PATIENCE, end_claims
+from support import PATIENCE, end_claims, versions
 
 from migas._crumb import breadcrumb
 from migas._delivery.policy import SILENCE
@@ -89,8 +91,15 @@ ROWS = {
     ),
     "look-up failed": Row(Fault.look_up(), GONE, requests=3, stored=1, looks=True),
     # UNSENT
-    "the server's own trouble": Row(Fault.outage(), WAITS),
-    "the server's own trouble, for one that asks": Row(Fault.outage(), WAITS, looks=True),
+    "its Redis is down": Row(Fault.outage(), WAITS),
+    "its Redis is down, for one that asks": Row(Fault.outage(), WAITS, looks=True),
+    "its Redis is full": Row(Fault.outage("full redis"), WAITS),
+    "its Redis is read-only": Row(Fault.outage("read-only redis"), WAITS),
+    "its PostgreSQL is down": Row(Fault.outage("postgresql"), WAITS),
+    # Asked for news first, in a form whose look-up may be what failed, and then plainly.
+    "its PostgreSQL is down, for one that asks": Row(
+        Fault.outage("postgresql"), WAITS, requests=2, looks=True
+    ),
     "other JSON": Row(Fault.json({"status": "ok"}), WAITS),
     "a login page": Row(Fault.page(), WAITS),
     "an endless answer": Row(Fault.endless(), WAITS, attempts=1),
@@ -117,6 +126,7 @@ ROWS = {
     "no HTTP": Row(Fault.raw(b"SSH-2.0-OpenSSH_9.2\r\n"), WAITS, attempts=1),
     "silent unread": never(Fault.hang(reads=False)),
     "silent": never(Fault.hang()),
+    # Also while its Redis hangs: what it has read it stores when Redis is back (trap 17).
     "stored and silent": dataclasses.replace(
         never(Fault.hang(stores=True)), stored=1, in_the_end=2
     ),
@@ -198,6 +208,38 @@ def test_413_with_several(host: Host, server: Server, spool: Callable[..., Spool
     assert host.run(*WAITS_LONG).calmly
     assert sorted(str(crumb["version"]) for crumb in server.crumbs) == ["0", "1", "1.2.3", "2"]
     assert server.requests == 3
+
+
+OUTAGES = {
+    **{
+        cause: Fault.outage(cause)
+        for cause in ("redis", "full redis", "read-only redis", "postgresql")
+    },
+    "a 500": Fault.status(500, signed=True),
+}
+
+
+@pytest.mark.parametrize("outage", OUTAGES.values(), ids=OUTAGES)
+def test_an_outage_in_the_middle_of_a_flush(
+    host: Host, server: Server, spool: Callable[..., Spool], outage: Fault
+) -> None:
+    """What was not taken waits, none of it refused or counted as sent, and goes when it is over."""
+    for number in range(50):
+        crumb = breadcrumb.sanitize("owner/repo", f"{number}", {}, {}).breadcrumb
+        spool().put(breadcrumb.encode(crumb))
+    server.inject(itertools.chain([None, None], itertools.repeat(outage)))
+    flushed = host.run("", arguments=["-m", "migas", "flush", "--json", "--timeout", "60"])
+    stored = len(server.crumbs)
+    assert (flushed.status, server.requests) == (1, 3)
+    assert 0 < stored < 50
+    numbers = json.loads(flushed.out)
+    assert [numbers[name] for name in ("delivered", "refused", "pending", "dropped")] == [
+        *(stored, 0, 50 - stored, 0)
+    ]
+    assert {entry.attempts for entry in spool().waiting()} == {0}
+    server.mend()
+    assert host.run("import migas; assert migas.flush(60) == 0").calmly
+    assert sorted(versions(server), key=int) == [f"{number}" for number in range(50)]
 
 
 def test_a_server_that_always_stores_and_never_answers_sees_it_three_times(
