@@ -115,7 +115,10 @@ def read_answer(
             is never RESEND.
     """
     if not reply.answer:
-        return [Verdict(reply.outcome, reply.reason, demand=reply.demand)] * count
+        # A refusal without an answer does not say whom it is about.
+        is_shared = reply.outcome is Outcome.REFUSED and count > 1
+        outcome = Outcome.RESEND if is_shared else reply.outcome
+        return [Verdict(outcome, reply.reason, demand=reply.demand)] * count
     data = reply.answer.get("data")
     is_word = reply.signed or trusted
     if isinstance(data, dict):
