@@ -14,11 +14,10 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from migas._crumb import breadcrumb
-from migas._crumb.environment import Environment
+from migas._crumb.environment import Environment, is_persistent
 from migas._delivery import query
 from migas._delivery.sent_log import Record, write_time
 from migas._delivery.throttle import EXITS, Backoff, Pace
-from migas._delivery.writer import is_persistent
 from migas._disk import user_id
 from migas._disk.directory import find_config, find_earlier_config
 from migas._disk.spool import open_spool
