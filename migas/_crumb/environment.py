@@ -158,7 +158,8 @@ def is_persistent(path: str, environ: Mapping[str, str] = os.environ, root: str 
     does the home that Apptainer shows. If nobody can tell, nothing lasts there.
 
     Parameters:
-        path: an absolute path, which need not exist; its links are followed.
+        path: an absolute path, which need not exist; its links are followed. `""` stands for a user
+            who has no such directory.
         environ: the variables to look at.
         root: the directory that holds the containers' marks; `/` but in tests.
     """
@@ -167,7 +168,7 @@ def is_persistent(path: str, environ: Mapping[str, str] = os.environ, root: str 
         return False
     if environment.container == "unknown":
         return True
-    mount = find_mount(os.path.realpath(path), read_mounts(root))
+    mount = find_mount(os.path.realpath(path), read_mounts(root)) if path else None
     if mount is None or mount.kind in _PASSING_KINDS or _PASSING_ROOTS.search(mount.root):
         return False
     if environ.get(_LAMBDA_VARIABLE) and not mount.point.startswith(_LAMBDA_MOUNTS):
