@@ -12,7 +12,7 @@ import pytest
 from support import LATER, NOWHERE, PATIENCE, Host
 
 from migas._agent import process
-from migas._crumb.environment import CI_VARIABLES
+from migas._crumb.environment import CI_VARIABLES, CONTAINER_VARIABLES
 from migas._disk.spool import open_spool
 from migas._runtime import optout
 from migas._runtime.optout import OPTOUT_VARIABLES
@@ -48,11 +48,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home of the test's own, and an environment that says nothing of the machine."""
     home = tmp_path / "home"
     home.mkdir()
-    private = {*CI_VARIABLES, *OPTOUT_VARIABLES, *_PROXIES, *_AUTHORITIES, "container"}
+    private = {*CI_VARIABLES, *OPTOUT_VARIABLES, *_PROXIES, *_AUTHORITIES}
     for name in list(os.environ):
         if name.upper() in private or name.startswith(("MIGAS_", "APPTAINER", "SINGULARITY")):
             monkeypatch.delenv(name)
-        elif name.lower() in (proxy.lower() for proxy in _PROXIES):
+        elif name in CONTAINER_VARIABLES or name.lower() in (proxy.lower() for proxy in _PROXIES):
             monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))

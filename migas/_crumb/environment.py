@@ -1,16 +1,20 @@
 """The environment: the interpreter, the platform, the container and the CI service that we run in.
 
-This module owns the signs by which each is known: variables of the environment and a few marker
-files. What may go wrong: a container or a service that leaves none of these signs is not
-recognised. Then the breadcrumb says `unknown` or no CI, and the agent assumes that the disk lasts.
+This module owns the signs by which each is known (variables, a few marker files, the root's mount),
+and the rule that says which files are lost after this run. What may go wrong: a container or a
+service that leaves none of these signs is not recognised. Then the breadcrumb says `unknown` or no
+CI, and the agent assumes that the disk lasts.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 
 from migas._runtime.namedtuple import NamedTuple
+
+from .mounts import find_mount, read_mounts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,6 +52,33 @@ _APPTAINER_VARIABLES = (
     "SINGULARITY_NAME",
 )
 
+#: Set in each container of a service, by the service: Kubernetes, whose runtimes leave no marker
+#: file (https://kubernetes.io/docs/concepts/containers/container-environment/), Cloud Run's
+#: services and jobs (https://cloud.google.com/run/docs/container-contract), and Lambda.
+_SERVICE_VARIABLES = ("KUBERNETES_SERVICE_HOST", "K_SERVICE", "CLOUD_RUN_JOB")
+_LAMBDA_VARIABLE = "AWS_LAMBDA_FUNCTION_NAME"
+
+#: The variables by which containers are known.
+CONTAINER_VARIABLES = ("container", *_APPTAINER_VARIABLES, *_SERVICE_VARIABLES, _LAMBDA_VARIABLE)
+
+#: Where Docker, containerd and Podman keep the layers of which a container's root is put together.
+#: A container that is started without Kubernetes by containerd (`nerdctl run`) has no other sign.
+_LAYERS = re.compile(r"/docker/|/io\.containerd\.|/containers/storage/")
+
+#: File systems that end with the container which sees them: those in memory, and those that are put
+#: together of an image's layers and a directory for what is new.
+_PASSING_KINDS = {"tmpfs", "ramfs", "overlay", "aufs", "fuse.fuse-overlayfs"}
+
+#: The roots of volumes that end with their container: an `emptyDir` ends with the Kubernetes pod
+#: (https://kubernetes.io/docs/concepts/storage/volumes/#emptydir), and an anonymous volume, which
+#: Docker and Podman name by 64 random digits, belongs to one container
+#: (https://docs.docker.com/engine/storage/volumes/#named-and-anonymous-volumes).
+_PASSING_ROOTS = re.compile(r"/kubernetes\.io~(empty-dir|git-repo)/|/[0-9a-f]{64}/_data(/|$)")
+
+#: Lambda keeps what lies below this directory, where file systems of a network are mounted, and
+#: nothing else: https://docs.aws.amazon.com/lambda/latest/dg/configuration-filesystem.html.
+_LAMBDA_MOUNTS = "/mnt/"
+
 _RELEASE_LEVELS = {"alpha": "a", "beta": "b", "candidate": "rc", "final": ""}
 
 
@@ -79,20 +110,6 @@ class Environment(NamedTuple):
             ),
         )
 
-    @property
-    def is_disposable(self) -> bool:
-        """Return True if all files are thrown away after this run, wherever they lie: in CI."""
-        return self.is_ci
-
-    @property
-    def has_disposable_root(self) -> bool:
-        """Return True if the root file system is thrown away after this run.
-
-        A Docker container's own file system ends with it, and a volume that is mounted into it
-        lasts. An Apptainer container's home is the user's own directory outside.
-        """
-        return self.container == "docker"
-
 
 def find_python_version() -> str:
     """Return the interpreter's version in the form of PEP 440.
@@ -113,7 +130,8 @@ def find_container(environ: Mapping[str, str], root: str) -> str:
     """Return the kind of container that this process runs in, in the server's words.
 
     Returns:
-        `apptainer`, `docker` (for Podman and other OCI containers, too) or `unknown`.
+        `apptainer`, `docker` (for Podman, Kubernetes and other OCI containers, and for services
+        that run functions, too) or `unknown`.
     """
     # Apptainer first: it runs inside Docker on some services, never the other way round.
     if any(environ.get(name) for name in _APPTAINER_VARIABLES):
@@ -123,5 +141,37 @@ def find_container(environ: Mapping[str, str], root: str) -> str:
     markers = (".dockerenv", os.path.join("run", ".containerenv"))
     if any(os.path.exists(os.path.join(root, marker)) for marker in markers):
         return "docker"
+    if any(environ.get(name) for name in (*_SERVICE_VARIABLES, _LAMBDA_VARIABLE)):
+        return "docker"
     # systemd's convention, which Podman follows: https://systemd.io/CONTAINER_INTERFACE
-    return "docker" if environ.get("container") in ("docker", "podman", "oci") else "unknown"
+    if environ.get("container") in ("docker", "podman", "oci"):
+        return "docker"
+    mount = find_mount("/", read_mounts(root))
+    return "docker" if mount and _LAYERS.search(mount.options) else "unknown"
+
+
+def is_persistent(path: str, environ: Mapping[str, str] = os.environ, root: str = "/") -> bool:
+    """Return False if a file at ``path`` is lost after this run, as in CI or in a container.
+
+    In CI all is lost. In a container that is so for what lies in memory, in the container's own
+    root or in a volume of that container alone. A volume that somebody has claimed lasts, and so
+    does the home that Apptainer shows. If nobody can tell, nothing lasts there.
+
+    Parameters:
+        path: an absolute path, which need not exist; its links are followed. `""` stands for a user
+            who has no such directory.
+        environ: the variables to look at.
+        root: the directory that holds the containers' marks; `/` but in tests.
+    """
+    environment = Environment.detect(environ, root)
+    if environment.is_ci:
+        return False
+    if environment.container == "unknown":
+        return True
+    mount = find_mount(os.path.realpath(path), read_mounts(root)) if path else None
+    if mount is None or mount.kind in _PASSING_KINDS or _PASSING_ROOTS.search(mount.root):
+        return False
+    if environ.get(_LAMBDA_VARIABLE) and not mount.point.startswith(_LAMBDA_MOUNTS):
+        return False
+    # Apptainer's own root may be a directory outside, which lasts (`--writable`).
+    return mount.point != "/" or environment.container == "apptainer"

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import time
 
+from migas._crumb.environment import is_persistent
 from migas._disk.entry import LEASE
 from migas._disk.spool import open_spool
 from migas._runtime import log
@@ -23,7 +24,6 @@ from migas._runtime.threads import NEVER
 
 from .parcel import Outcome, Verdict
 from .throttle import Backoff, Pace, Rate
-from .writer import is_persistent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

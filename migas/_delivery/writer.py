@@ -16,10 +16,10 @@ import sys
 import time
 
 from migas._crumb import breadcrumb
-from migas._crumb.environment import Environment
+from migas._crumb.environment import Environment, is_persistent
 from migas._crumb.redaction import Redactor
 from migas._disk import user_id
-from migas._disk.directory import find_config, find_earlier_config, is_on_root_file_system
+from migas._disk.directory import find_config, find_earlier_config
 from migas._disk.entry import MemoryEntry, make_token
 from migas._disk.spool import open_spool
 from migas._runtime import log
@@ -59,6 +59,13 @@ if TYPE_CHECKING:
 #: before the next attempts, in seconds (measured on GlusterFS).
 PASSING = (errno.ENOENT, errno.EEXIST, errno.ESTALE)
 PAUSES = (0.01, 0.05, 0.2)
+
+#: Seconds after which a pause looks whether the exit has begun.
+_STEP = 0.02
+
+#: The spools that this process has waited for in vain: a broken disk is waited for once. A forked
+#: child knows them, too, as it has the same disk.
+_broken: set[str] = set()
 
 _NO_SENDER = "nothing is sent: no thread is left that could"
 
@@ -161,12 +168,25 @@ class Writer:
         for pause in (*PAUSES, None):
             try:
                 return self._spool.put(data, token)
-            except OSError as error:
-                if pause is None or error.errno not in PASSING:
+            except OSError as error:  # noqa: PERF203  # a disk is asked four times at most
+                if pause is None:
+                    _broken.add(self._spool.directory)
+                if pause is None or error.errno not in PASSING or not self._wait(pause):
                     log.say(log.DEBUG, "the spool cannot be written: %s", error)
                     break
-            time.sleep(pause)
         return MemoryEntry(token)
+
+    def _wait(self, pause: float) -> bool:
+        """Wait for ``pause`` seconds before another attempt at the disk.
+
+        Returns False if there is to be none: this process has waited in vain, or it ends.
+        """
+        while pause > 0:
+            if self._exit.has_begun or self._spool.directory in _broken:
+                return False
+            time.sleep(min(pause, _STEP))
+            pause -= _STEP
+        return True
 
     def _make(
         self,
@@ -229,14 +249,6 @@ def describe(settings: Settings) -> dict[str, object]:
     fields = breadcrumb.sanitize("", "", {}, defaults).breadcrumb._asdict()
     del fields["project"], fields["project_version"]
     return fields
-
-
-def is_persistent(path: str, environ: Mapping[str, str] = os.environ, root: str = "/") -> bool:
-    """Return False if a file at ``path`` is lost after this run, as in CI or in a container."""
-    environment = Environment.detect(environ, root)
-    if environment.is_disposable:
-        return False
-    return not (environment.has_disposable_root and is_on_root_file_system(path, root))
 
 
 def _find_user(environ: Mapping[str, str], root: str, *, keeps: bool) -> str | None:

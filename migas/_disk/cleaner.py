@@ -8,10 +8,8 @@ that are this user's, have no other name elsewhere, and bear such a name. All el
 reported with the reason.
 
 Where the system cannot do that (Windows), paths are used, and each is looked at before. Then a
-directory may become a link in between; on Windows that takes a process of the same user.
-
-Other processes may use the spool meanwhile. What they remove first is no trouble; what they add is
-left, and not reported.
+directory may become a link in between; on Windows that takes a process of the same user. Other
+processes may use the spool meanwhile: what they add is left, and not reported.
 """
 
 from __future__ import annotations
@@ -33,10 +31,10 @@ if TYPE_CHECKING:
 #: The directories of entries; that of segments, and the name of each: see `spool`.
 _BOXES, _OLD, _SEGMENT = (TMP, NEW, CUR, ASIDE), "old", r"\d{13}-[0-9a-f]{8}"
 
-#: Files whose time and size are all that they say: see `stamp`.
+#: Files whose time and size are all that they say: see `stamp`; and the draft of a tag.
 _STAMP = (
     r"(?:backoff|retry-after|pace)-[A-Za-z0-9._-]{0,60}"
-    r"|(?:old-server|dropped|refused|unanswered)-all"
+    r"|(?:old-server|dropped|refused|unanswered)-all|CACHEDIR\.TAG\.[0-9a-f]{8}"
 )
 
 #: The record of what was sent: see `sent_log`.
@@ -89,14 +87,16 @@ def clean(directory: str, *, breadcrumbs: bool = True, record: bool = True) -> C
     """Remove what migas made in the spool ``directory``, and the directory if nothing is left.
 
     Parameters:
-        directory: the spool's path. Its last part may be no link; what lies above may be.
-        breadcrumbs: remove the pending breadcrumbs, drafts, what was set aside, and the stamps.
+        directory: the spool's absolute path, or `""`. Its last part may be no link; others may.
+        breadcrumbs: remove pending breadcrumbs, drafts, what was set aside, and the stamps.
         record: remove the record of what was sent.
 
     Returns:
         What was removed and what was left. Nothing is raised: what could not be removed is left.
     """
-    above, name = os.path.split(os.path.abspath(directory))
+    if not os.path.isabs(directory):  # what lies in the working directory is nobody's spool
+        return Cleaned(directory, 0, 0, ())
+    above, name = os.path.split(os.path.normpath(directory))
     cleaning = _Cleaning(breadcrumbs=breadcrumbs, record=record)
     with cleaning.leave(directory), _Folder.open(above) as folder:
         cleaning.clean(folder, name)

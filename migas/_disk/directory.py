@@ -217,21 +217,3 @@ def file_name(text: str) -> str:
 def open_private(path: str, flags: int) -> int:
     """Open a file that only its owner may read: an `opener` for `open`."""
     return os.open(path, flags, 0o600)
-
-
-def is_on_root_file_system(path: str, root: str = "/") -> bool:
-    """Return True if ``path`` lies on the same file system as ``root``, or if nobody can tell.
-
-    A path that does not exist yet is judged by the nearest directory above it that does: that is
-    where it would be made. Nothing is opened, and links are followed.
-
-    Parameters:
-        path: an absolute path.
-        root: the root directory of this machine or container; another one only in tests.
-    """
-    while path != os.path.dirname(path) and not os.path.exists(path):
-        path = os.path.dirname(path)
-    try:
-        return os.stat(path).st_dev == os.stat(root).st_dev
-    except OSError:
-        return True

@@ -109,11 +109,12 @@ def list_optout_files(environ: Mapping[str, str]) -> list[str]:
     """Return each path at which a file opts out: a person's own, and those of the whole site.
 
     A program that is started without `XDG_CONFIG_HOME`, by cron or sudo, looks in `~/.config` too.
-    The site's are in each of `XDG_CONFIG_DIRS`, which is `/etc/xdg` if it is not set.
+    The site's are in each of `XDG_CONFIG_DIRS`, which is `/etc/xdg` if it names no absolute path.
     """
     own = [os.path.dirname(os.path.dirname(locate_optout(environ)))]
     own.append(os.path.join(os.path.expanduser("~"), ".config"))
-    site = (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(os.pathsep)
+    named = environ.get("XDG_CONFIG_DIRS", "").split(os.pathsep)
+    site = [place for place in named if os.path.isabs(place)] or ["/etc/xdg"]
     places = dict.fromkeys(place for place in (*own, *site) if os.path.isabs(place))
     return [os.path.join(place, "migas", "optout") for place in places]
 

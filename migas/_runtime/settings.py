@@ -142,12 +142,16 @@ class Settings:
         return cls(**{name: value for name, value in given.items() if value is not None})
 
     def hand_down(self, environ: MutableMapping[str, str]) -> None:
-        """Set the server, the session id and the host's user id, if it gave one, for children."""
+        """Set the server, the session id and what else is not the default, for children.
+
+        They may run in another directory, so a path is handed down whole.
+        """
         for name, value, default in (
             # Children of a process without a usable address are to have none, either.
             ("MIGAS_ENDPOINT", self.endpoint or "unusable", DEFAULT_ENDPOINT),
             ("MIGAS_USER_ID", self.user_id, None),
             ("MIGAS_SESSION_ID", self.session_id, None),
+            ("MIGAS_CACHE_DIR", self.cache_dir, None),
         ):
             # Only if it differs: C code on another thread may read the environment at this moment.
             if value is not None and environ.get(name, default) != value:
@@ -173,9 +177,13 @@ def parse_endpoint(text: str) -> str:
 
 
 def _find_path(text: str) -> str:
+    # A shell expands `~` only where it is not quoted, and a file of variables is read by no shell.
+    path = os.path.expanduser(text)
+    if path.startswith("~"):
+        raise ValueError(f"{text!r} names no home directory")
     # At once, since the host may change its current directory later, as daemons do.
     try:
-        return os.path.abspath(text)
+        return os.path.abspath(path)
     except OSError as error:
         raise ValueError(f"there is no current directory: {error}") from None
 

@@ -173,6 +173,8 @@ def _describe_status(status: Status) -> list[tuple[str, ...]]:
     because = f": {status.refused_because}" if status.refused_because else ""
     pending = format_count(status.waiting, "breadcrumb")
     exits = f"{EXITS - status.exits_that_may_deliver} of {EXITS} this hour"
+    where = [f"in {status.spool}"] if status.spool else []
+    where += [f"in memory: {status.spool_problem}"] if status.spool_problem else []
     return [
         ("telemetry", f"off, by {status.switched_off_by}" if status.switched_off_by else "on"),
         ("server", f"{status.endpoint}: {status.problem or 'it answers'}"),
@@ -180,7 +182,7 @@ def _describe_status(status: Status) -> list[tuple[str, ...]]:
         ("sent at exit", exits),
         ("user id", _describe_user(status)),
         ("pending", f"{pending}, {status.waiting_bytes} bytes{oldest}"),
-        ("", f"in {status.spool}" if status.spool else "in memory: there is no home directory"),
+        *(("", place) for place in where),
         ("delivered", f"{status.delivered}{since}"),
         ("refused", f"{status.refused} by the server{because}"),
         ("dropped", f"{status.dropped} beyond the bounds"),

@@ -4,7 +4,8 @@ It reads the spool, its stamps and the record of sent breadcrumbs, and asks the 
 answer. It owns the keys of `migas status --json`, and what each field of a breadcrumb means.
 
 What may go wrong: other processes change the disk while it is read, so the numbers belong to
-moments close together, not to one. Without a home directory there is no spool to report.
+moments close together, not to one. Without a home directory there is no spool to report; one that
+cannot be used is reported with the reason.
 """
 
 from __future__ import annotations
@@ -14,11 +15,10 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from migas._crumb import breadcrumb
-from migas._crumb.environment import Environment
+from migas._crumb.environment import Environment, is_persistent
 from migas._delivery import query
 from migas._delivery.sent_log import Record, write_time
 from migas._delivery.throttle import EXITS, Backoff, Pace
-from migas._delivery.writer import is_persistent
 from migas._disk import user_id
 from migas._disk.directory import find_config, find_earlier_config
 from migas._disk.spool import open_spool
@@ -78,6 +78,8 @@ class Status(NamedTuple):
     user_id_file: str | None
     #: The spool's directory, which need not exist, or None if there is no home directory.
     spool: str | None
+    #: Why new breadcrumbs are kept in memory only, or `""`: they are kept in `spool`.
+    spool_problem: str
     #: How many breadcrumbs are pending, with those that a process is sending.
     waiting: int
     #: Their size in bytes.
@@ -131,6 +133,7 @@ def report_status(settings: Settings) -> Status:
         user_id=None if user is None else str(user),
         user_id_file=kept.file if kept and kept.user_id == user else None,
         spool=spool.directory if spool else None,
+        spool_problem=spool.problem() if spool else "there is no home directory",
         waiting=len(births),
         waiting_bytes=size,
         waiting_since=write_time(min(births) / 1000) if births else None,
@@ -171,22 +174,18 @@ def find_spool(settings: Settings) -> Spool | None:
 
     Returns None if there is no home directory.
     """
-    try:
-        return open_spool(settings)
-    except (OSError, RuntimeError):  # the latter is how platformdirs reports that there is no home
-        return None
+    spool = open_spool(settings)
+    return spool if spool.directory else None
 
 
 def explain_missing_id() -> str:
     """Return a text that says why this user has no id, such as `none: this is CI`."""
-    environment = Environment.detect(os.environ)
-    if environment.is_ci:
+    if Environment.detect(os.environ).is_ci:
         return "none: this is CI"
-    try:
-        lasts = is_persistent(find_config())
-    except (OSError, RuntimeError):
+    config = find_config()
+    if not config:
         return "none: there is no home directory"
-    if not lasts:
+    if not is_persistent(config):
         return "none: this is a container without a volume"
     return "none yet: the first breadcrumb makes one"
 
@@ -196,11 +195,7 @@ def find_kept_id() -> KeptId | None:
 
     Looks also where earlier clients kept it. Returns None if there is no id or no home directory.
     """
-    try:
-        directories = (find_config(), find_earlier_config())
-    except (OSError, RuntimeError):  # there is no home directory
-        return None
-    for directory in directories:
+    for directory in (find_config(), find_earlier_config()):
         if (found := user_id.read(directory)) is not None:
             return KeptId(found, user_id.locate(directory))
     return None

@@ -7,9 +7,16 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from containers import LASTING, PASSING
 from packaging.version import Version
 
-from migas._crumb.environment import CI_VARIABLES, Environment, find_container, find_python_version
+from migas._crumb.environment import (
+    CI_VARIABLES,
+    Environment,
+    find_container,
+    find_python_version,
+    is_persistent,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,12 +36,17 @@ if TYPE_CHECKING:
         ({"SINGULARITY_NAME": "image.sif"}, None, "apptainer"),
         ({"APPTAINER_NAME": "image.sif"}, ".dockerenv", "apptainer"),
         ({"APPTAINER_NAME": ""}, None, "unknown"),
+        ({"KUBERNETES_SERVICE_HOST": "10.96.0.1"}, None, "docker"),
+        ({"KUBERNETES_SERVICE_HOST": "10.96.0.1"}, ".singularity.d", "apptainer"),
+        ({"AWS_LAMBDA_FUNCTION_NAME": "count"}, None, "docker"),
+        ({"K_SERVICE": "app"}, None, "docker"),
+        ({"CLOUD_RUN_JOB": "app"}, None, "docker"),
     ],
 )
 def test_a_container_is_known_by_its_signs(
     tmp_path: Path, environ: dict[str, str], marker: str | None, container: str
 ) -> None:
-    """Docker, Podman, Apptainer and Singularity leave marker files or variables."""
+    """Each runtime and each service leaves a marker file or a variable."""
     if marker:
         path = tmp_path / marker
         path.parent.mkdir(exist_ok=True)
@@ -54,22 +66,35 @@ def test_no_ci_is_claimed_without_a_sign(tmp_path: Path, environ: dict[str, str]
     assert not Environment.detect(environ, str(tmp_path)).is_ci
 
 
-@pytest.mark.parametrize(
-    ("environ", "everything", "root"),
-    [
-        pytest.param({}, False, False, id="a machine"),
-        pytest.param({"CI": "1"}, True, False, id="CI"),
-        pytest.param({"container": "podman"}, False, True, id="Podman"),
-        pytest.param({"container": "podman", "CI": "1"}, True, True, id="Podman in CI"),
-        pytest.param({"APPTAINER_NAME": "image.sif"}, False, False, id="Apptainer"),
-    ],
-)
-def test_what_is_thrown_away_after_a_run_is_known(
-    tmp_path: Path, environ: dict[str, str], everything: bool, root: bool
-) -> None:
-    """CI throws everything away, and Docker and Podman a container's root file system."""
-    found = Environment.detect(environ, str(tmp_path))
-    assert (found.is_disposable, found.has_disposable_root) == (everything, root)
+@pytest.mark.parametrize("kind", PASSING)
+def test_a_home_that_ends_with_its_container_is_known(tmp_path: Path, kind: str) -> None:
+    """By the kernel's list of mounts, as each runtime has it written (pain 64)."""
+    container, home = PASSING[kind], str(tmp_path / "my home")
+    root = str(container.make(tmp_path / "root", tmp_path / "my home"))
+    assert find_container(container.environ, root) != "unknown"
+    assert not is_persistent(f"{home}/.config/migas", container.environ, root)
+
+
+@pytest.mark.parametrize("kind", LASTING)
+def test_a_home_that_somebody_keeps_lasts(tmp_path: Path, kind: str) -> None:
+    """A claimed volume, a directory of the machine around it, or the machine itself (pain 64)."""
+    container, home = LASTING[kind], LASTING[kind].home or str(tmp_path / "my home")
+    root = str(container.make(tmp_path / "root", tmp_path / "my home"))
+    assert is_persistent(f"{home}/.config/migas", container.environ, root)
+    assert not is_persistent(home, {**container.environ, "CI": "true"}, root)
+
+
+def test_a_link_out_of_a_container_is_followed(tmp_path: Path) -> None:
+    """A home may lie in the container, and its cache on a volume; and the other way round."""
+    container = LASTING["Docker, a named volume"]
+    volume, elsewhere = tmp_path / "volume", tmp_path / "elsewhere"
+    for path in (volume, elsewhere):
+        path.mkdir()
+    root = str(container.make(tmp_path / "root", volume.resolve()))
+    (volume / "cache").symlink_to(elsewhere)
+    (elsewhere / "cache").symlink_to(volume)
+    assert not is_persistent(str(volume / "cache"), {}, root)
+    assert is_persistent(str(elsewhere / "cache" / "migas"), {}, root)
 
 
 def test_the_interpreters_version_is_one_that_the_server_takes() -> None:

@@ -19,6 +19,8 @@ from migas._runtime.settings import Settings
 from migas._runtime.threads import NEVER, Worker
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from migas._delivery.parcel import Parcel
 
 
@@ -31,9 +33,21 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.fixture
-def writer(home: Path) -> Writer:
-    sending = Worker("sender", lambda _items, _can_wait: NEVER)
-    return Writer(Settings(cache_dir=str(home / "spool")), sending, Listeners(), Exit(1.0))
+def make_writer(home: Path) -> Callable[[], Writer]:
+    def make() -> Writer:
+        sending = Worker("sender", lambda _items, _can_wait: NEVER)
+        return Writer(Settings(cache_dir=str(home / "spool")), sending, Listeners(), Exit(1.0))
+
+    return make
+
+
+@pytest.fixture
+def writer(make_writer: Callable[[], Writer]) -> Writer:
+    return make_writer()
+
+
+def fail(number: int) -> Entry:
+    raise OSError(number, os.strerror(number))
 
 
 def write(writer: Writer) -> Parcel:
@@ -56,7 +70,43 @@ def test_a_disk_that_says_no_for_a_moment_is_asked_again(
 
     monkeypatch.setattr(Spool, "put", put_or_not)
     assert write(writer).entry.is_on_disk
-    assert pauses == list(PAUSES)
+    assert sum(pauses) == pytest.approx(sum(PAUSES))
+    answers = iter([number])  # it has passed, and so it may come again
+    assert write(writer).entry.is_on_disk
+    assert sum(pauses) == pytest.approx(sum(PAUSES) + PAUSES[0])
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.EEXIST, errno.ESTALE])
+def test_a_broken_disk_is_waited_for_once_a_process(
+    make_writer: Callable[[], Writer],
+    monkeypatch: pytest.MonkeyPatch,
+    pauses: list[float],
+    number: int,
+) -> None:
+    """By whichever writer, as `setup()` makes a new one; and it is used once it works (pain 47)."""
+    put = Spool.put
+    monkeypatch.setattr(Spool, "put", lambda *_: fail(number))
+    for writer in (make_writer(), make_writer()):
+        assert not any(write(writer).entry.is_on_disk for _ in range(20))
+    assert sum(pauses) == pytest.approx(sum(PAUSES))
+    monkeypatch.setattr(Spool, "put", put)
+    assert write(writer).entry.is_on_disk
+
+
+def test_a_broken_disk_is_never_waited_for_at_the_exit(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pause that has begun ends, and no other begins (pain 47)."""
+    waited = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        writer._exit.begin(1.0, sends=True)
+
+    monkeypatch.setattr("time.sleep", sleep)
+    monkeypatch.setattr(Spool, "put", lambda *_: fail(errno.ESTALE))
+    assert not any(write(writer).entry.is_on_disk for _ in range(20))
+    assert waited == [PAUSES[0]]
 
 
 def test_a_disk_that_says_no_for_good_is_not_waited_for(

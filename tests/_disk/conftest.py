@@ -14,8 +14,21 @@ import pytest
 from planting import IS_ROOT, NOBODY
 from support import PATIENCE, SLOW, Ended
 
+from migas._disk import cleaner, directory, files, home
+
+from .broken import BrokenOS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> BrokenOS:
+    """Whatever touches the disk asks a system that fails when it is told to."""
+    broken = BrokenOS()
+    for module in (cleaner, directory, files, home):
+        monkeypatch.setattr(module, "os", broken)
+    return broken
 
 
 class Person:

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from planting import crumb
@@ -17,7 +17,7 @@ from migas._delivery.parcel import Outcome, Verdict
 from migas._delivery.sent_log import Record
 from migas._delivery.throttle import Backoff, Pace
 from migas._delivery.writer import Writer
-from migas._disk import directory, files, user_id
+from migas._disk import directory, user_id
 from migas._disk.entry import LEASE, Entry
 from migas._disk.spool import Spool
 from migas._disk.stamp import Stamp
@@ -25,6 +25,8 @@ from migas._runtime.exit import Exit
 from migas._runtime.receipt import Listeners, Receipt
 from migas._runtime.settings import Settings
 from migas._runtime.threads import NEVER, Worker
+
+from .broken import ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,64 +36,9 @@ if TYPE_CHECKING:
 
     from migas.testing import Server
 
-#: What the door asks of the system.
-CALLS = {
-    *("access", "chmod", "close", "fstat", "link", "lstat", "mkdir", "open", "read", "replace"),
-    *("rmdir", "scandir", "stat", "unlink", "utime", "write"),
-}
-
-ERRORS = [
-    *(errno.ESTALE, errno.EIO, errno.EDQUOT, errno.EROFS, errno.ENOSPC, errno.EACCES),
-    *(errno.ENOENT, errno.EEXIST, errno.ETIMEDOUT, errno.EMFILE, errno.EBADF, errno.ELOOP),
-]
-
-#: Calls that any of the operations below may make.
-MOST_CALLS = 400
+    from .broken import BrokenOS
 
 NOW = 1_700_000_000.0
-
-
-class BrokenOS:
-    """The module `os` of a machine whose disk fails from one call on, or once."""
-
-    def __init__(self) -> None:
-        self.number = 0
-        self.first: int | None = None
-        self.once = False
-        self.calls: list[str] = []
-
-    def __getattr__(self, name: str) -> Any:
-        function = getattr(os, name)
-        return self._count(name, function) if name in CALLS else function
-
-    def _count(self, name: str, function: Callable[..., object]) -> Callable[..., object]:
-        def call(*args: object, **kwargs: object) -> object:
-            index = len(self.calls)
-            self.calls.append(name)
-            assert index < MOST_CALLS, "it loops"
-            fails = self.first is not None and (
-                index == self.first if self.once else index >= self.first
-            )
-            if not fails:
-                return function(*args, **kwargs)
-            if name == "close":  # the kernel closes it all the same
-                function(*args, **kwargs)
-            raise OSError(self.number, os.strerror(self.number))
-
-        return call
-
-    def fail(self, number: int, first: int | None, *, once: bool) -> None:
-        """Fail from the ``first``th call from now on; None: work."""
-        self.number, self.first, self.once = number, first, once
-        self.calls.clear()
-
-
-@pytest.fixture
-def broken(monkeypatch: pytest.MonkeyPatch) -> BrokenOS:
-    broken = BrokenOS()
-    for module in (directory, files):
-        monkeypatch.setattr(module, "os", broken)
-    return broken
 
 
 class Case:

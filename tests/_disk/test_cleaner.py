@@ -112,6 +112,19 @@ def test_where_there_is_no_spool_nothing_is_removed_and_nothing_left(place: Path
     assert find_spools(str(place)) == find_spools(str(place.parent / "file")) == []
 
 
+def test_what_lies_in_the_working_directory_is_nobodys_spool(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user without a cache directory has none."""
+    fill(place)
+    before = sorted(place.rglob("*"))
+    monkeypatch.chdir(place)
+    for path in ("", ".", os.path.join("..", place.name)):
+        assert clean(path) == Cleaned(path, 0, 0, ())
+    assert find_spools("") == []
+    assert sorted(place.rglob("*")) == before
+
+
 def plant_link_to_file(path: Path, outside: Path) -> None:
     path.symlink_to(outside / "file")
 
@@ -317,6 +330,7 @@ def test_our_tag_goes_last_and_anothers_stays(place: Path) -> None:
     fill(place)
     tag = place / "CACHEDIR.TAG"
     tag.write_text(TAG.format("migas"))
+    (place / "CACHEDIR.TAG.0123abcd").touch()  # of a process that died as it wrote it
     assert clean(str(place), record=False).left == ()
     assert sorted(path.name for path in place.iterdir()) == ["CACHEDIR.TAG", "sent.jsonl"]
     assert clean(str(place)) == Cleaned(str(place), 0, 1, ())

@@ -13,6 +13,7 @@ import pytest
 from planting import IS_ROOT, NOBODY, Outside, crumb, take_picture
 from support import NOWHERE, ROOMY
 
+from migas._delivery.writer import PAUSES
 from migas._disk.directory import (
     TAG,
     create_directory,
@@ -134,6 +135,30 @@ print(migas.flush(40), os.umask(0))
     assert len(server.crumbs) == 1
 
 
+@needs_root
+@pytest.mark.parametrize("umask", [0o000, 0o777])
+def test_what_kubernetes_gives_to_a_group_is_made_private_again(
+    person: Person, server: Server, umask: int
+) -> None:
+    """By fsGroup: all on a volume is another group's, whose members may write (DESIGN, "Trust")."""
+    use = f"import os; os.umask({umask}); {NOTE}; print(migas.flush(40))"
+    first = person.run(use, OFFLINE)
+    assert (first.out, first.calmly) == ("1\n", True), first
+    spool = spool_in(person.home / ".cache" / "migas", server.endpoint)
+    for path in (person.home, *person.home.rglob("*")):
+        os.chown(path, NOBODY, NOBODY + 2)
+        path.chmod(0o2775 if path.is_dir() else 0o664)
+    second = person.run(use, OFFLINE, groups=[NOBODY + 2])
+    assert (second.out, second.calmly) == ("2\n", True), second
+    for directory in (spool, spool / "new", spool / "cur", person.home / ".config" / "migas"):
+        assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    assert stat.S_IMODE(person.home.stat().st_mode) == 0o2775
+    ended = person.run("import migas; print(migas.flush(40))", groups=[NOBODY + 2])
+    assert (ended.out, ended.calmly) == ("0\n", True), ended
+    [user, other] = [crumb["user_id"] for crumb in server.crumbs]
+    assert user == other is not None
+
+
 def test_a_parent_that_everybody_may_write_is_not_used(person: Person, server: Server) -> None:
     """Breadcrumbs live in memory then, and the spool says why."""
     shared = person.make(person.directory / "shared", 0o777)
@@ -151,6 +176,15 @@ def test_a_parent_that_everybody_may_write_is_not_used(person: Person, server: S
     migas_directory.rename(other)
     assert (Spool(str(other), ROOMY).count(), Spool(str(other), ROOMY).claim(1)) == (0, [])
     assert os.path.exists(entry.path.replace(str(migas_directory), str(other)))
+
+
+def test_a_cache_directory_below_the_home_is_found_there(person: Person) -> None:
+    """Whatever read the variable; and children are told the whole path (pain 51)."""
+    code = f"{NOTE}; import os; print(os.environ['MIGAS_CACHE_DIR'])"
+    ended = person.run(code, {"MIGAS_CACHE_DIR": "~/my cache", **OFFLINE})
+    assert (ended.out, ended.calmly) == (f"{person.home}/my cache\n", True), ended
+    assert len(names(spool_in(person.home / "my cache"))) == 1
+    assert os.listdir(person.directory) == ["home"]
 
 
 @needs_root
@@ -184,23 +218,54 @@ def test_a_user_without_a_home_is_no_error(
     assert not any(os.path.lexists(path) for path in ("/.cache", "/.config", "/nonexistent"))
 
 
-def test_a_cache_that_links_to_nowhere_is_not_waited_for(person: Person, server: Server) -> None:
-    """All arrives from memory, and no more slowly than else (pain 47)."""
-    (person.home / ".cache").symlink_to(person.home / "not" / "mounted")
-    code = """
-import time
-slept = []
-real = time.sleep
+#: Notes much, and prints for how long the writer has waited for the disk, at the very end.
+WAITS = """
+import atexit, sys, time
+slept, real = [], time.sleep
 def sleep(seconds):
-    import sys
     if 'migas/_delivery/writer' in sys._getframe(1).f_code.co_filename: slept.append(seconds)
     real(seconds)
 time.sleep = sleep
+atexit.register(lambda: print(round(sum(slept), 2)))
+import migas
+for number in range(20): migas.add_project('owner/repo', str(number))
 """
-    ended = person.run(code + NOTES + "print(slept)")
-    assert (ended.out, ended.calmly) == ("[]\n", True), ended
+
+#: Has each look into the spool fail, as if another machine had removed it on a network's disk.
+STALE = """
+import errno, os
+from migas._disk import files
+class Stale:
+    def __getattr__(self, name): return getattr(os, name)
+    def open(self, path, *args, **kwargs):
+        if 'spool' in os.path.dirname(path) or kwargs.get('dir_fd'):
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return os.open(path, *args, **kwargs)
+files.os = Stale()
+"""
+
+
+@pytest.mark.parametrize("end", ["", "assert migas.flush(40) == 0"], ids=["exit", "flush"])
+def test_a_cache_that_links_to_nowhere_is_not_waited_for(
+    person: Person, server: Server, end: str
+) -> None:
+    """All arrives from memory, and no more slowly than else (pain 47)."""
+    (person.home / ".cache").symlink_to(person.home / "not" / "mounted")
+    ended = person.run(WAITS + end)
+    assert (ended.out, ended.calmly) == ("0\n", True), ended
     assert len(server.crumbs) == 20
     assert sorted(os.listdir(person.home)) == [".cache", ".config"]
+
+
+@pytest.mark.parametrize("end", ["", "assert migas.flush(40) == 0"], ids=["exit", "flush"])
+def test_a_stale_handle_is_waited_for_once(person: Person, server: Server, end: str) -> None:
+    """All arrives from memory; the first waits, and at an exit none does (pain 47)."""
+    cache = person.make(person.directory / "spool")
+    ended = person.run(STALE + WAITS + end, {"MIGAS_CACHE_DIR": str(cache)})
+    assert ended.calmly, ended
+    waited, longest = float(ended.out), round(sum(PAUSES), 2)
+    assert waited == longest if end else waited <= longest
+    assert (len(server.crumbs), os.listdir(cache)) == (20, [])
 
 
 def test_a_spool_with_files_of_somebody_else_is_not_used(home: Path) -> None:

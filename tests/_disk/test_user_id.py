@@ -6,13 +6,13 @@ import getpass
 import os
 import platform
 import subprocess
-import tempfile
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from containers import LASTING, PASSING
 
 import migas
 from migas._delivery.writer import find_defaults
@@ -173,18 +173,33 @@ def test_where_nothing_lasts_no_user_is_invented(
     assert (home / "config" / "migas" / "user_id").exists() is is_told
 
 
-def test_a_container_with_a_home_that_lasts_has_a_user(
-    home: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", sorted(set(LASTING) - {"Lambda, a network's file system"}))
+def test_a_container_with_a_home_that_lasts_has_a_user(home: Path, kind: str) -> None:
+    """As a hub's user on a claimed volume has, from one container to the next (pain 64)."""
+    found = set()
+    for number in range(2):
+        root = LASTING[kind].make(home / f"root-{number}", home, str(number))
+        found.add(find_user(Settings(), LASTING[kind].environ, root))
+    assert len(found) == 1
+    assert found != {None}
+
+
+@pytest.mark.parametrize("kind", PASSING)
+def test_five_containers_are_not_five_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    """One that is mounted from outside, and so is another file system than the root."""
-    elsewhere = Path("/dev/shm")
-    if not elsewhere.is_dir() or elsewhere.stat().st_dev == home.stat().st_dev:
-        pytest.skip("there is no second file system")
-    (home / ".dockerenv").touch()
-    with tempfile.TemporaryDirectory(dir=elsewhere) as lasting:
-        monkeypatch.setenv("XDG_CONFIG_HOME", f"{lasting}/not/there/yet")
-        first, second = (find_user(Settings(), {}, home) for _ in range(2))
-    assert first == second is not None
+    """Each has a home of its own that ends with it, and an image's id is nobody's (pain 64)."""
+    for number in range(5):
+        home = tmp_path / f"home-{number}"
+        config = home / ".config" / "migas"
+        config.mkdir(parents=True)
+        if number == 4:
+            (config / "user_id").write_text("1cf6db85-5d12-4d79-a502-611f353de27d")
+        monkeypatch.setenv("HOME", str(home))
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
+        root = PASSING[kind].make(tmp_path / f"root-{number}", home, str(number))
+        assert find_user(Settings(), PASSING[kind].environ, root) is None
+        assert (config / "user_id").exists() is (number == 4)
 
 
 def test_a_host_may_name_its_user_anywhere(home: Path) -> None:

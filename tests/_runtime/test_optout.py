@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migas._runtime.optout import OPTOUT_VARIABLES, OptoutFile, find_optout
+from migas._runtime.optout import OPTOUT_VARIABLES, OptoutFile, find_optout, list_optout_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,6 +124,18 @@ def test_a_relative_directory_counts_as_unset(
     (tmp_path / "elsewhere" / "migas").mkdir(parents=True)
     (tmp_path / "elsewhere" / "migas" / "optout").touch()
     assert look() == ""
+
+
+@pytest.mark.parametrize("value", [None, "", "etc/xdg", ":~/xdg"])
+def test_without_an_absolute_directory_of_the_sites_the_usual_one_counts(
+    home: Path, value: str | None
+) -> None:
+    """`/etc/xdg/migas/optout`: it survives `env -i`, sudo and cron (pain 51)."""
+    environ = {"HOME": str(home)} if value is None else {"XDG_CONFIG_DIRS": value}
+    assert list_optout_files(environ) == [
+        str(home / ".config" / "migas" / "optout"),
+        "/etc/xdg/migas/optout",
+    ]
 
 
 @pytest.mark.parametrize("where", ["optout", "migas"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from migas._runtime.settings import (
@@ -12,6 +14,9 @@ from migas._runtime.settings import (
     Settings,
     parse_endpoint,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_without_anything_the_defaults_rule() -> None:
@@ -104,6 +109,31 @@ def test_setup_goes_before_the_environment() -> None:
         "http://setup/graphql"
     )
     assert Settings.from_env(environ, {"endpoint": None}).endpoint == "http://environment/graphql"
+
+
+def test_the_cache_directory_is_a_whole_path_for_children_too(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`~` is the home, and a relative path is seen from where the process began (pain 51)."""
+    monkeypatch.chdir(tmp_path)
+    for given, path in {"~/x": home / "x", "~": home, "x/../y": tmp_path / "y"}.items():
+        settings = Settings.from_env({"MIGAS_CACHE_DIR": given})
+        children = {"MIGAS_CACHE_DIR": given}
+        settings.hand_down(children)
+        assert (settings.cache_dir, children["MIGAS_CACHE_DIR"]) == (str(path), str(path))
+        assert settings.problems == ()
+    children.clear()
+    Settings.from_env({}).hand_down(children)
+    assert "MIGAS_CACHE_DIR" not in children
+
+
+def test_a_home_that_nobody_has_is_no_cache_directory() -> None:
+    """Nor is a directory of that name made in the working directory (pain 51)."""
+    settings = Settings.from_env({"MIGAS_CACHE_DIR": "~no.such.user/x"})
+    assert settings.cache_dir is None
+    assert settings.problems == (
+        "MIGAS_CACHE_DIR is ignored: '~no.such.user/x' names no home directory",
+    )
 
 
 def test_settings_are_frozen() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from typing import TYPE_CHECKING
@@ -31,8 +32,16 @@ UUID = "3f0c6e2a-5d39-4f0e-9a37-0f6b3c5d7e11"
 #: What scripts read in `migas status --json`.
 KEYS = [
     *("telemetry", "switched_off_by", "endpoint", "problem", "next_try_seconds"),
-    *("exits_that_may_deliver", "user_id", "user_id_file", "spool", "waiting", "waiting_bytes"),
-    *("waiting_since", "delivered", "delivered_since", "refused", "refused_because", "dropped"),
+    *("exits_that_may_deliver", "user_id", "user_id_file", "spool", "spool_problem", "waiting"),
+    *(
+        "waiting_bytes",
+        "waiting_since",
+        "delivered",
+        "delivered_since",
+        "refused",
+        "refused_because",
+        "dropped",
+    ),
     "unanswered",
 ]
 
@@ -100,6 +109,41 @@ def test_the_status_counts_the_exits_that_have_sent(spool: Callable[..., Spool])
     assert "sent at exit  0 of 10 this hour\n" in run("status").stdout
     assert Pace(spool().directory).take()
     assert "sent at exit  1 of 10 this hour\n" in run("status").stdout
+
+
+@pytest.mark.usefixtures("server")
+def test_the_status_says_why_nothing_is_kept_on_disk(home: Path) -> None:
+    """And where what is pending lies nevertheless; without a home there is no such place."""
+    put(1)
+    directory = read_json("status")["spool"]
+    (home / "cache" / "migas").chmod(0o777)
+    reason = f"everybody may write to {home / 'cache' / 'migas'}"
+    found = read_json("status")
+    assert (found["spool"], found["spool_problem"]) == (directory, reason)
+    assert f"in {directory}\n              in memory: {reason}\n" in run("status").stdout
+    nowhere = {"HOME": "/", "XDG_CACHE_HOME": ""}
+    found = read_json("status", **nowhere)
+    assert (found["spool"], found["spool_problem"]) == (None, "there is no home directory")
+    assert "bytes\n              in memory: there is no home" in run("status", **nowhere).stdout
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs links")
+@pytest.mark.parametrize("place", ["config", ".config", "site"])
+def test_the_status_names_the_file_that_opts_out_and_why_it_cannot_be_read(
+    server: Server, home: Path, place: str
+) -> None:
+    """Of a person, or of the whole site; it asks nobody then (pain 45)."""
+    path = home / place / "migas" / "optout"
+    path.parent.mkdir(parents=True)
+    path.symlink_to(home / "nowhere")
+    assert read_json("status")["switched_off_by"] == str(path)
+    path.unlink()
+    path.parent.rmdir()
+    path.parent.symlink_to(path.parent)
+    reason = f"{path}, which cannot be read: {os.strerror(errno.ELOOP)}"
+    assert read_json("status")["switched_off_by"] == reason
+    assert f"telemetry     off, by {reason}\n" in run("status").stdout
+    assert server.requests == 0
 
 
 @pytest.mark.parametrize("variable", ["MIGAS_OPTOUT", "DO_NOT_TRACK", "NO_ET"])

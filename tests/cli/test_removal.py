@@ -113,6 +113,24 @@ def test_all_is_removed_for_every_server(
     assert len(server.crumbs) == 1
 
 
+@pytest.mark.parametrize("what", ["spool", "record", "all", "id"])
+def test_without_a_home_nothing_is_removed_from_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Though it holds names that migas makes: it is nobody's spool."""
+    place = tmp_path / "place"
+    (place / "new").mkdir(parents=True)
+    for name in ("new/1700000000001-00000000000000aa-0.json", "sent.jsonl", "user_id", "pace-a"):
+        (place / name).write_text("{}")
+    before = sorted(place.rglob("*"))
+    monkeypatch.chdir(place)
+    nowhere = {"HOME": "/", "XDG_CACHE_HOME": "", "XDG_CONFIG_HOME": ""}
+    done = run("clear", what, "--yes", **nowhere)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert what == "id" or done.stdout.startswith("nothing to remove: there is no home directory")
+    assert sorted(place.rglob("*")) == before
+
+
 @needs_posix
 def test_a_spool_that_is_a_link_is_left_and_so_is_what_it_leads_to(
     tmp_path: Path,

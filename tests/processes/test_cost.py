@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 #: What writing a breadcrumb takes besides what `import migas` does: the record itself, its way to
 #: the disk, the user's id, and whatever a breadcrumb says.
 WRITING = {
-    *("_crumb", "_crumb.breadcrumb", "_crumb.environment", "_crumb.redaction"),
+    *("_crumb", "_crumb.breadcrumb", "_crumb.environment", "_crumb.mounts"),
+    "_crumb.redaction",
     *("_delivery", "_delivery.parcel", "_delivery.writer"),
     *("_runtime.namedtuple", "_runtime.randomness"),
     *("_disk", "_disk.directory", "_disk.entry", "_disk.files", "_disk.spool", "_disk.stamp"),
