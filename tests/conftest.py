@@ -94,6 +94,7 @@ def fresh_api() -> Iterator[None]:
 
 
 def _forget_all() -> None:
+    optout.hold.is_lifted = True  # pytest's plugin has opted this process out
     optout.lasting.forget()
     process._processes.clear()
     process._setup.clear()
