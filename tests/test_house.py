@@ -39,8 +39,8 @@ LIGHT = {"migas", "migas.operations"} | {
     f"migas.{name}"
     for name in (
         *("_agent", "_agent.agent", "_agent.process"),
-        *("_runtime", "_runtime.exit", "_runtime.loading", "_runtime.log", "_runtime.optout"),
-        *("_runtime.receipt", "_runtime.settings", "_runtime.threads"),
+        *("_runtime", "_runtime.exit", "_runtime.loading", "_runtime.log", "_runtime.native"),
+        *("_runtime.optout", "_runtime.receipt", "_runtime.settings", "_runtime.threads"),
     )
 }
 

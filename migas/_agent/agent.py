@@ -205,6 +205,7 @@ class Agent:
 
     def start(self) -> None:
         """Start both threads, though there is nothing to do yet."""
+        self._loader.lend_greenlet()
         self._writing.start()
         # Mostly the writer's thread has started it by now; on a busy machine, this call does. There
         # is a race with an exit in the middle of that start: then a later process sends.

@@ -12,10 +12,10 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-import threading
 import time
 
 from migas._runtime import log
+from migas._runtime.native import make_rlock
 from migas._runtime.optout import find_optout, lasting
 from migas._runtime.receipt import Listeners
 from migas._runtime.settings import Settings
@@ -58,7 +58,7 @@ class Process:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = make_rlock()
         self._settings: Settings | None = None
         self._agent: Agent | None = None
         # The agents that `setup()` has replaced: the exit ends them, too. All share the listeners.

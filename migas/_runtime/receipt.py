@@ -7,11 +7,12 @@ looks inside, and no look lasts longer than its caller's patience.
 from __future__ import annotations
 
 import os
-import threading
 import time
 
 # collections.abc by its own name: under that one, `collections` would be loaded as well.
 from _collections_abc import Mapping
+
+from .native import TIMEOUT_MAX, allocate_lock, await_lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,10 +74,10 @@ class Receipt(Mapping[str, object]):
         self._answer: dict[str, object] | None = None
         self._callbacks: list[Callable[[Receipt], object]] = []
         # Guards the two above and `_ask_news`. Held for moments, never while a callback runs.
-        self._guard = threading.Lock()
+        self._guard = allocate_lock()
         # Locked until the answer is there: a wait is an acquire. An Event would cost ten times as
         # much to make, and most receipts are never waited for.
-        self._latch = threading.Lock()
+        self._latch = allocate_lock()
         self._latch.acquire()
 
     @classmethod
@@ -238,7 +239,7 @@ class Receipt(Mapping[str, object]):
         if self._answer is None:
             self.is_awaited = True
             self._urge()
-            if self._latch.acquire(timeout=_lock_timeout(timeout)):
+            if await_lock(self._latch, _lock_timeout(timeout)):
                 self._latch.release()
         patience = self._patience if timeout is None else min(timeout, self._patience)
         self._add_news(patience - (time.monotonic() - start))
@@ -296,4 +297,4 @@ class Listeners:
 
 def _lock_timeout(timeout: float | None) -> float:
     """Translate to what `Lock.acquire` takes, where -1 means without a limit."""
-    return -1 if timeout is None else max(0.0, min(timeout, threading.TIMEOUT_MAX))
+    return -1 if timeout is None else max(0.0, min(timeout, TIMEOUT_MAX))
