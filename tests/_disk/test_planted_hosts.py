@@ -23,7 +23,7 @@ from planting import (
     crumb,
     take_picture,
 )
-from support import LATER, PATIENCE, ROOMY, await_condition, versions
+from support import LATER, PATIENCE, ROOMY, await_condition, need_lasting_disk, versions
 
 from migas._disk.directory import TAG
 from migas._disk.spool import Spool, directory_for
@@ -124,6 +124,7 @@ def test_a_host_leaves_alone_what_is_not_its_users_and_delivers(
 
 def test_anothers_id_is_not_taken(person: Person, outside: Outside, server: Server) -> None:
     """By a link, nor by a hard link; the user has an id all the same."""
+    need_lasting_disk(person.home)
     directory = person.make(person.home / ".config" / "migas")
     person.own(directory.parent)
     for plant in ((directory / "user_id").symlink_to, (directory / "user_id").hardlink_to):
