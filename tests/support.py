@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from migas._crumb.environment import is_persistent
 from migas._disk.entry import CUR, LEASE
 from migas._disk.spool import Bounds
 from migas.testing import Server
@@ -73,6 +74,12 @@ def need(module: str) -> None:
     """Skip the test where a host's own library is not installed."""
     if importlib.util.find_spec(module) is None:
         pytest.skip(f"{module} is not installed")
+
+
+def need_lasting_disk(path: Path) -> None:
+    """Skip the test where what lies at ``path`` ends with the container in which the tests run."""
+    if not is_persistent(str(path), {"APPTAINER_NAME": "any"}):
+        pytest.skip("nothing lasts here: it is a container's own file system")
 
 
 #: `migas flush`, at a time when every claim that holds now is over.

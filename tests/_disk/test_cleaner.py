@@ -232,12 +232,13 @@ def test_what_is_no_file_of_ours_is_left(
     pending = fill(place)
     path = place / where.format(NAME.replace("-0.", "-9."))
     plant(path, outside)
-    before = see(outside), path.lstat(), path.is_dir() and see(path)
+    # Not the times: to look through a link changes when it was read.
+    before = see(outside), path.lstat()[:7], path.is_dir() and see(path)
     found = clean(str(place))
     assert (found.breadcrumbs, found.records) == (pending, 1)
     assert [left.path for left in found.left] == [str(path)]
     assert found.left[0].reason.startswith("it ")
-    assert (see(outside), path.lstat(), path.is_dir() and see(path)) == before
+    assert (see(outside), path.lstat()[:7], path.is_dir() and see(path)) == before
     left = {each.relative_to(place).parts[0] for each in place.iterdir()}
     assert left == {path.relative_to(place).parts[0]}
 
@@ -258,10 +259,10 @@ def test_what_is_no_directory_of_ours_is_not_entered(
     aside = place.parent / "aside"
     path.rename(aside)
     plant(path, outside)
-    before = see(outside), path.lstat(), see(aside)
+    before = see(outside), path.lstat()[:7], see(aside)
     found = clean(str(place))
     assert [left.path for left in found.left] == [str(path)]
-    assert (see(outside), path.lstat(), see(aside)) == before
+    assert (see(outside), path.lstat()[:7], see(aside)) == before
     assert {each.name for each in place.iterdir()} == {where.partition("/")[0]}
 
 

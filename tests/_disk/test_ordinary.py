@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from planting import IS_ROOT, NOBODY, Outside, crumb, take_picture
-from support import NOWHERE, ROOMY
+from support import NOWHERE, ROOMY, need_lasting_disk
 
 from migas._delivery.writer import PAUSES
 from migas._disk.directory import (
@@ -118,6 +118,7 @@ def test_whatever_the_umask_what_is_ours_is_private_and_works(
     person: Person, server: Server, umask: int
 ) -> None:
     """And it is the host's own as before."""
+    need_lasting_disk(person.home)
     use = f"""
 import os
 os.umask({umask})
@@ -141,6 +142,7 @@ def test_what_kubernetes_gives_to_a_group_is_made_private_again(
     person: Person, server: Server, umask: int
 ) -> None:
     """By fsGroup: all on a volume is another group's, whose members may write (DESIGN, "Trust")."""
+    need_lasting_disk(person.home)
     use = f"import os; os.umask({umask}); {NOTE}; print(migas.flush(40))"
     first = person.run(use, OFFLINE)
     assert (first.out, first.calmly) == ("1\n", True), first

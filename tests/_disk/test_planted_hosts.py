@@ -16,13 +16,14 @@ from planting import (
     FOREIGN_DIRECTORIES,
     FOREIGN_FILES,
     IS_ROOT,
+    NOBODY,
     OTHER_ID,
     SEGMENT,
     Outside,
     crumb,
     take_picture,
 )
-from support import LATER, PATIENCE, ROOMY, await_condition, versions
+from support import LATER, PATIENCE, ROOMY, await_condition, need_lasting_disk, versions
 
 from migas._disk.directory import TAG
 from migas._disk.spool import Spool, directory_for
@@ -123,6 +124,7 @@ def test_a_host_leaves_alone_what_is_not_its_users_and_delivers(
 
 def test_anothers_id_is_not_taken(person: Person, outside: Outside, server: Server) -> None:
     """By a link, nor by a hard link; the user has an id all the same."""
+    need_lasting_disk(person.home)
     directory = person.make(person.home / ".config" / "migas")
     person.own(directory.parent)
     for plant in ((directory / "user_id").symlink_to, (directory / "user_id").hardlink_to):
@@ -137,30 +139,32 @@ def test_anothers_id_is_not_taken(person: Person, outside: Outside, server: Serv
     assert (len(found), OTHER_ID in found, None in found) == (1, False, False)
 
 
-#: Exchanges places of a spool with links that lead out of it, over and over, until a file is there;
-#: `renameat2` does each in one step. In the end each place is as it was.
+#: Exchanges places of a spool with what lies elsewhere and leads out of it, over and over, until a
+#: file is there; `renameat2` does each in one step. In the end each place is as it was.
 SWAPPER = """
 import ctypes, os, sys, time
-spool, links, stop, count = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+spool, elsewhere, stop, count, *names = sys.argv[1:]
 library = ctypes.CDLL(None, use_errno=True)
-inside, links = os.open(spool, os.O_RDONLY), os.open(links, os.O_RDONLY)
-above = os.open(os.path.dirname(spool), os.O_RDONLY)
-places = [(above, os.path.basename(spool), "spool")]
-places += [(inside, box, box) for box in ("new", "cur", "tmp")]
-def exchange(holder, name, link):
-    old, new = os.fsencode(name), os.fsencode(link)
-    if library.renameat2(holder, old, links, new, 2):
+above, elsewhere = (os.open(each, os.O_RDONLY) for each in (os.path.dirname(spool), elsewhere))
+inside = os.open(spool, os.O_RDONLY) if {"new", "cur", "tmp"} & set(names) else -1
+places = [(inside, name) if name in ("new", "cur", "tmp") else (above, os.path.basename(spool))
+          for name in names]
+def exchange(holder, name, other):
+    if library.renameat2(holder, os.fsencode(name), elsewhere, os.fsencode(other), 2):
         raise OSError(ctypes.get_errno(), name)
 done = 0
-while done < count or not os.path.exists(stop):
-    for place in places:
-        exchange(*place)
+while done < int(count) or not os.path.exists(stop):
+    for (holder, name), other in zip(places, names):
+        exchange(holder, name, other)
         if done % 7 == 0: time.sleep(0.0005)
-        exchange(*place)
+        exchange(holder, name, other)
         done += 2
     if done % 16 == 0: time.sleep(0.002)
 print(done)
 """
+
+#: How often at least.
+SWAPS = 10_000
 
 
 #: Notes five things, one after the other, and says when one cannot be written.
@@ -172,45 +176,81 @@ for number in range(5):
 """
 DEBUG = {"MIGAS_LOG_LEVEL": "DEBUG"}
 
+#: The group of a laboratory.
+LAB = NOBODY + 3
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux exchanges two names")
-def test_a_spool_that_is_exchanged_for_a_link_at_any_moment(
-    person: Person, outside: Outside, spool: Path, server: Server
-) -> None:
-    """Ten thousand times, while hosts run: nothing outside is touched, and no file is lost.
 
-    What could not be written at such a moment lives in memory, and goes unless a request fails.
-    """
-    links = person.make(person.directory / "links")
-    (links / "spool").symlink_to(outside.path / "directory")
-    for box in ("new", "cur", "tmp"):
-        (links / box).symlink_to(outside.path / "directory" / box)
-    person.own_all(links)
-    outside.watch()
-    stop = person.directory / "stop"
-    swapper = person.start(
-        "", arguments=["-c", SWAPPER, str(spool), str(links), str(stop), "10000"]
-    )
-    await_condition(lambda: swapper.poll() is not None or os.path.islink(spool))
-    expected, unwritten = {"new", "segment"}, {}
-    for batch in range(6):
+def run_hosts(person: Person, environ: dict[str, str]) -> dict[str, int]:
+    """Run nine hosts, three at a time; return for each how many things it could not write."""
+    unwritten = {}
+    for batch in range(3):
         names = [f"{batch}-{number}" for number in range(3)]
-        hosts = [person.start("", DEBUG, arguments=["-c", SLOW_HOST, name]) for name in names]
+        hosts = [
+            person.start("", environ, groups=[LAB], arguments=["-c", SLOW_HOST, name])
+            for name in names
+        ]
         for name, process in zip(names, hosts, strict=True):
             out, err = process.communicate(timeout=PATIENCE)
-            unwritten[name] = len(re.findall("cannot be written: .* is a link", err))
+            unwritten[name] = len(re.findall("cannot be written: .* (is a link|belongs to)", err))
             assert (process.returncode, out, len(err.splitlines())) == (0, "", unwritten[name]), err
-            expected |= {f"{name}.{number}" for number in range(5)}
-    stop.touch()
-    out, err = swapper.communicate(timeout=PATIENCE)
-    assert (swapper.returncode, err, int(out) >= 10_000) == (0, "", True), (out, err)
-    assert (spool.is_dir(), spool.is_symlink()) == (True, False)
-    assert person.run("", arguments=["-c", LATER]).calmly
-    outside.check()
+    return unwritten
+
+
+def check_arrived(server: Server, unwritten: dict[str, int]) -> None:
+    """Nothing is lost that was written, and nothing of anybody else's arrives."""
+    expected = {"new", "segment"} | {
+        f"{name}.{number}" for name in unwritten for number in range(5)
+    }
     assert set(versions(server)) <= expected
     lost = Counter(version.split(".")[0] for version in expected - set(versions(server)))
     assert all(count <= unwritten.get(name, 0) for name, count in lost.items()), (lost, unwritten)
     assert sum(unwritten.values()) > 0
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux exchanges two names")
+@pytest.mark.parametrize("swapper", ["the person", "somebody else"])
+def test_a_spool_that_is_exchanged_for_a_link_at_any_moment(
+    person: Person, outside: Outside, spool: Path, server: Server, swapper: str
+) -> None:
+    """Ten thousand times, while hosts run: nothing outside is touched, and no file is lost.
+
+    Somebody else, who may write to a laboratory's directory above, can exchange the spool alone,
+    for a link to what is the person's own, or for a spool of theirs. What could not be written at
+    such a moment lives in memory, and goes unless a request fails.
+    """
+    if swapper == "somebody else" and not IS_ROOT:
+        pytest.skip("needs root")
+    environ, uid = {}, NOBODY
+    if swapper == "the person":
+        names = ["spool", "new", "cur", "tmp"]
+        elsewhere = person.make(person.directory / "elsewhere")
+    else:
+        names, uid = ["spool", "theirs"], NOBODY + 1
+        elsewhere = person.make(person.directory / "laboratory")
+        spool = spool.rename(elsewhere / spool.name)
+        FOREIGN_DIRECTORIES["another's"](elsewhere / "theirs", outside.path)
+        os.chown(elsewhere, NOBODY + 2, LAB)
+        elsewhere.chmod(0o2775)
+        environ["MIGAS_CACHE_DIR"] = str(elsewhere)
+    (elsewhere / "spool").symlink_to(outside.path / "directory")
+    for box in {"new", "cur", "tmp"} & set(names):
+        (elsewhere / box).symlink_to(outside.path / "directory" / box)
+    person.own(*(path for path in elsewhere.iterdir() if path.is_symlink()))
+    theirs = take_picture(elsewhere / "theirs") if "theirs" in names else None
+    outside.watch()
+    stop = person.directory / "stop"
+    arguments = ["-c", SWAPPER, str(spool), str(elsewhere), str(stop), str(SWAPS), *names]
+    process = person.start("", uid=uid, groups=[LAB], arguments=arguments)
+    await_condition(lambda: process.poll() is not None or os.path.islink(spool))
+    unwritten = run_hosts(person, {**DEBUG, **environ})
+    stop.touch()
+    out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, err, int(out) >= SWAPS) == (0, "", True), (out, err)
+    assert (spool.is_dir(), spool.is_symlink()) == (True, False)
+    assert person.run("", environ, groups=[LAB], arguments=["-c", LATER]).calmly
+    outside.check()
+    assert theirs is None or take_picture(elsewhere / "theirs") == theirs
+    check_arrived(server, unwritten)
 
 
 def test_what_root_left_is_no_longer_used(person: Person, server: Server) -> None:

@@ -6,6 +6,7 @@ import getpass
 import os
 import platform
 import subprocess
+import tempfile
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,14 +14,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 from containers import LASTING, PASSING
+from support import SLOW
 
 import migas
+from migas._crumb.mounts import find_mount, read_mounts
+from migas._delivery.throttle import Pace
 from migas._delivery.writer import find_defaults
 from migas._disk import user_id
 from migas._runtime.settings import Settings
 
 if TYPE_CHECKING:
     from support import Host
+
+    from migas.testing import Server
 
 
 @pytest.fixture
@@ -200,6 +206,26 @@ def test_five_containers_are_not_five_users(
         root = PASSING[kind].make(tmp_path / f"root-{number}", home, str(number))
         assert find_user(Settings(), PASSING[kind].environ, root) is None
         assert (config / "user_id").exists() is (number == 4)
+
+
+def test_where_nothing_lasts_every_exit_delivers_and_names_no_user(
+    host: Host, server: Server
+) -> None:
+    """As in a home in memory, which Apptainer's `--contain` makes (pain 64)."""
+    mount = find_mount("/dev/shm", read_mounts())
+    if mount is None or mount.kind != "tmpfs":
+        pytest.skip("there is no file system in memory")
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="migas-test-") as home:
+        environ = {"HOME": home, "XDG_CACHE_HOME": "", "XDG_CONFIG_HOME": "", **SLOW}
+        environ["APPTAINER_CONTAINER"] = "/images/app.sif"
+        note = "import migas; migas.add_project('owner/repo', '1')"
+        assert host.run(note, {**environ, "MIGAS_TIMEOUT": "0"}).calmly
+        [directory] = Path(home, ".cache", "migas").iterdir()
+        while Pace(str(directory)).take():
+            pass
+        assert host.run(note, environ).calmly
+        assert not Path(home, ".config").exists()
+    assert [crumb["user_id"] for crumb in server.crumbs] == [None, None]
 
 
 def test_a_host_may_name_its_user_anywhere(home: Path) -> None:
