@@ -6,6 +6,7 @@ and ends.
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import email.utils
 import itertools
@@ -164,30 +165,69 @@ def test_an_outcome(host: Host, server: Server, spool: Callable[..., Spool], row
     assert len(server.crumbs) == row.in_the_end
 
 
-UNREACHED: dict[str, Mapping[str, str]] = {
-    "refused": {"MIGAS_ENDPOINT": "http://127.0.0.1:9/graphql"},
-    "no TLS": {"MIGAS_ENDPOINT": "https://127.0.0.1:{port}/graphql"},
-    "no proxy": {"HTTP_PROXY": "http://127.0.0.1:9"},
-    "an unknown name": {"MIGAS_ENDPOINT": "http://migas.invalid/graphql"},
+#: By what is in the way: the environment, and how it is put in words.
+UNREACHED: dict[str, tuple[Mapping[str, str], str]] = {
+    "refused": (
+        {"MIGAS_ENDPOINT": "http://127.0.0.1:9/graphql"},
+        "the server refused the connection",
+    ),
+    "no TLS": (
+        {"MIGAS_ENDPOINT": "https://127.0.0.1:{port}/graphql"},
+        "no secure connection could be made",
+    ),
+    "no proxy": ({"HTTP_PROXY": "http://127.0.0.1:9"}, "the proxy was not reached"),
+    "an unknown name": (
+        {"MIGAS_ENDPOINT": "http://migas.invalid/graphql"},
+        "the server's name is not known",
+    ),
 }
 
 
-@pytest.mark.parametrize("environ", UNREACHED.values(), ids=UNREACHED)
+@pytest.mark.parametrize("way", UNREACHED.values(), ids=UNREACHED)
 def test_a_server_that_is_not_reached(
     host: Host,
     server: Server,
     spool: Callable[..., Spool],
     monkeypatch: pytest.MonkeyPatch,
-    environ: Mapping[str, str],
+    way: tuple[Mapping[str, str], str],
 ) -> None:
-    """Nothing was sent, so no attempt is counted, and the next process waits."""
+    """Nothing was sent, so no attempt is counted, the next process waits, and all say why."""
+    environ, reason = way
     for name, value in environ.items():
         monkeypatch.setenv(name, value.format(port=server.port))
-    ended = host.run(*WAITS_LONG)
-    assert (ended.calmly, ended.out) == (True, ""), ended
+    look = f"print({LINE.partition('; ')[2].rstrip()}['message'])"
+    ended = host.run(f"import migas; {look}", {"MIGAS_TIMEOUT": "30"})
+    assert (ended.calmly, ended.out) == (True, f"{reason}\n"), ended
     assert not server.received
     assert [entry.attempts for entry in spool().waiting()] == [0]
     assert Backoff(spool().directory)._guess.times == 1
+    status = host.run("", {"MIGAS_TIMEOUT": "30"}, arguments=["-m", "migas", "status", "--json"])
+    assert (status.status, json.loads(status.out)["problem"]) == (1, reason)
+
+
+def test_credentials_are_used_and_shown_nowhere(
+    host: Host, server: Server, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In no log, message, command's output, file or file's name; also where all goes wrong."""
+    shown = server.endpoint.replace("//", "//user:hidden@")
+    monkeypatch.setenv("MIGAS_ENDPOINT", shown)
+    server.inject([Fault.status(401), Fault()])
+    code = "import logging; logging.basicConfig(level=0)\n" + LINE
+    flushes = "import migas; print(migas.flush(30)); print(migas.flush(30)); migas.print_config()"
+    commands = "status", "status --json", "show --sent", "show --pending"
+    ended = [
+        host.run(code, {"MIGAS_LOG_LEVEL": "DEBUG", "MIGAS_EXIT_TIMEOUT": "30"}),
+        host.run(flushes),
+        *(host.run("", arguments=["-m", "migas", *words.split()]) for words in commands),
+    ]
+    authorizations = {request.headers.get("authorization") for request in server.received}
+    assert authorizations == {"Basic " + base64.b64encode(b"user:hidden").decode()}
+    assert len(server.crumbs) == 1
+    for each in ended:
+        assert "hidden" not in f"{each}"
+    for path in home.rglob("*"):
+        assert "hidden" not in path.name
+        assert not path.is_file() or b"hidden" not in path.read_bytes()
 
 
 def test_an_unregistered_project(host: Host, server: Server, spool: Callable[..., Spool]) -> None:
