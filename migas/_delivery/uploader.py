@@ -10,12 +10,11 @@ leaves the disk before anything else is done. Claims of a dead process end with 
 
 from __future__ import annotations
 
-import time
-
 from migas._crumb import breadcrumb
 from migas._disk.entry import MemoryEntry
 from migas._disk.stamp import Stamp
 from migas._runtime import log
+from migas._runtime.clock import read_clock
 from migas._runtime.namedtuple import NamedTuple
 
 from . import graphql, policy
@@ -71,7 +70,7 @@ class Uploader:
         listeners: Listeners,
         process_exit: Exit,
         *,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = read_clock,
     ) -> None:
         self._spool = spool
         self._send = send

@@ -207,8 +207,14 @@ def load(name: str) -> None:
     them does not expect.
 
     Raises:
+        ImportError: a test's tool has replaced classes that the transport is made of.
         Exception: whatever the import raises.
     """
+    if name not in (*WRITER_MODULES, *SENDER_MODULES):
+        from .stand_in import find_replaced_class
+
+        if tool := find_replaced_class():
+            raise ImportError(f"{tool} stands in for the network")
     modules, filters = set(sys.modules), _get_warning_filters()[:]
     __import__(name)
     _packages.update(module.partition(".")[0] for module in set(sys.modules) - modules)

@@ -91,7 +91,11 @@ class Hold:
         self.is_lifted = False
 
     def find(self) -> str:
-        """Return the variable's name or the flag, or `""` if nothing holds."""
+        """Return the variable's name, the flag, or what fakes the disk; `""` if nothing holds."""
+        if not isinstance(os, type(time)):
+            # pyfakefs has replaced `os` here and in each module of ours. What we wrote there would
+            # be lost, and what we import meanwhile it removes afterwards.
+            return "pyfakefs"
         if self.is_lifted:
             return ""
         if self._started is None:
