@@ -33,8 +33,10 @@ STACK = 1 << 20
 _FIRST_LOOK, _LONGEST_LOOK = 0.001, 0.02
 
 
-def _copy(module: ModuleType) -> Any:
+def _copy(module: ModuleType, *names: str) -> Any:
     """Return a copy of a module as CPython built it, or the module itself if there can be none.
+
+    The copy has at least ``names``.
 
     CPython 3.10 to 3.13 make another module each time (PEP 489), in less than 0.1 ms. eventlet's
     `patcher.original` gets at the real `_thread` in this way, too. The copy has lock types of its
@@ -44,12 +46,14 @@ def _copy(module: ModuleType) -> Any:
         spec: Any = module.__spec__
         copy = spec.loader.create_module(spec)
         spec.loader.exec_module(copy)
+        for name in names:
+            getattr(copy, name)
     except Exception:  # an interpreter with other internals: what is patched there stays so
         return module
-    return copy if vars(copy).keys() >= vars(module).keys() else module
+    return copy
 
 
-_native = _copy(_thread)
+_native = _copy(_thread, "start_new_thread", "allocate_lock", "RLock", "get_ident", "stack_size")
 
 #: A lock that belongs to nobody, one that its holder may take again, and the number of a thread.
 allocate_lock: Callable[[], Any] = _native.allocate_lock
@@ -58,7 +62,7 @@ get_ident: Callable[[], int] = _native.get_ident
 TIMEOUT_MAX: float = _native.TIMEOUT_MAX
 
 #: The clocks, which no double of a host's tests stops.
-time = _copy(hosts_time)
+time = _copy(hosts_time, "monotonic", "process_time", "thread_time")
 
 # The agent's threads that run now, by their numbers: `threading.current_thread()` knows others only
 # where the host has replaced threads. Each step is atomic.
