@@ -194,6 +194,8 @@ class Thread(threading.Thread):
         self._function = target
         # The system's number of the thread: once it runs, and while it does.
         self._number: int | None = None
+        #: The signal mask of the host's thread that began it all; None on Windows.
+        self.host_mask: set[int] | None = None
 
     def start(self) -> None:
         """Start the thread, with all signals blocked but those of its own faults.
@@ -215,6 +217,8 @@ class Thread(threading.Thread):
             self._start()
             return
         before = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals() - _FAULTS)
+        starter = find_own_thread()
+        self.host_mask = before if starter is None else starter.host_mask
         try:
             self._start()
         finally:
@@ -257,9 +261,9 @@ class Thread(threading.Thread):
             return
 
 
-def is_own_thread() -> bool:
-    """Return True if the caller runs on a thread of the agent."""
-    return get_ident() in _running
+def find_own_thread() -> Thread | None:
+    """Return the agent's thread on which the caller runs, or None on one of the host's."""
+    return _running.get(get_ident())
 
 
 def _is_about_to_fork() -> bool:
