@@ -87,6 +87,10 @@ class Process:
         """Return what switches everything off, an opt-out or an unusable address, or `""`."""
         return find_optout(os.environ) or self.use_settings().off_by
 
+    def refuse(self) -> dict[str, object]:
+        """Return the answer to a call while everything is switched off."""
+        return {"success": False, "message": f"switched off by {self.find_refusal()}"}
+
     def use_agent(self) -> Agent | None:
         """Return the agent, built on first use. Returns None if everything is switched off."""
         if find_optout(os.environ):
@@ -228,7 +232,10 @@ def renew() -> None:
 
 @atexit.register
 def _close() -> None:
-    current_process().close()
+    try:
+        current_process().close()
+    except Exception:  # a host's audit hook, say: the interpreter would print it
+        return
 
 
 def _close_with_worker() -> None:

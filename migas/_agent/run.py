@@ -283,6 +283,10 @@ class Track:
         return functools.wraps(function)(kind)  # type: ignore[return-value]
 
     def _start(self, exit_watcher: ExitWatcher | None, hold: float = 0.0) -> Run | None:
-        """Start a run. Returns None if there is nothing to report."""
-        run = Run(self._plan, current_process(), exit_watcher, self._clock)
-        return run if run.start(hold) else None
+        """Start a run. Returns None if there is nothing to report, or if that fails."""
+        try:
+            run = Run(self._plan, current_process(), exit_watcher, self._clock)
+            return run if run.start(hold) else None
+        except Exception as failure:  # a block's start must not raise, see `operations`
+            log.say(log.DEBUG, "a run is not reported: %r", failure)
+            return None

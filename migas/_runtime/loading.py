@@ -12,8 +12,8 @@ frames of all threads show; and it holds the import lock, which every other impo
 and the lock of `logging`, which together with the import lock every fork needs. So other imports
 and forks wait until it is done. This module owns that rule, and the CPython internals it needs.
 
-Under eventlet, whose locks cannot be shared with a thread, a greenlet of the host's imports
-instead: see `greenlet`.
+Under eventlet, whose locks no two threads can share, a greenlet of the host's imports instead: see
+`greenlet`.
 
 What may go wrong: the host imports without a pause, or the frames cannot be looked at. Then nothing
 is loaded in the background, and `Loader.attempt` keeps returning False. The exit hook, or a caller
@@ -26,7 +26,7 @@ from __future__ import annotations
 import _imp
 import sys
 
-from .native import allocate_lock, get_ident, is_own_thread
+from .native import allocate_lock, find_own_thread, get_ident
 
 TYPE_CHECKING = False  # the usual constant lives in `typing`, whose import costs 16 ms
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ def keep_ours_out(name: str) -> None:
 
 def _is_from_host(_record: logging.LogRecord) -> bool:
     """Return False on a thread of ours; a filter of `logging` runs on the thread that logs."""
-    return not is_own_thread()
+    return find_own_thread() is None
 
 
 def is_loaded(name: str) -> bool:

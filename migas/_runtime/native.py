@@ -33,8 +33,10 @@ STACK = 1 << 20
 _FIRST_LOOK, _LONGEST_LOOK = 0.001, 0.02
 
 
-def _copy(module: ModuleType) -> Any:
+def _copy(module: ModuleType, *names: str) -> Any:
     """Return a copy of a module as CPython built it, or the module itself if there can be none.
+
+    The copy has at least ``names``.
 
     CPython 3.10 to 3.13 make another module each time (PEP 489), in less than 0.1 ms. eventlet's
     `patcher.original` gets at the real `_thread` in this way, too. The copy has lock types of its
@@ -44,12 +46,14 @@ def _copy(module: ModuleType) -> Any:
         spec: Any = module.__spec__
         copy = spec.loader.create_module(spec)
         spec.loader.exec_module(copy)
+        for name in names:
+            getattr(copy, name)
     except Exception:  # an interpreter with other internals: what is patched there stays so
         return module
-    return copy if vars(copy).keys() >= vars(module).keys() else module
+    return copy
 
 
-_native = _copy(_thread)
+_native = _copy(_thread, "start_new_thread", "allocate_lock", "RLock", "get_ident", "stack_size")
 
 #: A lock that belongs to nobody, one that its holder may take again, and the number of a thread.
 allocate_lock: Callable[[], Any] = _native.allocate_lock
@@ -58,7 +62,7 @@ get_ident: Callable[[], int] = _native.get_ident
 TIMEOUT_MAX: float = _native.TIMEOUT_MAX
 
 #: The clocks, which no double of a host's tests stops.
-time = _copy(hosts_time)
+time = _copy(hosts_time, "monotonic", "process_time", "thread_time")
 
 # The agent's threads that run now, by their numbers: `threading.current_thread()` knows others only
 # where the host has replaced threads. Each step is atomic.
@@ -190,6 +194,8 @@ class Thread(threading.Thread):
         self._function = target
         # The system's number of the thread: once it runs, and while it does.
         self._number: int | None = None
+        #: The signal mask of the host's thread that began it all; None on Windows.
+        self.host_mask: set[int] | None = None
 
     def start(self) -> None:
         """Start the thread, with all signals blocked but those of its own faults.
@@ -211,6 +217,8 @@ class Thread(threading.Thread):
             self._start()
             return
         before = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals() - _FAULTS)
+        starter = find_own_thread()
+        self.host_mask = before if starter is None else starter.host_mask
         try:
             self._start()
         finally:
@@ -253,9 +261,9 @@ class Thread(threading.Thread):
             return
 
 
-def is_own_thread() -> bool:
-    """Return True if the caller runs on a thread of the agent."""
-    return get_ident() in _running
+def find_own_thread() -> Thread | None:
+    """Return the agent's thread on which the caller runs, or None on one of the host's."""
+    return _running.get(get_ident())
 
 
 def _is_about_to_fork() -> bool:
