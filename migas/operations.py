@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any, TypeVar
 
-    from ._agent.run import Track
+    from ._agent.track import Track
     from .error import Handlers
 
     F = TypeVar("F", bound=Callable[..., Any])
@@ -38,10 +38,7 @@ __all__ = [
 ]
 
 #: The answer to a call of a worker process whose parent has reported the same.
-_REPORTED = {
-    "success": False,
-    "message": "nothing is sent: the parent process has reported the same",
-}
+_REPORTED = {"success": False, "message": "nothing is sent: the parent process has reported it"}
 
 #: The answer where not even a reason can be put into words, as without memory. Made beforehand.
 _FAILED = Receipt.settled({"success": False, "message": "nothing is reported: the agent failed"})
@@ -120,7 +117,7 @@ def track(
     call of a decorated function, coroutine function or generator, is a run of its own. The final
     status is `C`ompleted; `F`ailed, after an exception that nobody handled or an exit status other
     than 0; or `S`uspended, by a Ctrl-C or a signal. `status_desc` says how long the run took. There
-    is no final status after a kill, `os._exit` or, for a plain call, `raise SystemExit(…)`.
+    is no final status after a kill or `os._exit` or, before Python 3.12, `raise SystemExit(…)`.
 
     Nested runs of one project are one run. Worker processes of `multiprocessing` report none for
     a project that their parent tracks, and a forked child does not report its parent's.
@@ -128,41 +125,46 @@ def track(
     Parameters:
         project: `owner/repo` at GitHub, registered with the server.
         version: the version in use.
-        error_handlers: a dict from an exception class, or its name, to a function that gets type,
-            text and traceback and returns fields of the final status; or the preset `"nipype"`.
+        error_handlers: functions that return fields of the final status for an exception, or
+            `"nipype"`, or a list of such; see `migas.error.resolve_error_handlers`.
         signals: the signals that suspend the run. The host's handlers are called as well. Only the
             main thread can install ours.
         init_ping: False to report no start event.
         fields: for all breadcrumbs of the run, as those of `add_project`.
 
     Returns:
-        A context manager and decorator, which you may ignore.
+        A context manager and decorator with `start()`, `stop()`, `project` and `version`.
 
     Example:
         >>> with track("owner/repo", "1.2.3"):
         ...     pass
     """
     try:
-        from ._agent.run import Plan, Track
+        from ._agent.run import Plan
+        from ._agent.track import Track
 
         return Track(Plan(project, version, error_handlers, signals, fields, init_ping=init_ping))
     except Exception:
-        return _Unreported()  # type: ignore[return-value]  # it does what a host does with one
+        return _Unreported(project, version)  # type: ignore[return-value]  # it does what a host does with one
 
 
-def track_exit(project: str, version: str, error_funcs: Handlers = None, **fields: object) -> None:
+def track_exit(
+    project: str,
+    version: str,
+    error_funcs: Handlers = None,
+    error_handlers: Handlers = None,
+    **fields: object,
+) -> None:
     """Report how the program ends. Deprecated: use `track` with ``init_ping=False``.
 
     Parameters:
-        project: `owner/repo` at GitHub, registered with the server.
-        version: the version in use.
-        error_funcs: as ``error_handlers`` of `track`.
-        fields: for the final status, as those of `add_project`.
+        project, version, error_handlers, fields: as those of `track`.
+        error_funcs: the earlier name of ``error_handlers``.
 
     Example:
         >>> track_exit("owner/other", "1.2.3")
     """
-    track(project, version, error_funcs, _SIGNALS, init_ping=False, **fields)
+    track(project, version, error_handlers or error_funcs, _SIGNALS, init_ping=False, **fields)
 
 
 def get_usage(
@@ -253,10 +255,20 @@ class _Unreported:
     """What `track` returns where it cannot report: a context manager and decorator without effect.
 
     Example:
-        >>> with _Unreported() as run:
+        >>> with _Unreported("owner/repo", "1.2.3") as run:
         ...     run(abs)(-1)
         1
     """
+
+    def __init__(self, project: str, version: str) -> None:
+        self.project = project
+        self.version = version
+
+    def start(self) -> None:
+        """Do nothing."""
+
+    def stop(self, _exc: BaseException | None = None) -> None:
+        """Do nothing."""
 
     def __enter__(self) -> _Unreported:  # noqa: PYI034  # see `Track`
         return self
