@@ -1,7 +1,7 @@
 """The process: builds one agent for each process on first use, and ends it at the exit.
 
 It owns the settings, the open runs, the exit hook, the fork hook, and the variables that children
-inherit, such as the uses that worker processes do not report again (`MIGAS_TOLD`).
+inherit, see `reported`.
 
 What may go wrong: a fork may run no hook (uWSGI), so state is kept by process id; a forked child
 never sends what its parent has queued. A process that is killed runs no exit hook.
@@ -17,15 +17,16 @@ import time
 
 from migas._runtime import log
 from migas._runtime.optout import find_optout, lasting
+from migas._runtime.place import is_worker_process
 from migas._runtime.receipt import Listeners
 from migas._runtime.settings import Settings
-from migas._runtime.threads import is_worker_process
 
 from .agent import Agent
+from .reported import MAX_USES, add_use, make_use_key, read_reported_by_parent, withdraw_use
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
+    from collections.abc import Mapping
     from typing import Protocol
 
     class Run(Protocol):
@@ -254,51 +255,3 @@ def _forget_parents() -> None:
 
 if hasattr(os, "register_at_fork"):  # Windows has no fork
     os.register_at_fork(after_in_child=_forget_parents)
-
-
-#: The variable that holds the reported uses of a process and its parents, separated by `;`.
-TOLD = "MIGAS_TOLD"
-
-#: How many uses the variable holds at most, and characters of each. The C library never frees an
-#: old value of a variable, so a host that reports ever new uses must not grow it without end.
-MAX_USES, _MAX_USE = 50, 120
-
-
-def add_use(use: str, environ: MutableMapping[str, str]) -> None:
-    """Add a reported use to the variable that workers read.
-
-    Only the first `MAX_USES` are kept, which are those of the host's own import.
-    """
-    uses = _read_uses(environ)
-    if use and use not in uses and len(uses) < MAX_USES:
-        environ[TOLD] = ";".join([*uses, use])
-
-
-def withdraw_use(use: str, environ: MutableMapping[str, str]) -> None:
-    """Remove a use from the variable that workers read."""
-    uses = _read_uses(environ)
-    if use in uses:
-        environ[TOLD] = ";".join(other for other in uses if other != use)
-
-
-def make_use_key(project: object, version: object, *words: object) -> str:
-    """Return a short key for detecting repeats, or `""` if project or version is not a plain str.
-
-    Example:
-        >>> make_use_key("owner/repo", "1.2.3", "R", None)
-        'owner/repo 1.2.3 R'
-    """
-    # No str() of a caller's own objects: it may do anything, and this is the caller's thread.
-    if type(project) is not str or type(version) is not str:
-        return ""
-    text = " ".join([project, version, *[word for word in words if type(word) is str]])
-    return ascii(text)[1:-1].replace(";", ",")[:_MAX_USE]
-
-
-def read_reported_by_parent(environ: Mapping[str, str]) -> frozenset[str]:
-    """Return the uses that this worker's parents reported; empty if this process is no worker."""
-    return frozenset(_read_uses(environ)) if is_worker_process() else frozenset()
-
-
-def _read_uses(environ: Mapping[str, str]) -> list[str]:
-    return [use for use in environ.get(TOLD, "").split(";") if use]

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 # What `signal` is made of: that module itself would cost an import of `enum`.
 import _signal  # type: ignore[import-not-found]  # typeshed leaves it out
-import _thread
 import sys
 import threading
 import time
+
+from .place import is_main_interpreter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Thread(threading.Thread):
             RuntimeError: the system allows no more threads, the interpreter is ending, uWSGI is
                 about to fork, or this is a subinterpreter, whose end would abort the process.
         """
-        if not getattr(_thread, "_is_main_interpreter", lambda: True)():  # from Python 3.12 on
+        if not is_main_interpreter():
             raise RuntimeError("no daemon threads in a subinterpreter")
         if _is_about_to_fork():
             raise RuntimeError("no threads before uWSGI's workers")
@@ -290,16 +291,3 @@ _FAULTS = {
     for name in ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGTRAP", "SIGSYS")
     if hasattr(_signal, name)
 }
-
-
-def is_worker_process() -> bool:
-    """Return True if this is a worker process of `multiprocessing`, as joblib's and Dask's are.
-
-    While a worker imports its parent's main module, `parent_process()` does not know it yet, and
-    only a private attribute does (`_inheriting`, in CPython 3.10 to 3.15).
-    """
-    process = sys.modules.get("multiprocessing.process")
-    if process is None:
-        return False
-    current = process.current_process()
-    return process.parent_process() is not None or getattr(current, "_inheriting", False)
