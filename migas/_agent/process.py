@@ -16,6 +16,7 @@ import threading
 import time
 
 from migas._runtime import log
+from migas._runtime.exit import end_by_ctrl_c, is_ctrl_c, is_interrupted
 from migas._runtime.optout import find_optout, lasting
 from migas._runtime.place import is_worker_process
 from migas._runtime.receipt import Listeners
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
 
 #: The priority of our finalizer: below a host's own ones, which may still add breadcrumbs.
 _LAST = -1000
+
+#: How often the exit hook tries to end the agents, if signals interrupt it.
+_ATTEMPTS = 6
 
 #: The arguments of `setup()`, here or in the process that this one was forked from.
 _setup: dict[str, object] = {}
@@ -175,7 +179,7 @@ class Process:
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         left = 0
-        for agent in [agent for agent in (*self._former, self._agent) if agent]:
+        for agent in self.list_agents():
             left = agent.flush(None if deadline is None else max(0.0, deadline - time.monotonic()))
         return left
 
@@ -186,26 +190,35 @@ class Process:
         )
 
     def close(self) -> None:
-        """Report the runs' final statuses, and end all agents within `exit_timeout` seconds."""
+        """Report the runs' final statuses, and end all agents within `exit_timeout` seconds.
+
+        After a Ctrl-C nothing is sent: the user wants the program to end.
+        """
         self._is_closing = True
+        start = time.monotonic()
         for run in reversed(self._runs.copy()):
             run.finish()
         self._ends = True
-        agents = [agent for agent in (*self._former, self._agent) if agent]
-        # After a Ctrl-C nothing is sent. Besides, CPython would end with status 1 instead of the
-        # signal's if anything called eval() from here on, as many imports do.
-        interrupted = getattr(sys, "last_type", None) is KeyboardInterrupt
-        start = time.monotonic()
-        try:
-            for agent in agents:
-                if find_optout(os.environ):
-                    agent.stop()
-                    continue
-                left = max(0.0, agent.settings.exit_timeout - (time.monotonic() - start))
-                agent.close(left, sends=not interrupted)
-        except KeyboardInterrupt:  # the interpreter would only print it, with a traceback of ours
-            for agent in agents:
+        sends = not is_interrupted()
+        for agent in self.list_agents():
+            if find_optout(os.environ):
                 agent.stop()
+                continue
+            left = max(0.0, agent.settings.exit_timeout - (time.monotonic() - start))
+            agent.close(left, sends=sends)
+
+    def hasten(self, *, writes: bool) -> None:
+        """End all agents without sending, and what is queued is written only if ``writes``."""
+        self._is_closing = self._ends = True
+        for agent in self.list_agents():
+            if writes and not find_optout(os.environ):
+                agent.close(0.0, sends=False)
+            else:
+                agent.stop()
+
+    def list_agents(self) -> list[Agent]:
+        """Return all agents of the process; none before its first report."""
+        return [agent for agent in (*self._former, self._agent) if agent]
 
 
 # By process id, since fork hooks need not run (uWSGI, or a fork from C). `setdefault` is atomic:
@@ -229,7 +242,37 @@ def renew() -> None:
 
 @atexit.register
 def _close() -> None:
-    current_process().close()
+    """End the process's agents: the exit hook. Nothing passes it.
+
+    The interpreter would print what did, with a traceback of ours, as an error in an exit hook.
+    """
+    process = current_process()
+    errors: list[BaseException] = []
+    try:
+        _try_to_close(process, errors)
+    except BaseException as error:  # a signal's handler, between two attempts
+        errors.append(error)
+        _try_to_close(process, errors)
+    if process.list_agents() and (is_interrupted() or any(map(is_ctrl_c, errors))):
+        end_by_ctrl_c()
+
+
+def _try_to_close(process: Process, errors: list[BaseException]) -> None:
+    """End the process's agents. What is raised meanwhile is added to ``errors``.
+
+    A signal's handler may raise anything while we wait: the process has to end sooner then. After
+    the first time we only write, and after the second not even that. To stop is tried more often,
+    since a thread of ours may hold locks of the interpreter's until then.
+    """
+    while len(errors) < _ATTEMPTS:
+        try:
+            if errors:
+                process.hasten(writes=len(errors) == 1)
+            else:
+                process.close()
+            return
+        except BaseException as error:  # noqa: PERF203  # some times at most
+            errors.append(error)
 
 
 def _close_with_worker() -> None:
