@@ -98,7 +98,7 @@ def _forget_all() -> None:
     optout.lasting.forget()
     process._processes.clear()
     process._setup.clear()
-    for name in (process.TOLD, "MIGAS_SESSION_ID", "MIGAS_USER_ID"):
+    for name in ("MIGAS_TOLD", "MIGAS_SESSION_ID", "MIGAS_USER_ID"):
         os.environ.pop(name, None)
 
 

@@ -15,7 +15,8 @@ from migas import error as errors
 from migas._runtime import log
 
 from .endings import ExitWatcher, SignalWatcher
-from .process import current_process, make_use_key
+from .process import current_process
+from .reported import make_use_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

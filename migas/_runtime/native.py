@@ -19,6 +19,8 @@ import threading
 import time as hosts_time
 from functools import partial  # `threading` has loaded it
 
+from .place import is_main_interpreter
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -209,7 +211,7 @@ class Thread(threading.Thread):
                 is ending, uWSGI is about to fork, or this is a subinterpreter, whose end would
                 abort the process.
         """
-        if not getattr(_thread, "_is_main_interpreter", lambda: True)():  # from Python 3.12 on
+        if not is_main_interpreter():
             raise RuntimeError("no daemon threads in a subinterpreter")
         if _is_about_to_fork():
             raise RuntimeError("no threads before uWSGI's workers")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 # What `signal` is made of: that module itself would cost an import of `enum`.
 import _signal  # type: ignore[import-not-found]  # typeshed leaves it out
-import sys
 
 from .native import Monitor, Thread, make_rlock, time
 
@@ -244,16 +243,3 @@ class Worker:
 def _measure_work() -> float:
     """Return the seconds of CPU that all other threads have used; a wait for a disk uses none."""
     return float(time.process_time() - time.thread_time())
-
-
-def is_worker_process() -> bool:
-    """Return True if this is a worker process of `multiprocessing`, as joblib's and Dask's are.
-
-    While a worker imports its parent's main module, `parent_process()` does not know it yet, and
-    only a private attribute does (`_inheriting`, in CPython 3.10 to 3.15).
-    """
-    process = sys.modules.get("multiprocessing.process")
-    if process is None:
-        return False
-    current = process.current_process()
-    return process.parent_process() is not None or getattr(current, "_inheriting", False)

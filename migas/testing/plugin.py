@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from migas._agent import process
-from migas._agent.process import TOLD
+from migas._agent.reported import TOLD
 from migas._runtime.optout import OPTOUT_VARIABLES, hold
 from migas._runtime.settings import make_id
 
