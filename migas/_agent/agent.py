@@ -24,7 +24,7 @@ from migas._runtime.loading import (
     is_loaded,
     load,
 )
-from migas._runtime.native import is_own_thread
+from migas._runtime.native import find_own_thread
 from migas._runtime.place import is_worker_process
 from migas._runtime.receipt import Receipt
 from migas._runtime.threads import NEVER, Worker
@@ -249,7 +249,7 @@ class Agent:
         nobody waits until the writer has done that call: a disk that hangs costs one wait.
         """
         late = self._late is not None and self._late.is_awaited()
-        if late or is_own_thread():
+        if late or find_own_thread() is not None:
             return
         if not is_loaded(WRITER_MODULES[-1]):
             _load_here(WRITER_MODULES)
