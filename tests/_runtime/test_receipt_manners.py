@@ -7,7 +7,6 @@ import concurrent.futures
 import copy
 import json
 import logging
-import os
 import pickle
 import sys
 import threading
@@ -295,7 +294,7 @@ def test_a_worker_may_return_a_receipt(host: Host, server: Server) -> None:
 def test_pickling_in_a_forked_child_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody there would bring the answer (pain 12)."""
     receipt, urged = make_pending()
-    monkeypatch.setattr(os, "getpid", lambda: -1)
+    monkeypatch.setattr("migas._runtime.receipt.getpid", lambda: -1)
     assert "parent" in str(pickle.loads(pickle.dumps(receipt))["message"])
     assert "parent" in str(receipt.future().result(0)["message"])
     assert not urged
