@@ -19,6 +19,7 @@ from planting import (
     NOBODY,
     OTHER_ID,
     SEGMENT,
+    UNREADABLE_FILES,
     Outside,
     crumb,
     take_picture,
@@ -94,6 +95,7 @@ CASES = [
     *(("cur", kind) for kind in FOREIGN_DIRECTORIES),
     *((f"new/{ENTRY}", kind) for kind in FOREIGN_FILES),
     *((FILES[4], kind) for kind in FOREIGN_FILES),
+    *((place, "unreadable") for place in (f"new/{ENTRY}", "sent.jsonl", TAG)),
 ]
 
 
@@ -106,7 +108,7 @@ def test_a_host_leaves_alone_what_is_not_its_users_and_delivers(
     if path.is_dir():
         shutil.rmtree(path)
     path.unlink(missing_ok=True)
-    {**FOREIGN_DIRECTORIES, **FOREIGN_FILES}[kind](path, outside.path)
+    {**FOREIGN_DIRECTORIES, **FOREIGN_FILES, **UNREADABLE_FILES}[kind](path, outside.path)
     if kind != "another's":
         person.own(path)
     before = take_picture(path)
