@@ -2,28 +2,28 @@
 
 Those that report return at once, those that ask wait for `MIGAS_TIMEOUT` seconds at most, and all
 raise only what their docstrings say. A failure of the network or the disk is an answer's `message`.
+
+Here is the wall, too: what a host's audit hook, a limit on its memory, or a double of its tests
+raises below these functions ends here. Nothing beneath has to foresee it.
 """
 
 from __future__ import annotations
 
-import os
-import time
-
 from ._agent.agent import count_pending
 from ._agent.process import current_process
-from ._runtime.loading import load
-from ._runtime.optout import find_optout
 from ._runtime.receipt import Receipt
 from ._runtime.threads import SIGINT, SIGTERM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any, TypeVar
 
-    from ._agent.run import Track
-    from ._runtime.settings import Settings
+    from ._agent.track import Track
     from .error import Handlers
+
+    F = TypeVar("F", bound=Callable[..., Any])
 
 _SIGNALS = (SIGINT, SIGTERM)
 
@@ -38,10 +38,10 @@ __all__ = [
 ]
 
 #: The answer to a call of a worker process whose parent has reported the same.
-_REPORTED = {
-    "success": False,
-    "message": "nothing is sent: the parent process has reported the same",
-}
+_REPORTED = {"success": False, "message": "nothing is sent: the parent process has reported it"}
+
+#: The answer where not even a reason can be put into words, as without memory. Made beforehand.
+_FAILED = Receipt.settled({"success": False, "message": "nothing is reported: the agent failed"})
 
 
 def add_project(project: str, project_version: str, **fields: object) -> Receipt:
@@ -117,7 +117,7 @@ def track(
     call of a decorated function, coroutine function or generator, is a run of its own. The final
     status is `C`ompleted; `F`ailed, after an exception that nobody handled or an exit status other
     than 0; or `S`uspended, by a Ctrl-C or a signal. `status_desc` says how long the run took. There
-    is no final status after a kill, `os._exit` or, for a plain call, `raise SystemExit(…)`.
+    is no final status after a kill or `os._exit` or, before Python 3.12, `raise SystemExit(…)`.
 
     Nested runs of one project are one run. Worker processes of `multiprocessing` report none for
     a project that their parent tracks, and a forked child does not report its parent's.
@@ -125,40 +125,46 @@ def track(
     Parameters:
         project: `owner/repo` at GitHub, registered with the server.
         version: the version in use.
-        error_handlers: a dict from an exception class, or its name, to a function that gets type,
-            text and traceback and returns fields of the final status; or the preset `"nipype"`.
+        error_handlers: functions that return fields of the final status for an exception, or
+            `"nipype"`, or a list of such; see `migas.error.resolve_error_handlers`.
         signals: the signals that suspend the run. The host's handlers are called as well. Only the
             main thread can install ours.
         init_ping: False to report no start event.
         fields: for all breadcrumbs of the run, as those of `add_project`.
 
     Returns:
-        A context manager and decorator, which you may ignore.
+        A context manager and decorator with `start()`, `stop()`, `project` and `version`.
 
     Example:
         >>> with track("owner/repo", "1.2.3"):
         ...     pass
     """
-    from ._agent.run import Plan, Track
+    try:
+        from ._agent.run import Plan
+        from ._agent.track import Track
 
-    return Track(Plan(project, version, error_handlers, signals, fields, init_ping=init_ping))
+        return Track(Plan(project, version, error_handlers, signals, fields, init_ping=init_ping))
+    except Exception:
+        return _Unreported(project, version)  # type: ignore[return-value]  # it does what a host does with one
 
 
-def track_exit(project: str, version: str, error_funcs: Handlers = None, **fields: object) -> None:
+def track_exit(
+    project: str,
+    version: str,
+    error_funcs: Handlers = None,
+    error_handlers: Handlers = None,
+    **fields: object,
+) -> None:
     """Report how the program ends. Deprecated: use `track` with ``init_ping=False``.
 
     Parameters:
-        project: `owner/repo` at GitHub, registered with the server.
-        version: the version in use.
-        error_funcs: as ``error_handlers`` of `track`.
-        fields: for the final status, as those of `add_project`.
+        project, version, error_handlers, fields: as those of `track`.
+        error_funcs: the earlier name of ``error_handlers``.
 
     Example:
         >>> track_exit("owner/other", "1.2.3")
     """
-    from ._agent.run import Plan, Track
-
-    Track(Plan(project, version, error_funcs, _SIGNALS, fields, init_ping=False))
+    track(project, version, error_handlers or error_funcs, _SIGNALS, init_ping=False, **fields)
 
 
 def get_usage(
@@ -187,13 +193,12 @@ def get_usage(
         >>> get_usage("owner/repo", "2026-01-01")["success"] in (True, False)
         True
     """
+    from ._agent.question import ask
     from ._delivery import graphql
 
     last = None if end is None else graphql.format_date(end)
     body = graphql.encode_usage(str(project), graphql.format_date(start), last, bool(unique))
-    settings = current_process().use_settings()
-    failure = {"hits": 0, "unique": bool(unique)}
-    return _ask(settings, body, "get_usage", failure, settings.timeout)
+    return ask(body, "get_usage", {"hits": 0, "unique": bool(unique)})
 
 
 def check_project(project: str, project_version: str, **_fields: object) -> dict[str, object]:
@@ -212,12 +217,11 @@ def check_project(project: str, project_version: str, **_fields: object) -> dict
         >>> check_project("owner/repo", "1.2.3")["flagged"] in (True, False)
         True
     """
+    from ._agent.question import ask
     from ._delivery import graphql
 
     body = graphql.encode_check(str(project), str(project_version))
-    settings = current_process().use_settings()
-    failure = {"flagged": False, "latest": ""}
-    return _ask(settings, body, "check_project", failure, settings.timeout)
+    return ask(body, "check_project", {"flagged": False, "latest": ""})
 
 
 def flush(timeout: float | None = None) -> int:
@@ -231,68 +235,81 @@ def flush(timeout: float | None = None) -> int:
 
     Returns:
         How many breadcrumbs are pending on disk, or in memory if no disk can be written. Those that
-        another process is sending count, too, or was sending when it died, for two minutes.
+        another process is sending count, too, or was sending when it died, for two minutes. 0 if
+        the host's own process keeps the agent from looking, as by a limit on its memory.
 
     Example:
         >>> flush(timeout=10) >= 0
         True
     """
-    process = current_process()
-    if process.use_agent() is None:
-        return count_pending(process.use_settings())
-    return process.flush(timeout)
+    try:
+        process = current_process()
+        if process.use_agent() is None:
+            return count_pending(process.use_settings())
+        return process.flush(timeout)
+    except Exception:
+        return 0
+
+
+class _Unreported:
+    """What `track` returns where it cannot report: a context manager and decorator without effect.
+
+    Example:
+        >>> with _Unreported("owner/repo", "1.2.3") as run:
+        ...     run(abs)(-1)
+        1
+    """
+
+    def __init__(self, project: str, version: str) -> None:
+        self.project = project
+        self.version = version
+
+    def start(self) -> None:
+        """Do nothing."""
+
+    def stop(self, _exc: BaseException | None = None) -> None:
+        """Do nothing."""
+
+    def __enter__(self) -> _Unreported:  # noqa: PYI034  # see `Track`
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return
+
+    def __call__(self, function: F) -> F:
+        return function
 
 
 def _add(project: str, version: str, fields: Mapping[str, object], *, wants_news: bool) -> Receipt:
+    """Queue a breadcrumb, and return its receipt, which says so if that fails."""
+    try:
+        return _queue(project, version, fields, wants_news=wants_news)
+    except Exception as error:
+        try:
+            reason = f"nothing is reported: {type(error).__name__}"
+            return Receipt.settled({"success": False, "message": reason})
+        except Exception:
+            return _FAILED
+
+
+def _queue(
+    project: str, version: str, fields: Mapping[str, object], *, wants_news: bool
+) -> Receipt:
     """Queue a breadcrumb, unless the user has opted out or a parent process has reported it."""
     process = current_process()
     agent = process.use_agent()
     if agent is None:
-        return Receipt.settled(_refusal())
+        return Receipt.settled(process.refuse())
     status, step = fields.get("status", "R"), fields.get("status_desc")
     if not process.may_report_breadcrumb(project, version, status, step):
         return Receipt.settled(_REPORTED)
     if not wants_news:
         return agent.add(project, version, fields)
     settings = agent.settings
-    return agent.add(
-        project,
-        version,
-        fields,
-        ask_news=lambda seconds: _ask_news(settings, str(project), str(version), seconds),
-    )
 
+    def ask_for_news(seconds: float) -> Mapping[str, object]:
+        from ._agent.question import ask_news
 
-def _ask_news(settings: Settings, project: str, version: str, seconds: float) -> dict[str, object]:
-    """Return news of a version by the names that `add_project` has, or `{}` without an answer."""
-    from ._delivery import graphql
+        return ask_news(settings, str(project), str(version), seconds)
 
-    body = graphql.encode_check(project, version)
-    answer = _ask(settings, body, "check_project", {}, seconds)
-    if not answer.get("success"):
-        return {}
-    bad_versions = [version] if answer.get("flagged") else []
-    return {"latest_version": answer.get("latest", "unknown"), "bad_versions": bad_versions}
-
-
-def _refusal() -> dict[str, object]:
-    return {"success": False, "message": f"switched off by {current_process().find_refusal()}"}
-
-
-def _ask(
-    settings: Settings, body: bytes, field: str, failure: Mapping[str, object], seconds: float
-) -> dict[str, object]:
-    """Return the answer's ``field`` within ``seconds``, or ``failure`` with the reason."""
-    if find_optout(os.environ) or settings.off_by:
-        return {**failure, **_refusal()}
-    if settings.timeout == 0 or settings.dry_run:
-        variable = "MIGAS_DRY_RUN is set" if settings.dry_run else "MIGAS_TIMEOUT is 0"
-        return {"success": False, **failure, "message": f"nothing is sent: {variable}"}
-    deadline = time.monotonic() + seconds
-    try:
-        load("migas._delivery.query")
-        from ._delivery import query
-
-        return query.ask(settings, deadline, body, field, failure)
-    except Exception as error:  # requests cannot be imported, say
-        return {"success": False, **failure, "message": f"nothing is sent: {error}"}
+    return agent.add(project, version, fields, ask_news=ask_for_news)

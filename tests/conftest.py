@@ -94,10 +94,11 @@ def fresh_api() -> Iterator[None]:
 
 
 def _forget_all() -> None:
+    optout.hold.is_lifted = True  # pytest's plugin has opted this process out
     optout.lasting.forget()
     process._processes.clear()
     process._setup.clear()
-    for name in (process.TOLD, "MIGAS_SESSION_ID", "MIGAS_USER_ID"):
+    for name in ("MIGAS_TOLD", "MIGAS_SESSION_ID", "MIGAS_USER_ID"):
         os.environ.pop(name, None)
 
 

@@ -21,18 +21,22 @@ from migas._runtime.loading import (
     WRITER_MODULES,
     Import,
     Loader,
+    is_loaded,
     load,
 )
+from migas._runtime.native import find_own_thread
+from migas._runtime.place import is_worker_process
 from migas._runtime.receipt import Receipt
 from migas._runtime.threads import NEVER, Worker
 
+from .call import Call, Task
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
     from migas._delivery.parcel import Parcel
-    from migas._delivery.writer import Writer
     from migas._runtime.receipt import Listeners
     from migas._runtime.settings import Settings
     from migas._runtime.threads import Handler
@@ -44,66 +48,11 @@ WRITER_POLL, TRANSPORT_POLL = 0.05, 10.0
 #: The share of the exit's budget that is kept for recording that no answer came within it.
 LAST_SHARE = 0.05
 
+#: How long a call in a worker process waits for its breadcrumb to be on disk, in seconds. It takes
+#: some milliseconds.
+WORKER_WAIT = 0.25
+
 _TOO_MANY = {"success": False, "message": "it is dropped: too many are pending already"}
-
-
-class Call:
-    """A job for the writer: the arguments of one call, and the receipt that the caller got."""
-
-    __slots__ = ("_keep", "_project", "_version", "due", "fields", "receipt")
-
-    def __init__(
-        self,
-        project: object,
-        version: object,
-        fields: Mapping[str, object],
-        receipt: Receipt,
-        *,
-        due: float = 0.0,
-        keep: Callable[[Parcel], None] | None = None,
-    ) -> None:
-        self._project = project
-        self._version = version
-        self.fields = fields
-        self.receipt = receipt
-        #: Until this moment, by `time.monotonic`, settling the receipt withdraws the call.
-        self.due = due
-        # Called with the parcel instead of handing it to the sender.
-        self._keep = keep
-
-    def hold(self, now: float) -> float:
-        """Return for how many seconds the call may still be withdrawn."""
-        return 0.0 if self.receipt.done() else max(0.0, self.due - now)
-
-    def write(self, writer: Writer) -> None:
-        """Write the breadcrumb to disk, and hand it to the sender, unless it was withdrawn."""
-        if self.receipt.done():  # withdrawn
-            return
-        parcel = writer.write(self._project, self._version, self.fields, self.receipt)
-        if parcel is not None:
-            (self._keep or writer.pass_on)(parcel)
-
-    def fail(self, reason: str) -> None:
-        """Settle the receipt: the breadcrumb cannot be written."""
-        self.receipt.settle({"success": False, "message": reason})
-
-
-class _Task:
-    """A job for the writer's thread, done behind all that was queued. It may touch the disk."""
-
-    def __init__(self, act: Callable[[], None] = lambda: None) -> None:
-        self._act = act
-        self.is_done = False
-
-    def hold(self, _now: float) -> float:
-        return 0.0
-
-    def write(self, _writer: Writer) -> None:
-        self._act()
-        self.is_done = True
-
-    def fail(self, _reason: str) -> None:
-        self.is_done = True
 
 
 class _Lazy:
@@ -151,6 +100,10 @@ class Agent:
         self._listeners = listeners
         # A forked child has an agent of its own.
         self._pid = os.getpid()
+        self._is_worker = is_worker_process()
+        # The last call that a worker process has waited for. One thread may overwrite another's:
+        # then a disk that hangs costs a second wait.
+        self._late: Call | None = None
         self._exit = Exit(settings.exit_timeout)
         self._loader = Loader()
         senders = Import(self._loader, SENDER_MODULES, WRITER_POLL)
@@ -179,10 +132,14 @@ class Agent:
     ) -> Receipt:
         """Queue a breadcrumb, and return its receipt at once.
 
+        In a worker process, return when the breadcrumb is on disk, or after `WORKER_WAIT` seconds:
+        a pool may kill its workers as soon as they have returned their results.
+
         Parameters:
             project: the caller's argument, unchecked, as are ``version`` and ``fields``.
             ask_news: see `Receipt`.
-            hold: for how many seconds the breadcrumb can be withdrawn, by settling its receipt.
+            hold: for how many seconds the breadcrumb can be withdrawn, by settling its receipt. No
+                worker process waits for one that can be.
             now: write it to disk before returning, with all that was queued before it: the process
                 may be about to die, as in a signal handler.
         """
@@ -191,7 +148,9 @@ class Agent:
             call = Call(project, version, fields, receipt, keep=self._kept.append)
             self._writing.run_here(call)
             return receipt
-        call = Call(project, version, fields, receipt, due=time.monotonic() + hold if hold else 0.0)
+        due = time.monotonic() + hold if hold else 0.0
+        waits = self._is_worker and not hold
+        call = Call(project, version, fields, receipt, due=due, awaited=waits)
         if self._writing.count() >= self.settings.spool_count:
             receipt.settle(_TOO_MANY)  # the spool could not hold them, either
             return receipt
@@ -201,10 +160,13 @@ class Agent:
         if not self._writing.submit(call):
             # No thread can start: write on this thread, since the process may end soon.
             self._writing.run_here(call)
+        elif waits:
+            self._await_written(call)
         return receipt
 
     def start(self) -> None:
         """Start both threads, though there is nothing to do yet."""
+        self._loader.lend_greenlet()
         self._writing.start()
         # Mostly the writer's thread has started it by now; on a busy machine, this call does. There
         # is a race with an exit in the middle of that start: then a later process sends.
@@ -242,7 +204,7 @@ class Agent:
             self._sending.submit(parcel)
         # By the writer's thread, since a disk that has stopped answering would hold this one. Here
         # only what no thread has taken: none could start, or others import all the time.
-        last = _Task()
+        last = Task()
         waits = self._writing.is_running() and self._writing.submit(last)
         if not (waits and self._writing.await_done(lambda: last.is_done, deadline - seconds / 2)):
             self._writing.run_here()
@@ -263,7 +225,7 @@ class Agent:
         if request is None or not self._exit.sends:
             return
         if not self._await_answer():
-            self._writing.submit(_Task(request.abandon))
+            self._writing.submit(Task(request.abandon))
 
     def _await_answer(self) -> bool:
         """Let an answer that has arrived be read and carried out. Return False if there is none."""
@@ -273,18 +235,27 @@ class Agent:
         return self._sending.close(time.monotonic(), patient=True)
 
     def _urge(self) -> None:
-        """Have all breadcrumbs sent without delay, for a caller who waits.
-
-        The modules are imported on the caller's thread: the agent's threads would wait while the
-        host is inside an import, which may last as long as the process.
-        """
-        try:
-            for name in (*WRITER_MODULES, *SENDER_MODULES, *TRANSPORT_MODULES):
-                load(name)
-        except Exception as error:  # whatever a broken installation raises; the receipt says it
-            log.say(log.DEBUG, "cannot send: %r", error)
+        """Have all breadcrumbs sent without delay, for a caller who waits."""
+        _load_here((*WRITER_MODULES, *SENDER_MODULES, *TRANSPORT_MODULES))
         self._writing.wake()
         self._sending.wake()
+
+    def _await_written(self, call: Call) -> None:
+        """Wait for a call to be written by the writer's thread, for `WORKER_WAIT` seconds at most.
+
+        A call by a thread of ours, from `before_send` or from a receipt's callback, does not wait:
+        it may be the thread that writes. A signal handler may have interrupted the thread that it
+        runs on inside a lock which the writer needs: then it waits in vain. After a wait in vain
+        nobody waits until the writer has done that call: a disk that hangs costs one wait.
+        """
+        late = self._late is not None and self._late.is_awaited()
+        if late or find_own_thread() is not None:
+            return
+        if not is_loaded(WRITER_MODULES[-1]):
+            _load_here(WRITER_MODULES)
+            self._writing.wake()
+        call.await_written(WORKER_WAIT)
+        self._late = call
 
     def _make_writer(self) -> Handler:
         from migas._delivery.writer import Writer
@@ -296,6 +267,19 @@ class Agent:
 
         modules = Import(self._loader, TRANSPORT_MODULES, TRANSPORT_POLL)
         return Sender(self.settings, self._listeners, self._exit, modules).handle
+
+
+def _load_here(names: Iterable[str]) -> None:
+    """Import modules on the caller's thread, who waits for what they do.
+
+    The agent's threads import none while the host is inside an import, which may last as long as
+    the process, and may be the one that this call is made in.
+    """
+    try:
+        for name in names:
+            load(name)
+    except Exception as error:  # whatever a broken installation raises; the receipt says it
+        log.say(log.DEBUG, "cannot load the agent's modules: %r", error)
 
 
 def count_pending(settings: Settings) -> int:

@@ -1,17 +1,19 @@
 """The endings: find out how the program ends, and which signals suspend a run before that.
 
-This module owns what `track` installs in the host's process, and puts it back: a replacement of
-`sys.exit` (`ExitWatcher`) and handlers of signals (`SignalWatcher`). Both do what was done before.
+This module owns what `track` installs in the host's process, and puts it back: a tool of
+`sys.monitoring` or, where there is none, a replacement of `sys.exit` (`ExitWatcher`), and handlers
+of signals (`SignalWatcher`). All do what was done before.
 
 What may go wrong:
 
-- The status of an exit is unknown: the program ended with `raise SystemExit(3)`, or it had looked
-  up `sys.exit` before that was replaced, as in `sys.exit(main())`. Then no final status is
-  reported, rather than a wrong one.
+- The status of an exit is unknown: Python is older than 3.12, and the program ended with
+  `raise SystemExit(3)`, or had looked up `sys.exit` before that was replaced. Then no final status
+  is reported, rather than a wrong one. (But if `raise SystemExit(4)` handles a `sys.exit(3)`, the
+  latter counts: these Pythons do not show which of the two has left the program.)
 - The host replaces `sys.exit` or a handler after us. Then its own stays, and ours is called if the
   host's calls what it found.
-- Another thread starts or stops a watcher. Python lets only the main thread set handlers, and the
-  program ends on the main thread only. So elsewhere nothing is installed, and nothing put back.
+- Another thread starts or stops a watcher of signals. Python lets only the main thread set
+  handlers. So elsewhere none is installed, and none put back.
 """
 
 from __future__ import annotations
@@ -19,91 +21,130 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import weakref
 
 from migas._runtime import log
-from migas._runtime.frames import find_outermost_frame
+from migas._runtime.frames import find_program_frame, has_returned, is_running, monitor
 from migas.error import find_last_exception, is_interrupted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from types import FrameType
-    from typing import Any, NoReturn
+    from typing import Any, NoReturn, TypeAlias
+
+    #: The fields of a final status, and what it says if no field does: "Failed".
+    Ending: TypeAlias = tuple[Mapping[str, object], object]
 
 
 class ExitWatcher:
-    """Finds the exception that ends the program on the main thread.
+    """Finds out how the program ends, for a run that ends with it.
 
-    When the interpreter exits, it keeps an exception that nobody handled in `sys.last_value`, but
-    it has forgotten a `SystemExit`. So `sys.exit` is replaced by a function that notes the status
-    and then exits. Somebody may catch that exit. Whether that happened shows in the outermost
-    frame: its last instruction was a `return`, or it was not.
+    The program's frame has returned, or an exception has left it. From Python 3.12 on `monitor`
+    calls with that exception, whatever a debugger or a runner makes of it later.
+
+    Before, the interpreter keeps an exception that nobody handled in `sys.last_value`, but it has
+    forgotten a `SystemExit` when our exit hook runs. So `sys.exit` is replaced by a function that
+    notes the status and then exits. If the program catches that exit, the status is forgotten.
+
+    Parameters:
+        describe: returns the final status of a run that an exception ended, or None. It is called
+            at once, since an exception that is kept would keep the host's variables alive.
     """
 
-    def __init__(self) -> None:
-        # The last exit through our `sys.exit`, or None. Only the main thread changes it.
+    def __init__(self, describe: Callable[[BaseException | None], Ending]) -> None:
+        self._describe = describe
+        self._program: FrameType | None = None
+        # What the exception says that left the program. Only the main thread sets it.
+        self._ending: Ending | None = None
+        self._is_told = False
+        # Before Python 3.12: the last exit through our `sys.exit`, and a reference to what dies
+        # with that exit. Only the main thread sets them.
         self._noted: BaseException | None = None
-        # The main thread's outermost frame. None: not started, or on another thread.
-        self._outermost: FrameType | None = None
+        self._mark: Callable[[], object] = _Mark
         self._previous_exit = sys.exit
 
     def start(self) -> None:
-        """Replace `sys.exit`, and remember the outermost frame. On another thread, do nothing."""
-        if threading.current_thread() is not threading.main_thread():
-            return
-        self._outermost = find_outermost_frame()
-        self._previous_exit, sys.exit = sys.exit, self._note
+        """Find the program's frame, and begin to watch."""
+        self._program = find_program_frame()
+        self._is_told = monitor.watch(self._program, self._take)
+        if not self._is_told:
+            self._previous_exit, sys.exit = sys.exit, self._exit
 
     def stop(self) -> None:
-        """Put `sys.exit` back, unless somebody else has replaced it since."""
-        self._outermost = None
-        if sys.exit == self._note:
+        """End the watch. Put `sys.exit` back, unless somebody else has replaced it since."""
+        self._program = None
+        monitor.unwatch(self._take)
+        if sys.exit == self._exit:
             sys.exit = self._previous_exit
 
-    def find_exception(self) -> BaseException | None:
-        """Return the exception that ends the program, or None if it ends without one.
-
-        Called at the interpreter's exit. A Ctrl-C that became an exit is a `KeyboardInterrupt`.
+    def find_ending(self) -> Ending:
+        """Return the final status of the run, at the interpreter's exit.
 
         Raises:
-            LookupError: the program ends by a `SystemExit` whose status nobody has noted.
+            LookupError: nobody knows how the program has ended.
         """
-        error = find_last_exception()
-        if error is not None and self._has_ended_program(error):
-            return error
-        if self._outermost is None or _has_returned(self._outermost):
-            return None
-        if self._noted is None:
-            raise LookupError("the program ended by an exit of an unknown status")
-        return self._noted
+        if self._ending is not None:
+            return self._ending
+        if not self._is_told:
+            error = find_last_exception()
+            if error is not None and self._has_left_program(error):
+                return self._describe(error)
+            if self._noted is not None and self._mark() is None:
+                return self._describe(self._noted)
+            if hasattr(sys, "ps1"):  # only prompts have one, and nobody sees how a prompt ends
+                raise LookupError("the program ended at a prompt")
+        if self._program is not None and has_returned(self._program):
+            return self._describe(None)
+        raise LookupError("nobody knows how the program has ended")
 
-    def _has_ended_program(self, error: BaseException) -> bool:
-        """Return True if the last unhandled exception left the outermost frame.
+    def _take(self, error: BaseException) -> None:
+        """Take the exception by which the program ends. The first one counts."""
+        if self._ending is not None:
+            return
+        try:
+            self._ending = self._describe(error)
+        except Exception as failure:  # a host's exception may raise when its attributes are read
+            log.say(log.DEBUG, "a final status is lost: %r", failure)
+
+    def _has_left_program(self, error: BaseException) -> bool:
+        """Return True if the last unhandled exception left the program's frame.
 
         Interactive shells and pytest keep exceptions in `sys.last_value` that ended nothing.
         """
         traceback = error.__traceback__
-        if traceback is None or hasattr(sys, "ps1"):  # only interactive interpreters have a prompt
-            return False
-        frame = traceback.tb_frame
-        return frame is self._outermost or (self._outermost is None and frame.f_back is None)
+        while traceback is not None and traceback.tb_frame is not self._program:
+            traceback = traceback.tb_next
+        return traceback is not None
 
-    def _note(self, status: str | int | None = None, /) -> NoReturn:
+    def _exit(self, status: str | int | None = None, /) -> NoReturn:
         """Exit the interpreter by raising SystemExit(status)."""
-        if threading.current_thread() is threading.main_thread():
-            interrupted = bool(status) and is_interrupted(sys.exc_info()[1])
-            # An exception of our own: the traceback of the real one would keep alive every local
-            # variable of the host's.
-            self._noted = KeyboardInterrupt() if interrupted else SystemExit(status)
-        self._previous_exit(status)
+        try:
+            self._previous_exit(status)
+        except SystemExit as error:
+            if threading.current_thread() is threading.main_thread():
+                self._note(error)
+            raise
+
+    def _note(self, error: SystemExit) -> None:
+        # An exception of our own: the traceback of the real one would keep alive every local
+        # variable of the host's.
+        interrupted = bool(error.code) and is_interrupted(error)
+        self._noted = KeyboardInterrupt() if interrupted else SystemExit(error.code)
+        # An exception knows no weak references, but may hold what does.
+        mark = error.__dict__["migas"] = _Mark()
+        self._mark = weakref.ref(mark, self._lose)
+
+    def _lose(self, _mark: object) -> None:
+        """Forget the exit, which has ended, unless it has left the program."""
+        if threading.current_thread() is not threading.main_thread() or is_running(self._program):
+            self._noted = None
 
 
-def _has_returned(frame: FrameType) -> bool:
-    """Return True if the last instruction of a finished frame was a `return`."""
-    import opcode
+class _Mark:
+    """Dies with the exit that holds it."""
 
-    last = frame.f_code.co_code[frame.f_lasti]
-    return opcode.opname[last] in ("RETURN_VALUE", "RETURN_CONST")
+    __slots__ = ("__weakref__",)
 
 
 class SignalWatcher:
@@ -168,11 +209,3 @@ class SignalWatcher:
         signal.raise_signal(number)
         # Still alive: the default action of this signal ends no process (SIGCHLD's does not).
         signal.signal(number, self._catch)
-
-
-def name_signal(number: int) -> str:
-    """Return a signal's name, `SIGTERM` for 15, or `signal 99` if it has none."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

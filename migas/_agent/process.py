@@ -1,7 +1,7 @@
 """The process: builds one agent for each process on first use, and ends it at the exit.
 
 It owns the settings, the open runs, the exit hook, the fork hook, and the variables that children
-inherit, such as the uses that worker processes do not report again (`MIGAS_TOLD`).
+inherit, see `reported`.
 
 What may go wrong: a fork may run no hook (uWSGI), so state is kept by process id; a forked child
 never sends what its parent has queued. A process that is killed runs no exit hook.
@@ -12,20 +12,22 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-import threading
 import time
 
 from migas._runtime import log
+from migas._runtime.exit import end_by_ctrl_c, is_ctrl_c, is_interrupted
+from migas._runtime.native import make_rlock
 from migas._runtime.optout import find_optout, lasting
+from migas._runtime.place import is_worker_process
 from migas._runtime.receipt import Listeners
 from migas._runtime.settings import Settings
-from migas._runtime.threads import is_worker_process
 
 from .agent import Agent
+from .reported import MAX_USES, add_use, make_use_key, read_reported_by_parent, withdraw_use
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
+    from collections.abc import Mapping
     from typing import Protocol
 
     class Run(Protocol):
@@ -46,6 +48,9 @@ if TYPE_CHECKING:
 #: The priority of our finalizer: below a host's own ones, which may still add breadcrumbs.
 _LAST = -1000
 
+#: How often the exit hook tries to end the agents, if signals interrupt it.
+_ATTEMPTS = 6
+
 #: The arguments of `setup()`, here or in the process that this one was forked from.
 _setup: dict[str, object] = {}
 
@@ -58,7 +63,7 @@ class Process:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = make_rlock()
         self._settings: Settings | None = None
         self._agent: Agent | None = None
         # The agents that `setup()` has replaced: the exit ends them, too. All share the listeners.
@@ -86,6 +91,10 @@ class Process:
     def find_refusal(self) -> str:
         """Return what switches everything off, an opt-out or an unusable address, or `""`."""
         return find_optout(os.environ) or self.use_settings().off_by
+
+    def refuse(self) -> dict[str, object]:
+        """Return the answer to a call while everything is switched off."""
+        return {"success": False, "message": f"switched off by {self.find_refusal()}"}
 
     def use_agent(self) -> Agent | None:
         """Return the agent, built on first use. Returns None if everything is switched off."""
@@ -174,7 +183,7 @@ class Process:
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         left = 0
-        for agent in [agent for agent in (*self._former, self._agent) if agent]:
+        for agent in self.list_agents():
             left = agent.flush(None if deadline is None else max(0.0, deadline - time.monotonic()))
         return left
 
@@ -185,26 +194,35 @@ class Process:
         )
 
     def close(self) -> None:
-        """Report the runs' final statuses, and end all agents within `exit_timeout` seconds."""
+        """Report the runs' final statuses, and end all agents within `exit_timeout` seconds.
+
+        After a Ctrl-C nothing is sent: the user wants the program to end.
+        """
         self._is_closing = True
+        start = time.monotonic()
         for run in reversed(self._runs.copy()):
             run.finish()
         self._ends = True
-        agents = [agent for agent in (*self._former, self._agent) if agent]
-        # After a Ctrl-C nothing is sent. Besides, CPython would end with status 1 instead of the
-        # signal's if anything called eval() from here on, as many imports do.
-        interrupted = getattr(sys, "last_type", None) is KeyboardInterrupt
-        start = time.monotonic()
-        try:
-            for agent in agents:
-                if find_optout(os.environ):
-                    agent.stop()
-                    continue
-                left = max(0.0, agent.settings.exit_timeout - (time.monotonic() - start))
-                agent.close(left, sends=not interrupted)
-        except KeyboardInterrupt:  # the interpreter would only print it, with a traceback of ours
-            for agent in agents:
+        sends = not is_interrupted()
+        for agent in self.list_agents():
+            if find_optout(os.environ):
                 agent.stop()
+                continue
+            left = max(0.0, agent.settings.exit_timeout - (time.monotonic() - start))
+            agent.close(left, sends=sends)
+
+    def hasten(self, *, writes: bool) -> None:
+        """End all agents without sending, and what is queued is written only if ``writes``."""
+        self._is_closing = self._ends = True
+        for agent in self.list_agents():
+            if writes and not find_optout(os.environ):
+                agent.close(0.0, sends=False)
+            else:
+                agent.stop()
+
+    def list_agents(self) -> list[Agent]:
+        """Return all agents of the process; none before its first report."""
+        return [agent for agent in (*self._former, self._agent) if agent]
 
 
 # By process id, since fork hooks need not run (uWSGI, or a fork from C). `setdefault` is atomic:
@@ -228,7 +246,37 @@ def renew() -> None:
 
 @atexit.register
 def _close() -> None:
-    current_process().close()
+    """End the process's agents: the exit hook. Nothing passes it.
+
+    The interpreter would print what did, with a traceback of ours, as an error in an exit hook.
+    """
+    process = current_process()
+    errors: list[BaseException] = []
+    try:
+        _try_to_close(process, errors)
+    except BaseException as error:  # a signal's handler, between two attempts
+        errors.append(error)
+        _try_to_close(process, errors)
+    if process.list_agents() and (is_interrupted() or any(map(is_ctrl_c, errors))):
+        end_by_ctrl_c()
+
+
+def _try_to_close(process: Process, errors: list[BaseException]) -> None:
+    """End the process's agents. What is raised meanwhile is added to ``errors``.
+
+    A signal's handler may raise anything while we wait: the process has to end sooner then. After
+    the first time we only write, and after the second not even that. To stop is tried more often,
+    since a thread of ours may hold locks of the interpreter's until then.
+    """
+    while len(errors) < _ATTEMPTS:
+        try:
+            if errors:
+                process.hasten(writes=len(errors) == 1)
+            else:
+                process.close()
+            return
+        except BaseException as error:  # noqa: PERF203  # some times at most
+            errors.append(error)
 
 
 def _close_with_worker() -> None:
@@ -254,51 +302,3 @@ def _forget_parents() -> None:
 
 if hasattr(os, "register_at_fork"):  # Windows has no fork
     os.register_at_fork(after_in_child=_forget_parents)
-
-
-#: The variable that holds the reported uses of a process and its parents, separated by `;`.
-TOLD = "MIGAS_TOLD"
-
-#: How many uses the variable holds at most, and characters of each. The C library never frees an
-#: old value of a variable, so a host that reports ever new uses must not grow it without end.
-MAX_USES, _MAX_USE = 50, 120
-
-
-def add_use(use: str, environ: MutableMapping[str, str]) -> None:
-    """Add a reported use to the variable that workers read.
-
-    Only the first `MAX_USES` are kept, which are those of the host's own import.
-    """
-    uses = _read_uses(environ)
-    if use and use not in uses and len(uses) < MAX_USES:
-        environ[TOLD] = ";".join([*uses, use])
-
-
-def withdraw_use(use: str, environ: MutableMapping[str, str]) -> None:
-    """Remove a use from the variable that workers read."""
-    uses = _read_uses(environ)
-    if use in uses:
-        environ[TOLD] = ";".join(other for other in uses if other != use)
-
-
-def make_use_key(project: object, version: object, *words: object) -> str:
-    """Return a short key for detecting repeats, or `""` if project or version is not a plain str.
-
-    Example:
-        >>> make_use_key("owner/repo", "1.2.3", "R", None)
-        'owner/repo 1.2.3 R'
-    """
-    # No str() of a caller's own objects: it may do anything, and this is the caller's thread.
-    if type(project) is not str or type(version) is not str:
-        return ""
-    text = " ".join([project, version, *[word for word in words if type(word) is str]])
-    return ascii(text)[1:-1].replace(";", ",")[:_MAX_USE]
-
-
-def read_reported_by_parent(environ: Mapping[str, str]) -> frozenset[str]:
-    """Return the uses that this worker's parents reported; empty if this process is no worker."""
-    return frozenset(_read_uses(environ)) if is_worker_process() else frozenset()
-
-
-def _read_uses(environ: Mapping[str, str]) -> list[str]:
-    return [use for use in environ.get(TOLD, "").split(";") if use]

@@ -11,34 +11,22 @@ reports nothing about them.
 
 from __future__ import annotations
 
-import time
-
 from migas import error as errors
 from migas._runtime import log
 
-from .endings import ExitWatcher, SignalWatcher, name_signal
-from .process import current_process, make_use_key
+from .endings import ExitWatcher, SignalWatcher
+from .process import current_process
+from .reported import make_use_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping
-    from types import TracebackType
-    from typing import Any, TypeVar
+    from collections.abc import Callable, Iterable, Mapping
 
     from migas._runtime.receipt import Receipt
     from migas.error import Handlers
 
+    from .endings import Ending
     from .process import Process
-
-    F = TypeVar("F", bound=Callable[..., Any])
-
-#: How long a start event can be withdrawn, in seconds. `track(…)` starts a run at once, and its
-#: result may be applied as a decorator only then. That takes microseconds; if a busy machine takes
-#: longer, a start event without a final status is reported.
-HOLD = 0.05
-
-#: Bits of a code object's `co_flags`: https://docs.python.org/3/library/inspect.html
-_GENERATOR, _COROUTINE = 0x20, 0x80
 
 
 class Plan:
@@ -67,6 +55,16 @@ class Plan:
         self.fields = dict(fields)
         self.init_ping = init_ping
 
+    def describe(self, error: BaseException | None) -> Ending:
+        """Return the final status of a run that ``error`` ended, or that ended without one."""
+        fields = errors.describe(error)
+        phrase = fields.pop("status_desc")
+        handled = errors.call_handler(error, self.handlers)
+        if handled is not None:
+            fields = {"status": fields["status"], **handled}
+            phrase = errors.PHRASES.get(str(fields["status"]), phrase)
+        return fields, phrase
+
 
 class Run:
     """One run, from its start event to its final status.
@@ -74,24 +72,25 @@ class Run:
     Parameters:
         plan: what it reports.
         process: the process that it belongs to.
-        exit_watcher: finds out how the program ends, for a run that ends with it; None for the run
-            of a block or of a call, whose end is known.
         clock: monotonic seconds.
+        lasts: True if it ends with the program; False for the run of a block or of a call, whose
+            end is known.
     """
 
     def __init__(
         self,
         plan: Plan,
         process: Process,
-        exit_watcher: ExitWatcher | None,
         clock: Callable[[], float],
+        *,
+        lasts: bool,
     ) -> None:
         self.project = plan.project
         #: The run's key, by which `process` knows it in worker processes.
         self.use = make_use_key(plan.project, plan.version, "run")
         self._plan = plan
         self._process = process
-        self._exit_watcher = exit_watcher
+        self._exit_watcher = ExitWatcher(plan.describe) if lasts else None
         self._clock = clock
         self._started_at = clock()
         self._signal_watcher = SignalWatcher(plan.signals, self._suspend)
@@ -144,11 +143,11 @@ class Run:
         if self._exit_watcher is None:
             return
         try:
-            error = self._exit_watcher.find_exception()
-        except LookupError:
+            self._end(self._exit_watcher.find_ending())
+        except Exception as failure:  # nobody knows, or a host's exception raises when it is read
+            log.say(log.DEBUG, "a final status is not reported: %r", failure)
+            self._stop_watching()
             self._process.leave(self)
-        else:
-            self.end(error)
 
     def end(self, error: BaseException | None) -> None:
         """Report the final status of a run that ``error`` ended, unless that has been done.
@@ -156,26 +155,21 @@ class Run:
         Never raises, since its caller is about to raise ``error`` itself.
         """
         try:
-            self._end(error)
+            self._end(self._plan.describe(error))
         except Exception as failure:  # a host's exception may raise when its attributes are read
             log.say(log.DEBUG, "a final status is lost: %r", failure)
 
-    def _end(self, error: BaseException | None) -> None:
-        fields = errors.describe(error)
-        phrase = fields.pop("status_desc")
-        handled = errors.call_handler(error, self._plan.handlers)
-        if handled is not None:
-            fields = {"status": fields["status"], **handled}
-            phrase = errors.PHRASES.get(str(fields["status"]), phrase)
+    def _end(self, ending: Ending) -> None:
         self._stop_watching()
         if self._leave():
-            self._report(fields, phrase)
+            self._report(*ending)
 
     def _suspend(self, number: int) -> None:
         """Report the final status of a run that a signal stops, inside the signal's handler."""
-        fields = errors.describe_suspension(name_signal(number))
+        fields = errors.status_from_signal(number)
         phrase = fields.pop("status_desc")
         if self._leave():
+            self.bind_to_block()  # nothing is left to find out
             # On disk before this returns: the signal's default action may be to end the process.
             self._report(fields, phrase, now=True)
 
@@ -208,81 +202,3 @@ def _format_duration(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}"
-
-
-class Track:
-    """What `track` returns: a run that has started, a context manager and a decorator.
-
-    If the object is not used it is the run of the whole program. If it is used in a `with`
-    statement, its run ends with the block. If it is applied to a function, the run is withdrawn,
-    and each call of the function is a run. It can be used any number of times.
-
-    Parameters:
-        plan: what each run reports.
-        at_once: start a run now, as `track` does.
-        clock: monotonic seconds.
-    """
-
-    def __init__(
-        self, plan: Plan, *, at_once: bool = True, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._plan = plan
-        self._clock = clock
-        # Until a block takes it over, or a decorator withdraws it.
-        self._run = self._start(ExitWatcher(), HOLD) if at_once else None
-        # The runs of the blocks that are open, the innermost last. None: part of another run.
-        self._open: list[Run | None] = []
-
-    def __enter__(self) -> Track:  # noqa: PYI034  # `Self` is in no `typing` before Python 3.11
-        run, self._run = self._run, None
-        if run is None:
-            run = self._start(None)
-        else:
-            run.bind_to_block()
-        self._open.append(run)
-        return self
-
-    def __exit__(
-        self,
-        etype: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        run = self._open.pop()
-        if run is not None:
-            run.end(error)
-
-    def __call__(self, function: F) -> F:
-        """Return a function that does the same as ``function``, each call of which is a run.
-
-        The run of a coroutine function or a generator ends when its body does.
-        """
-        import functools
-
-        started, self._run = self._run, None
-        if started is not None:
-            started.withdraw()
-
-        def track() -> Track:
-            return Track(self._plan, at_once=False, clock=self._clock)
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            with track():
-                return function(*args, **kwargs)
-
-        async def wait(*args: Any, **kwargs: Any) -> Any:
-            with track():
-                return await function(*args, **kwargs)
-
-        def generate(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-            with track():
-                return (yield from function(*args, **kwargs))
-
-        flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
-        kind = wait if flags & _COROUTINE else generate if flags & _GENERATOR else call
-        return functools.wraps(function)(kind)  # type: ignore[return-value]
-
-    def _start(self, exit_watcher: ExitWatcher | None, hold: float = 0.0) -> Run | None:
-        """Start a run. Returns None if there is nothing to report."""
-        run = Run(self._plan, current_process(), exit_watcher, self._clock)
-        return run if run.start(hold) else None

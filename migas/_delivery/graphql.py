@@ -101,7 +101,9 @@ def encode_project(crumbs: Sequence[Breadcrumb]) -> bytes:
     return _body("mutation($p:ProjectInput!){a0:add_project(p:$p)}", {"p": given})
 
 
-def read_answer(reply: Reply, count: int, *, alone: bool, trusted: bool) -> list[Verdict]:
+def read_answer(
+    reply: Reply, count: int, *, alone: bool, trusted: bool, is_last: bool = False
+) -> list[Verdict]:
     """Return the verdict on each breadcrumb of a request, in their order.
 
     Parameters:
@@ -109,9 +111,14 @@ def read_answer(reply: Reply, count: int, *, alone: bool, trusted: bool) -> list
         count: how many breadcrumbs the request had.
         alone: True if `encode_project` wrote it.
         trusted: True if the server is known to be an old one (0.3), which signs no answer.
+        is_last: True if there is no other form to try, so that the verdict on a single breadcrumb
+            is never RESEND.
     """
     if not reply.answer:
-        return [Verdict(reply.outcome, reply.reason, demand=reply.demand)] * count
+        # A refusal without an answer does not say whom it is about.
+        is_shared = reply.outcome is Outcome.REFUSED and count > 1
+        outcome = Outcome.RESEND if is_shared else reply.outcome
+        return [Verdict(outcome, reply.reason, demand=reply.demand)] * count
     data = reply.answer.get("data")
     is_word = reply.signed or trusted
     if isinstance(data, dict):
@@ -120,7 +127,7 @@ def read_answer(reply: Reply, count: int, *, alone: bool, trusted: bool) -> list
         ]
     error = _first_error(reply.answer)
     is_refusal = _is_refusal(error, is_word=is_word)
-    if alone and reply.signed and (is_refusal or error.get("path")):
+    if alone and reply.signed and not is_last and (is_refusal or error.get("path")):
         # PEP 440 does not know the version, or the look-up failed. As `add_breadcrumb`, the server
         # takes it.
         outcome = Outcome.RESEND

@@ -25,7 +25,8 @@ the request went out whole, and no answer came in time, or   UNKNOWN     release
 a kept connection turns out to be closed                     (stale)     once more at once, which
                                                                          is an attempt like another
 one breadcrumb of several fails                              by each one's own part of the answer
-the schema refuses several breadcrumbs for one's sake        RESEND      each once more, alone
+the schema, or a signed 400 or 422, refuses several          RESEND      each once more, alone
+  breadcrumbs for one's sake
 
 `judge` decides for a request, from what `transport` saw of it. Where a GraphQL answer came,
 `graphql` decides for each breadcrumb. `waits` decides between discarding and releasing, and

@@ -13,7 +13,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from migas._runtime.threads import Thread
+from migas._runtime.native import TIMEOUT_MAX, Thread, allocate_lock, await_lock
 
 from . import graphql
 from .parcel import Outcome
@@ -80,20 +80,23 @@ def run_within(timeout: float, call: Callable[[], T]) -> T | None:
     """
     results: list[T] = []
     errors: list[BaseException] = []
+    done = allocate_lock()
+    done.acquire()
 
     def run() -> None:
         try:
             results.append(call())
         except BaseException as error:
             errors.append(error)
+        finally:
+            done.release()
 
     try:
-        thread = Thread(run, "call")
-        thread.start()
-    except RuntimeError:  # no thread can start
+        Thread(run, "call").start()
+    except Exception:  # no thread can start
         run()
     else:
-        thread.join(timeout)
+        await_lock(done, min(timeout, TIMEOUT_MAX))
     if errors:
         raise errors[0]
     return results[0] if results else None

@@ -20,6 +20,7 @@ from migas._disk.spool import open_spool
 from migas._runtime import log
 from migas._runtime.loading import is_transport_loaded
 from migas._runtime.optout import look_for_optout
+from migas._runtime.stand_in import find_stand_in
 from migas._runtime.threads import NEVER
 
 from .parcel import Outcome, Verdict
@@ -117,7 +118,8 @@ class Sender:
             return self._give_up(f"switched off by {off}", NEVER)
         pause = self._hold_exit() if is_ending else self._hold()
         if pause is None:
-            pause = self._rate.delay() or self._load()
+            pause = self._stand_aside() or self._rate.delay() or self._load()
+            pause = pause or self._stand_aside()  # to load may have taken a while
         return pause or self._send()
 
     def has_answer(self) -> bool:
@@ -166,6 +168,14 @@ class Sender:
             if not self._is_counted:
                 return self._give_up("enough exits have delivered for now", NEVER)
         return None
+
+    def _stand_aside(self) -> float:
+        """Give up while a test's tool stands in for the network. Returns 0.0 if there is none."""
+        tool = find_stand_in(self._settings.endpoint)
+        if not tool:
+            return 0.0
+        pause = NEVER if self._exit.has_begun else LEISURE
+        return self._give_up(f"nothing is sent: {tool} stands in for the network", pause)
 
     def _is_awaited(self) -> bool:
         """Return True if a caller waits for a flush or for one of the parcels."""
@@ -225,6 +235,7 @@ class Sender:
                 )
             return self._uploader.upload(self.parcels)
         except Exception as error:  # a broken installation: callers who wait get the reason
+            self._backoff.fail()  # whatever it was, the same at once is no remedy
             log.say(log.DEBUG, "cannot send: %r", error)
             verdict = Verdict(Outcome.UNSENT, f"cannot send: {error}")
             return Upload(0, self.parcels, verdict)

@@ -12,6 +12,7 @@ import time
 
 from migas._crumb import breadcrumb
 from migas._disk.directory import open_directory
+from migas._runtime.clock import read_clock
 
 from .parcel import Outcome
 
@@ -55,7 +56,7 @@ class Record:
         clock: the time in seconds since the epoch.
     """
 
-    def __init__(self, directory: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, directory: str, clock: Callable[[], float] = read_clock) -> None:
         self._directory = directory
         self._clock = clock
 

@@ -11,6 +11,7 @@ import time
 from collections import deque
 
 from migas._disk.stamp import Stamp
+from migas._runtime.clock import read_clock
 from migas._runtime.randomness import uniform
 
 TYPE_CHECKING = False
@@ -39,7 +40,7 @@ class Backoff:
     def __init__(
         self,
         directory: str,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = read_clock,
         jitter: Callable[[float, float], float] = uniform,
     ) -> None:
         self._guess = Stamp(directory, "backoff")
@@ -81,7 +82,7 @@ class Pace:
     By the generic cell rate algorithm (ITU-T I.371), whose one number is a shared stamp.
     """
 
-    def __init__(self, directory: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, directory: str, clock: Callable[[], float] = read_clock) -> None:
         self._stamp = Stamp(directory, "pace")
         self._clock = clock
 

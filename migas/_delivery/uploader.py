@@ -10,12 +10,11 @@ leaves the disk before anything else is done. Claims of a dead process end with 
 
 from __future__ import annotations
 
-import time
-
 from migas._crumb import breadcrumb
 from migas._disk.entry import MemoryEntry
 from migas._disk.stamp import Stamp
 from migas._runtime import log
+from migas._runtime.clock import read_clock
 from migas._runtime.namedtuple import NamedTuple
 
 from . import graphql, policy
@@ -71,7 +70,7 @@ class Uploader:
         listeners: Listeners,
         process_exit: Exit,
         *,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = read_clock,
     ) -> None:
         self._spool = spool
         self._send = send
@@ -205,13 +204,18 @@ class Uploader:
             self._old_server.clear()
             self._old_server.set(self._clock())
             return self._deliver_parts(batch, attempts, 1)
-        verdicts = graphql.read_answer(reply, len(batch), alone=alone, trusted=is_old)
+        if is_old and reply.signed:  # an old server signs nothing: it has been updated since
+            self._old_server.clear()
+        verdicts = graphql.read_answer(
+            reply, len(batch), alone=alone, trusted=is_old, is_last=batch[0].is_plain
+        )
         judged = list(zip(batch, verdicts, attempts, strict=True))
         left = self._settle([each for each in judged if each[1].outcome is not Outcome.RESEND])
         again = [(each[0], each[2]) for each in judged if each[1].outcome is Outcome.RESEND]
         for parcel, _ in again:
             parcel.is_plain = True
-        # No deeper recursion: a plain breadcrumb in a request of its own is never RESEND.
+        # No deeper recursion, whatever the server answers: a plain breadcrumb in a request of its
+        # own is never RESEND.
         parts = self._deliver_parts([each[0] for each in again], [each[1] for each in again], 1)
         failure = policy.find_failure(verdicts) or parts.failure
         return Upload(len(batch), [*left, *parts.left], failure)

@@ -17,8 +17,8 @@ from __future__ import annotations
 import binascii
 import contextlib
 import os
-import time
 
+from migas._runtime.clock import read_clock
 from migas._runtime.randomness import randrange
 from migas._runtime.settings import hide_credentials
 
@@ -85,7 +85,7 @@ class Spool:
         self,
         directory: str,
         bounds: Bounds,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = read_clock,
         randrange: Callable[[int], int] = randrange,
     ) -> None:
         self.directory = directory

@@ -1,4 +1,4 @@
-"""The exit: holds the deadline of the process's end, and decides what may still start before it.
+"""The exit: holds the deadline of the process's end, and knows whether a Ctrl-C brought it about.
 
 The thread that ends the process sets the deadline; the agent's two threads read it. There is no
 lock: each attribute is set by one thread only.
@@ -9,6 +9,8 @@ is fine: the exit waits for the request, or gives it up.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # see `threads`
+import sys
 import time
 
 from .threads import NEVER
@@ -16,7 +18,8 @@ from .threads import NEVER
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Protocol
+    from types import TracebackType
+    from typing import NoReturn, Protocol
 
     class Request(Protocol):
         """A request that was sent, until its answer has been carried out on the disk."""
@@ -68,3 +71,51 @@ class Exit:
         So half of the budget is left for the answer to the last request.
         """
         return self.sends and self._clock() < self.deadline - self.budget / 2
+
+
+def is_interrupted() -> bool:
+    """Return True if a Ctrl-C has ended the program: a `KeyboardInterrupt` that nobody caught.
+
+    A prompt, or an interactive kernel, keeps an exception in `sys.last_value` that ended nothing.
+    One that ended the program has left the outermost frame, and such a program has no prompt.
+    """
+    if getattr(sys, "last_type", None) is not KeyboardInterrupt or hasattr(sys, "ps1"):
+        return False
+    traceback = getattr(sys, "last_traceback", None)
+    return traceback is not None and traceback.tb_frame.f_back is None
+
+
+def is_ctrl_c(error: BaseException) -> bool:
+    """Return True if an exception comes of a Ctrl-C, and not of a handler that the host has set.
+
+    Such a handler, of SIGTERM for instance, may raise a `KeyboardInterrupt` as well. It was called
+    somewhere in the traceback then, while Python's own handler is no Python code.
+    """
+    if type(error) is not KeyboardInterrupt:
+        return False
+    handlers = map(_signal.getsignal, _signal.valid_signals())
+    codes = {getattr(handler, "__code__", None) for handler in handlers}
+    traceback: TracebackType | None = error.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_code in codes:
+            return False
+        traceback = traceback.tb_next
+    return True
+
+
+def end_by_ctrl_c() -> None:
+    """Have the interpreter end as after a Ctrl-C: killed by SIGINT, which stops a shell's loop.
+
+    CPython notes that a `KeyboardInterrupt` has ended the program when it leaves a source text that
+    runs, and forgets it when the next text runs: `run_eval_code_obj` in Python/pythonrun.c, of 3.8
+    to 3.15. Imports run such texts, all those of `collections.namedtuple` for instance, also on our
+    threads, just when the program ends. To leave a text once more is the only way to note it again.
+    """
+
+    def interrupt() -> NoReturn:
+        raise KeyboardInterrupt
+
+    try:
+        eval("interrupt()", {"interrupt": interrupt})  # noqa: S307  # our own text
+    except BaseException:  # this interrupt, or what a signal's handler raises just now
+        return

@@ -1,25 +1,204 @@
-"""The frames: finds the frame in which a thread began, by an internal of CPython.
+"""The frames: finds the frame of the program, and notices the exception that leaves it.
 
-Only `track` needs this module, so `import migas` does not load it.
+This module owns what only CPython's internals know of a program's end. `track` alone needs it, so
+`import migas` does not load it.
+
+What may go wrong: Python is older than 3.12, or two other tools monitor the process. Then nobody
+notices the exception, and the caller has to find out by other means.
 """
 
 from __future__ import annotations
 
 import sys
+import threading
+
+from .loading import _are_frames_hidden
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import FrameType
+    from collections.abc import Callable
+    from types import CodeType, FrameType
+    from typing import Any
+
+#: What the code is called that a program's first frame runs: a module's, or runpy's for `-m`.
+FIRST = ("<module>", "_run_module_as_main")
+
+#: The ids that `sys.monitoring` leaves to tools of no known kind. It knows 0 (debuggers), 1
+#: (coverage), 2 (profilers) and 5 (optimizers): https://docs.python.org/3/library/sys.monitoring.html
+TOOL_IDS = (4, 3)
 
 
-def find_outermost_frame() -> FrameType:
-    """Return the frame in which this thread began to run Python code.
+def find_outermost_frame(frame: FrameType | None = None) -> FrameType:
+    """Return the frame in which this thread, or that of ``frame``, began to run Python code.
 
     On a program's main thread this is the frame of the module `__main__`, or of the code that runs
     it: runpy for `python -m`, the script for `coverage run`. `inspect` has a public way to this
     frame, but takes 10 ms to import.
     """
-    frame = sys._getframe()  # noqa: SLF001  # documented, though its name has an underscore
+    frame = frame or sys._getframe()  # noqa: SLF001  # documented, though its name has an underscore
     while frame.f_back is not None:
         frame = frame.f_back
     return frame
+
+
+def find_program_frame() -> FrameType | None:
+    """Return the frame of the program that runs on the main thread, or None if it has none.
+
+    The program is the main module in the middle of which this is called. Under coverage, pdb,
+    cProfile or runpy that is not the main module of the interpreter, but the one that these run.
+    Without such a module, as with `python -c`, the program is the code that the interpreter runs.
+    """
+    innermost = frame = _find_main_threads_frame()
+    found: FrameType | None = None
+    while frame is not None:
+        # `exec` may run code in the name of the module: then the module's own frame is further out.
+        if is_main_module(frame) and (found is None or frame.f_globals is found.f_globals):
+            found = frame
+        frame = frame.f_back
+    if found is None and innermost is not None:
+        # A greenlet's first frame is a function's, and so is that of a C program's callback.
+        outermost = find_outermost_frame(innermost)
+        found = outermost if outermost.f_code.co_name in FIRST else None
+    return found
+
+
+def is_main_module(frame: FrameType) -> bool:
+    """Return True if a frame runs the code of a file as the main module."""
+    code, names = frame.f_code, frame.f_globals
+    return (
+        code.co_name == "<module>"
+        and names.get("__name__") == "__main__"
+        and names.get("__file__") == code.co_filename
+    )
+
+
+def is_running(frame: FrameType | None) -> bool:
+    """Return True if a frame is one of this thread's that have not ended."""
+    caller: FrameType | None = sys._getframe(1)  # noqa: SLF001
+    while caller is not None and caller is not frame:
+        caller = caller.f_back
+    return caller is not None
+
+
+def has_returned(frame: FrameType) -> bool:
+    """Return True if the last instruction of a frame was a `return`: it has ended, unharmed."""
+    import opcode
+
+    last = frame.f_code.co_code[frame.f_lasti] if frame.f_lasti >= 0 else 0
+    return opcode.opname[last] in ("RETURN_VALUE", "RETURN_CONST")
+
+
+class Monitor:
+    """Calls back with the exception by which a program ends, by `sys.monitoring`.
+
+    One tool serves all watchers. It is registered while there is any, and costs the host about
+    0.2 µs for each frame that an exception leaves; what is raised and handled in one frame costs
+    nothing. (From Python 3.15 on one could watch a single frame's code.)
+
+    Methods may be called on any thread. A callback runs on the main thread, on which the exception
+    is under way: it must be short, and must not raise.
+    """
+
+    def __init__(self) -> None:
+        # Program, outermost frame, and callback of each watcher. Changed in place, by one step
+        # each, since the event's handler may run between any two of them.
+        self._watched: list[tuple[FrameType | None, FrameType | None, Callable[..., None]]] = []
+        self._tool: int | None = None
+
+    def watch(self, program: FrameType | None, take: Callable[[BaseException], None]) -> bool:
+        """Have ``take`` called with the exception by which the program ends, once.
+
+        Returns False if this interpreter cannot do that, or if other tools leave no room.
+        """
+        if self._tool is None:
+            self._tool = _register(_make_handler(self._watched))
+        if self._tool is None:
+            return False
+        outermost = None if program is None else find_outermost_frame(program)
+        self._watched.append((program, outermost, take))
+        return True
+
+    def unwatch(self, take: Callable[[BaseException], None]) -> None:
+        """Forget a callback. The last one takes the tool with it."""
+        self._watched[:] = [watched for watched in self._watched if watched[2] != take]
+        if not self._watched and self._tool is not None:
+            tool, self._tool = self._tool, None
+            _unregister(tool)
+
+
+def _make_handler(
+    watched: list[tuple[FrameType | None, FrameType | None, Callable[..., None]]],
+) -> Callable[[CodeType, int, BaseException], None]:
+    """Return a handler of the event that an exception leaves a frame.
+
+    It has to work while the interpreter ends, when the names of modules are gone already.
+    """
+    first, get_frame, ends_program = FIRST, sys._getframe, _ends_program  # noqa: SLF001
+
+    def notice(code: CodeType, _offset: int, error: BaseException) -> None:
+        if code.co_name not in first:  # nearly every frame
+            return
+        frame = get_frame(1)
+        for program, outermost, take in tuple(watched):
+            if frame is program or (
+                frame is not outermost
+                and frame.f_back is None
+                and ends_program(program, frame, error)
+            ):
+                take(error)
+
+    return notice
+
+
+def _ends_program(program: FrameType | None, frame: FrameType, error: BaseException) -> bool:
+    """Return True if ``error`` ends the process though it leaves another frame than the program's.
+
+    That other frame is where the interpreter began to run other code: of a C program that runs
+    several pieces of code, of a prompt's next line, or of the main greenlet. An exit ends them all;
+    any other exception ends a main module only.
+    """
+    if threading.get_ident() != threading.main_thread().ident:
+        return False
+    if program is not None and not has_returned(program):
+        return False
+    return isinstance(error, SystemExit) or is_main_module(frame)
+
+
+def _register(handler: Callable[[CodeType, int, BaseException], None]) -> int | None:
+    """Register a tool, and return its id. Returns None if there is no room for one."""
+    monitoring: Any = getattr(sys, "monitoring", None)  # from Python 3.12 on
+    if monitoring is None:
+        return None
+    for tool in TOOL_IDS:
+        try:
+            monitoring.use_tool_id(tool, "migas")
+        except ValueError:  # somebody else's
+            continue
+        event = monitoring.events.PY_UNWIND
+        monitoring.register_callback(tool, event, handler)
+        monitoring.set_events(tool, event)
+        return tool
+    return None
+
+
+def _unregister(tool: int) -> None:
+    monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
+    monitoring.set_events(tool, 0)
+    monitoring.register_callback(tool, monitoring.events.PY_UNWIND, None)
+    monitoring.free_tool_id(tool)
+
+
+def _find_main_threads_frame() -> FrameType | None:
+    """Return the frame that the main thread runs, or None if it is unsafe to look at it.
+
+    On the main thread that is the caller's caller. A frame that knew itself by a local variable
+    would keep the host's variables alive until the garbage collector runs.
+    """
+    main = threading.main_thread()
+    if threading.current_thread() is main:
+        return sys._getframe(2)  # noqa: SLF001
+    return None if _are_frames_hidden() else sys._current_frames().get(main.ident or 0)  # noqa: SLF001
+
+
+#: The one of this interpreter.
+monitor = Monitor()

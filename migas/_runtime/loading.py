@@ -12,6 +12,9 @@ frames of all threads show; and it holds the import lock, which every other impo
 and the lock of `logging`, which together with the import lock every fork needs. So other imports
 and forks wait until it is done. This module owns that rule, and the CPython internals it needs.
 
+Under eventlet, whose locks no two threads can share, a greenlet of the host's imports instead: see
+`greenlet`.
+
 What may go wrong: the host imports without a pause, or the frames cannot be looked at. Then nothing
 is loaded in the background, and `Loader.attempt` keeps returning False. The exit hook, or a caller
 who waits for an answer, loads on its own thread instead, like any import of the host's. And imports
@@ -22,16 +25,18 @@ from __future__ import annotations
 
 import _imp
 import sys
-import threading
 
-from .threads import Thread
+from .native import allocate_lock, find_own_thread, get_ident
 
 TYPE_CHECKING = False  # the usual constant lives in `typing`, whose import costs 16 ms
 if TYPE_CHECKING:
     import logging
+    import threading
     from collections.abc import Iterable
     from types import FrameType
     from typing import TypeVar
+
+    from .greenlet import Importer
 
     T = TypeVar("T")
 
@@ -77,8 +82,20 @@ class Loader:
         # Held as long as any of the interpreter's locks may be, so that `close` can wait for that.
         # The order: this one, the lock of `logging`, the import lock. A forked child may inherit it
         # held, and never takes it: it has an agent, and a loader, of its own.
-        self._gate = threading.Lock()
+        self._gate = allocate_lock()
         self._closed = False
+        # Imports instead of this loader under eventlet; made on first use.
+        self._importer: Importer | None = None
+
+    def lend_greenlet(self) -> None:
+        """Let modules be imported on a greenlet of the caller's, if the host runs on eventlet's."""
+        if self._closed or not _is_lock_of_eventlet():
+            return
+        from .greenlet import Importer
+
+        if self._importer is None:
+            self._importer = Importer(load)
+        self._importer.start()
 
     def attempt(self, names: Iterable[str], *, loads_logging: bool = False) -> bool:
         """Import those of ``names`` that are not loaded yet, if no harm can come of it now.
@@ -98,6 +115,8 @@ class Loader:
         Raises:
             Exception: whatever an import raises.
         """
+        if _is_lock_of_eventlet():
+            return self._want(names)
         for name in names:
             with self._gate:
                 if self._closed or not (
@@ -114,8 +133,18 @@ class Loader:
         with no end.
         """
         self._closed = True
+        if self._importer is not None:
+            self._importer.close()
         with self._gate:
             pass
+
+    def _want(self, names: Iterable[str]) -> bool:
+        """Return True if all are loaded, and have the greenlet import those that are not."""
+        missing = [name for name in names if not is_loaded(name)]
+        if self._importer is not None:
+            for name in missing:
+                self._importer.want(name)
+        return not missing and not self._closed
 
     def _import_exclusively(self, name: str, loads_logging: bool) -> bool:
         """Import a module with both locks held, or return False: see `attempt`."""
@@ -178,8 +207,14 @@ def load(name: str) -> None:
     them does not expect.
 
     Raises:
+        ImportError: a test's tool has replaced classes that the transport is made of.
         Exception: whatever the import raises.
     """
+    if name not in (*WRITER_MODULES, *SENDER_MODULES):
+        from .stand_in import find_replaced_class
+
+        if tool := find_replaced_class():
+            raise ImportError(f"{tool} stands in for the network")
     modules, filters = set(sys.modules), _get_warning_filters()[:]
     __import__(name)
     _packages.update(module.partition(".")[0] for module in set(sys.modules) - modules)
@@ -207,7 +242,7 @@ def keep_ours_out(name: str) -> None:
 
 def _is_from_host(_record: logging.LogRecord) -> bool:
     """Return False on a thread of ours; a filter of `logging` runs on the thread that logs."""
-    return not isinstance(threading.current_thread(), Thread)
+    return find_own_thread() is None
 
 
 def is_loaded(name: str) -> bool:
@@ -243,6 +278,16 @@ def _find_logging_lock() -> threading.RLock | None:
     return getattr(sys.modules.get("logging"), "_lock", None)
 
 
+def _is_lock_of_eventlet() -> bool:
+    """Return True if eventlet has replaced the lock of `logging`.
+
+    The lock is then one of `threading`'s in Python, around one of eventlet's (0.41); gevent's has
+    the same form, and can be shared between threads (26.9).
+    """
+    lock = getattr(_find_logging_lock(), "_block", None)
+    return type(lock).__module__.startswith("eventlet.")
+
+
 def _are_frames_hidden() -> bool:
     """Return True if the frames of all threads do not exist, or if it is unsafe to look at them.
 
@@ -258,7 +303,7 @@ def _is_another_thread_importing() -> bool:
     frames = sys._current_frames()  # noqa: SLF001  # documented, though its name has an underscore
     # This thread's frame holds `frames`, which holds this frame: a circle, which would keep every
     # local variable in all these frames alive until the garbage collector runs.
-    del frames[threading.get_ident()]
+    frames.pop(get_ident(), None)
     return any(map(_is_importing, frames.values()))
 
 

@@ -4,9 +4,13 @@ This module owns the three variables and the place of the file. It only looks; `
 `migas optin` write. It is asked whenever a breadcrumb is taken, written or sent, so an opt-out
 counts from the next of these moments on.
 
+A variable that the program was started with opts out until the program ends, whatever a host does
+to its environment, and so does a process's own flag, which test runners set (`Hold`).
+
 What may go wrong: the file lies in a home that may stop answering. So a caller's thread looks for
 it once, and only threads of ours look again. And a host may set a variable in its own process, to
-silence another package's telemetry: Linux alone can tell that from the user's opt-out.
+silence another package's telemetry: Linux alone can tell that from the user's opt-out. A program
+that is started with a cleared environment cannot know what its parent was started with.
 
 `import migas` loads this module, so it imports nothing that the interpreter has not loaded already.
 """
@@ -44,18 +48,74 @@ def was_started_without(name: str) -> bool:
 def _is_not_in_first_environ(name: bytes) -> bool:
     """Return True if a variable is not in the block that the kernel gave this program.
 
-    See proc(5), "/proc/pid/environ". A program may overwrite that block to change its own title
-    (setproctitle does). If the block shares no variable with the present environment that has
-    happened, and nobody can tell.
+    A program may overwrite that block to change its own title (setproctitle does). If the block
+    shares no variable with the present environment that has happened, and nobody can tell.
+    """
+    block = _read_first_environ()
+    now = {b"%s=%s" % item for item in os.environb.items()} if block else set()
+    intact = not now.isdisjoint(block)
+    return intact and not any(entry.startswith(name + b"=") for entry in block)
+
+
+def _read_first_environ() -> list[bytes]:
+    """Return the variables that the kernel gave this program, or `[]` if nobody can tell.
+
+    See proc(5), "/proc/pid/environ".
     """
     try:
         with open("/proc/self/environ", "rb") as file:
-            block = file.read().split(b"\0")
-    except OSError:
-        return False
-    now = {b"%s=%s" % item for item in os.environb.items()}
-    intact = not now.isdisjoint(block)
-    return intact and not any(entry.startswith(name + b"=") for entry in block)
+            return file.read().split(b"\0")
+    except Exception:  # there is none; or whatever a host's own `open` raises
+        return []
+
+
+class Hold:
+    """What opts this process out whatever becomes of its environment. One for each process.
+
+    That is a variable that the program was started with, or a flag that was raised in it: `clear`
+    or another dict in place of `os.environ` take neither back. Where nobody can tell what a program
+    was started with, what is set when migas is imported counts.
+
+    Forked children inherit it. A child that is started with a cleared environment does not.
+    """
+
+    def __init__(self) -> None:
+        # What is set at the import, in case that the kernel's block cannot be read later.
+        self._imported = _pick_optouts(os.environ)
+        # The variable that the program was started with, or ""; None: nobody has looked yet. Two
+        # threads that look at the same moment come to the same end.
+        self._started: str | None = None
+        #: Opts this process out unless it is empty. Answers and `migas status` show it.
+        self.flag = ""
+        #: True to have nothing hold: for a test that reports to a local server.
+        self.is_lifted = False
+
+    def find(self) -> str:
+        """Return the variable's name, the flag, or what fakes the disk; `""` if nothing holds."""
+        if not isinstance(os, type(time)):
+            # pyfakefs has replaced `os` here and in each module of ours. What we wrote there would
+            # be lost, and what we import meanwhile it removes afterwards.
+            return "pyfakefs"
+        if self.is_lifted:
+            return ""
+        if self._started is None:
+            self._started = self._find_started()
+        return self._started or self.flag
+
+    def _find_started(self) -> str:
+        first = (os.fsdecode(entry).partition("=") for entry in _read_first_environ())
+        started = _pick_optouts({name: value for name, _, value in first})
+        for name, value in self._imported.items():
+            if not was_started_without(name):
+                started.setdefault(name, value)
+        return _find_variable(started)
+
+
+def _pick_optouts(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return those of the variables that opt out which are set, with their values."""
+    if not _names_any(environ):
+        return {}
+    return {name: environ[name] for name in OPTOUT_VARIABLES if name in environ}
 
 
 class OptoutFile:
@@ -146,7 +206,7 @@ def look_for_optout(environ: Mapping[str, str]) -> str:
 def find_optout(
     environ: Mapping[str, str], started_without: Callable[[str], bool] = was_started_without
 ) -> str:
-    """Return the name of the variable, or the path of the file, that opts out, or `""`.
+    """Return the name of the variable, the flag, or the path of the file that opts out, or `""`.
 
     Unlike settings this is not read once, but at every call: somebody may opt out at any time.
 
@@ -158,8 +218,14 @@ def find_optout(
         >>> find_optout({"DO_NOT_TRACK": "1"})
         'DO_NOT_TRACK'
     """
-    if not _names_any(environ):
-        return lasting.find(environ)
+    named = _names_any(environ) and _find_variable(environ, started_without)
+    return named or hold.find() or lasting.find(environ)
+
+
+def _find_variable(
+    environ: Mapping[str, str], started_without: Callable[[str], bool] = lambda _name: False
+) -> str:
+    """Return the name of the variable that opts out, or `""`."""
     if "MIGAS_OPTOUT" in environ:
         return "MIGAS_OPTOUT"
     if environ.get("DO_NOT_TRACK", "").strip() not in ("", "0"):
@@ -168,7 +234,7 @@ def find_optout(
     # ping of nipype alone. It is the user's opt-out if the program was started with it.
     if "NO_ET" in environ and not started_without("NO_ET"):
         return "NO_ET"
-    return lasting.find(environ)
+    return ""
 
 
 #: The variables' names as `os.environ` keeps them on POSIX.
@@ -184,3 +250,7 @@ def _names_any(environ: Mapping[str, str]) -> bool:
     """
     data = getattr(environ, "_data", None) if os.name == "posix" else None
     return data is None or not data.keys().isdisjoint(_ENCODED)
+
+
+#: What opts this process out whatever becomes of its environment.
+hold = Hold()

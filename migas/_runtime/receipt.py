@@ -6,16 +6,18 @@ looks inside, and no look lasts longer than its caller's patience.
 
 from __future__ import annotations
 
-import os
-import threading
 import time
 
 # collections.abc by its own name: under that one, `collections` would be loaded as well.
 from _collections_abc import Mapping
+from os import getpid
+
+from .native import TIMEOUT_MAX, allocate_lock, await_lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
 
 _OTHER_PROCESS = {"success": False, "message": "the breadcrumb belongs to the parent process"}
 
@@ -24,9 +26,11 @@ class Receipt(Mapping[str, object]):
     """The answer to come, as a future and as a mapping.
 
     As with a `concurrent.futures.Future` there are `done()`, `result()` and
-    `add_done_callback()`. Reading a key, as of a dict, waits for the answer, too, but no longer
-    than ``patience``, and then finds `success: False` with the reason under `message`. Ignoring the
-    receipt costs nothing, and `repr()` never waits.
+    `add_done_callback()`, and `future()` returns such a future. Reading a key, as of a dict, waits
+    for the answer, too, but no longer than ``patience``, and then finds `success: False` with the
+    reason under `message`. `dict(receipt)`, `|`, `json.dumps(receipt, default=dict)` and `pickle`
+    wait once for all keys; what is unpickled is a settled receipt. `repr()` never waits, nor do
+    `copy.copy` and `copy.deepcopy`, which return the receipt itself. Ignoring it costs nothing.
 
     The answer has the keys `success` and `message` and, from `add_project`, news of the version:
     `latest_version` and `bad_versions`. `success: False` for a breadcrumb that is pending on disk
@@ -46,8 +50,8 @@ class Receipt(Mapping[str, object]):
     """
 
     __slots__ = (
-        *("_answer", "_ask_news", "_callbacks", "_guard", "_latch", "_patience", "_pid", "_urge"),
-        "is_awaited",
+        *("_answer", "_ask_news", "_callbacks", "_guard", "_is_spent", "_latch", "_patience"),
+        *("_pid", "_urge", "is_awaited"),
     )
 
     def __init__(
@@ -59,18 +63,21 @@ class Receipt(Mapping[str, object]):
     ) -> None:
         self._patience = patience
         self._urge = urge
-        self._pid = pid or os.getpid()
+        self._pid = pid or getpid()
         self._ask_news = ask_news
         #: True once somebody waits for the answer. Set by one thread and read by another: read a
         #: moment too early, the breadcrumb goes a moment later.
         self.is_awaited = False
+        # True once a look has waited in vain. The looks after it do not wait for the answer, so
+        # that `dict(receipt)`, which is a look for each key, waits once.
+        self._is_spent = False
         self._answer: dict[str, object] | None = None
         self._callbacks: list[Callable[[Receipt], object]] = []
         # Guards the two above and `_ask_news`. Held for moments, never while a callback runs.
-        self._guard = threading.Lock()
+        self._guard = allocate_lock()
         # Locked until the answer is there: a wait is an acquire. An Event would cost ten times as
         # much to make, and most receipts are never waited for.
-        self._latch = threading.Lock()
+        self._latch = allocate_lock()
         self._latch.acquire()
 
     @classmethod
@@ -144,6 +151,35 @@ class Receipt(Mapping[str, object]):
                     return
         self._call(fn)
 
+    def future(self) -> Future[dict[str, object]]:
+        """Return a future of the answer, and have the breadcrumb sent at once.
+
+        It is for functions that take futures, such as `asyncio.wrap_future`. Each call returns a
+        new one. It cannot be cancelled: the breadcrumb is on its way. A forked child asks the
+        receipt for a future of its own, since its parent's is never settled there.
+
+        Returns:
+            A future of the answer, as a dict of the caller's own. Its callbacks run on the thread
+            that brings the answer; what they raise there is dropped.
+
+        Example:
+            >>> Receipt.settled({"success": True, "message": ""}).future().result(timeout=1)
+            {'success': True, 'message': ''}
+        """
+        from concurrent.futures import Future
+
+        from .loading import keep_ours_out
+
+        # Where a callback raises, as asyncio's does once its loop is closed, `Future` logs that.
+        keep_ours_out("concurrent.futures")
+        future: Future[dict[str, object]] = Future()
+        future.set_running_or_notify_cancel()
+        if self._answer is None and not self._is_of_parent():
+            self.is_awaited = True
+            self._urge()
+        self.add_done_callback(lambda receipt: future.set_result(receipt.result(0)))
+        return future
+
     def copy(self) -> dict[str, object]:
         """Return the answer as a dict of the caller's own, as a dict's `copy()` does."""
         return dict(self._look())
@@ -160,6 +196,21 @@ class Receipt(Mapping[str, object]):
     def __bool__(self) -> bool:
         return True
 
+    def __or__(self, other: object) -> dict[str, object]:
+        return {**self, **other} if isinstance(other, Mapping) else NotImplemented
+
+    def __ror__(self, other: object) -> dict[str, object]:
+        return {**other, **self} if isinstance(other, Mapping) else NotImplemented
+
+    def __copy__(self) -> Receipt:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Receipt:
+        return self
+
+    def __reduce__(self) -> tuple[Callable[..., Receipt], tuple[dict[str, object]]]:
+        return Receipt.settled, (self.copy(),)
+
     # As a future, a receipt equals itself and nothing else. As a dict it is compared by its answer.
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Mapping) and not isinstance(other, Receipt):
@@ -172,19 +223,29 @@ class Receipt(Mapping[str, object]):
         return f"<Receipt {'pending' if self._answer is None else self._answer}>"
 
     def _look(self) -> dict[str, object]:
-        answer = self._wait(self._patience)
+        # There is a race with an answer that comes just now: this look may then wait for news of
+        # the version. It is rare, and bounded by the patience.
+        is_spent = self._is_spent and self._answer is None
+        answer = self._wait(0.0 if is_spent else self._patience)
         if answer is None:
+            self._is_spent = True
             return {"success": False, "message": f"no answer within {self._patience:g} seconds"}
         return answer
 
     def _wait(self, timeout: float | None) -> dict[str, object] | None:
+        try:
+            return self._await_answer(timeout)
+        except Exception:  # a limit on the host's memory, or a double of its tests
+            return self._answer
+
+    def _await_answer(self, timeout: float | None) -> dict[str, object] | None:
         if self._is_of_parent():
-            return _OTHER_PROCESS if self._answer is None else self._answer
+            return self._answer or _OTHER_PROCESS
         start = time.monotonic()
         if self._answer is None:
             self.is_awaited = True
             self._urge()
-            if self._latch.acquire(timeout=_lock_timeout(timeout)):
+            if await_lock(self._latch, _lock_timeout(timeout)):
                 self._latch.release()
         patience = self._patience if timeout is None else min(timeout, self._patience)
         self._add_news(patience - (time.monotonic() - start))
@@ -201,7 +262,7 @@ class Receipt(Mapping[str, object]):
             self._answer = {**answer, **ask_news(seconds)}
 
     def _is_of_parent(self) -> bool:
-        return os.getpid() != self._pid
+        return getpid() != self._pid
 
     def _call(self, callback: Callable[[Receipt], object]) -> None:
         try:
@@ -242,4 +303,4 @@ class Listeners:
 
 def _lock_timeout(timeout: float | None) -> float:
     """Translate to what `Lock.acquire` takes, where -1 means without a limit."""
-    return -1 if timeout is None else max(0.0, min(timeout, threading.TIMEOUT_MAX))
+    return -1 if timeout is None else max(0.0, min(timeout, TIMEOUT_MAX))

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 # What `signal` is made of: that module itself would cost an import of `enum`.
 import _signal  # type: ignore[import-not-found]  # typeshed leaves it out
-import _thread
-import sys
-import threading
-import time
+
+from .native import Monitor, Thread, make_rlock, time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,43 +41,6 @@ LONGEST_GRACE = 10.0
 _NOTICEABLE = 0.0001
 
 
-class Thread(threading.Thread):
-    """A daemon thread of the agent, which no signal interrupts."""
-
-    def __init__(self, target: Callable[[], object], name: str) -> None:
-        super().__init__(target=target, name=f"migas-{name}", daemon=True)
-
-    def start(self) -> None:
-        """Start the thread, with all signals blocked but those of its own faults.
-
-        Otherwise the kernel may give it a signal while the main thread, which alone runs Python's
-        handlers, sleeps on: a Ctrl-C was lost so. A thread inherits the mask of its starter.
-
-        Raises:
-            RuntimeError: the system allows no more threads, the interpreter is ending, uWSGI is
-                about to fork, or this is a subinterpreter, whose end would abort the process.
-        """
-        if not getattr(_thread, "_is_main_interpreter", lambda: True)():  # from Python 3.12 on
-            raise RuntimeError("no daemon threads in a subinterpreter")
-        if _is_about_to_fork():
-            raise RuntimeError("no threads before uWSGI's workers")
-        if not hasattr(_signal, "pthread_sigmask"):  # Windows
-            super().start()
-            return
-        before = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals() - _FAULTS)
-        try:
-            super().start()
-        finally:
-            _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
-
-    def _delete(self) -> None:
-        # If gevent has patched `threading` since the start, this would fail and print a traceback.
-        try:
-            super()._delete()  # type: ignore[misc]  # typeshed leaves it out
-        except KeyError:
-            return
-
-
 class Worker:
     """A queue, and a daemon thread on which a handler does its items.
 
@@ -105,10 +66,10 @@ class Worker:
         self._idle = idle
         # Held while the handler runs, here or in `run_here`. Items are taken out only under it, so
         # none is being handled when it is free. Reentrant, for signal handlers.
-        self._turn = threading.RLock()
+        self._turn = make_rlock()
         # Guards all below, and is notified of each change. Reentrant, too. A thread that holds it
         # must not wait for `_turn`; the reverse order may wait.
-        self._changed = threading.Condition(threading.RLock())
+        self._changed = Monitor()
         self._items: list[Any] = []
         self._thread: Thread | None = None
         self._woken = False
@@ -193,11 +154,11 @@ class Worker:
             self._closing = True
             thread = self._thread
             self._wake()
-        if thread is threading.current_thread():
+        if thread is not None and thread.is_current():
             return False
         ended = self._await(lambda: self._thread is None, deadline, TURNS if patient else 0)
         if ended and thread is not None:
-            thread.join(TURN * TURNS)  # only its last lines are left
+            thread.await_end(TURN * TURNS)  # only its last lines are left
         return ended
 
     def _start(self) -> None:
@@ -216,7 +177,16 @@ class Worker:
         self._changed.notify_all()
 
     def _run(self) -> None:
-        self._initializer()
+        try:
+            self._initializer()
+            self._work()
+        except Exception:  # memory, say: the next item starts another thread
+            with self._changed:
+                self._thread = None
+                self._changed.notify_all()
+
+    def _work(self) -> None:
+        """Call the handler whenever it is due, until the thread is to end."""
         pause, idle = NEVER, self._idle
         while True:
             with self._changed:
@@ -251,7 +221,7 @@ class Worker:
             remaining = due - time.monotonic()
             if remaining <= 0:
                 return pause != NEVER
-            self._changed.wait(min(remaining, threading.TIMEOUT_MAX))
+            self._changed.wait(remaining)
         return True
 
     def _await(self, is_done: Callable[[], bool], deadline: float, turns: int) -> bool:
@@ -266,40 +236,10 @@ class Worker:
                         left, seen = turns, work
                     if left < 0:
                         return False
-                self._changed.wait(min(max(remaining, TURN), threading.TIMEOUT_MAX))
+                self._changed.wait(max(remaining, TURN))
         return True
 
 
 def _measure_work() -> float:
     """Return the seconds of CPU that all other threads have used; a wait for a disk uses none."""
-    return time.process_time() - time.thread_time()
-
-
-def _is_about_to_fork() -> bool:
-    """Return True if this process is, or becomes, uWSGI's master.
-
-    The master forks without Python's knowledge. If any thread runs at that moment, the
-    interpreter's own lock is never released in the workers, and they hang (seen with uWSGI 2.0).
-    """
-    uwsgi = sys.modules.get("uwsgi")
-    return uwsgi is not None and getattr(uwsgi, "worker_id", lambda: 1)() == 0
-
-
-_FAULTS = {
-    getattr(_signal, name)
-    for name in ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGTRAP", "SIGSYS")
-    if hasattr(_signal, name)
-}
-
-
-def is_worker_process() -> bool:
-    """Return True if this is a worker process of `multiprocessing`, as joblib's and Dask's are.
-
-    While a worker imports its parent's main module, `parent_process()` does not know it yet, and
-    only a private attribute does (`_inheriting`, in CPython 3.10 to 3.15).
-    """
-    process = sys.modules.get("multiprocessing.process")
-    if process is None:
-        return False
-    current = process.current_process()
-    return process.parent_process() is not None or getattr(current, "_inheriting", False)
+    return float(time.process_time() - time.thread_time())

@@ -11,8 +11,10 @@ when they are looked at or called. A handler's failure is logged and its fields 
 from __future__ import annotations
 
 import sys
+from types import MappingProxyType
 
 from migas._runtime import log
+from migas._runtime.signals import name_signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,10 +27,19 @@ if TYPE_CHECKING:
     Handler: TypeAlias = Callable[
         [type[BaseException], str, TracebackType | None], Mapping[str, object] | None
     ]
-    #: Handlers by an exception's class or its name; or the name of a preset.
-    Handlers: TypeAlias = Mapping[type[BaseException] | str, Handler] | str | None
+    #: Handlers by an exception's class or its name.
+    HandlerMap: TypeAlias = Mapping[type[BaseException] | str, Handler]
+    #: Those handlers, or the name of a preset; or a list of such, of which later ones win.
+    Handlers: TypeAlias = HandlerMap | str | list[HandlerMap | str] | None
 
-__all__ = ["inspect_error", "strip_filenames"]
+__all__ = [
+    "ERROR_PRESETS",
+    "inspect_error",
+    "resolve_error_handlers",
+    "status_from_exception",
+    "status_from_signal",
+    "strip_filenames",
+]
 
 #: How many characters of an exception's text are read: far more than a breadcrumb holds.
 MAX_TEXT = 100_000
@@ -47,8 +58,7 @@ def inspect_error(error_handlers: Handlers = None) -> dict[str, object]:
     That is the exception that is being handled, or else the last one that nobody handled.
 
     Parameters:
-        error_handlers: a dict from an exception class, or its name, to a function that is called
-            with class, text and traceback of the exception and returns fields; or `"nipype"`.
+        error_handlers: what `resolve_error_handlers` takes.
 
     Returns:
         What the handler returned. Without a handler: `status` and `status_desc`, and for a failure
@@ -62,8 +72,64 @@ def inspect_error(error_handlers: Handlers = None) -> dict[str, object]:
         ...     inspect_error()["error_type"]
         'ValueError'
     """
-    error = sys.exc_info()[1] or find_last_exception()
-    return call_handler(error, error_handlers) or describe(error)
+    return status_from_exception(sys.exc_info()[1] or find_last_exception(), error_handlers)
+
+
+def status_from_exception(
+    exc: BaseException | None, error_funcs: Handlers = None
+) -> dict[str, object]:
+    """Return the fields of a final status for an exception that ended a run.
+
+    Parameters:
+        exc: the exception; None: the run completed.
+        error_funcs: what `resolve_error_handlers` takes.
+
+    Returns:
+        What `inspect_error` returns.
+
+    Example:
+        >>> status_from_exception(KeyboardInterrupt())
+        {'status': 'S', 'status_desc': 'Suspended by SIGINT'}
+    """
+    return call_handler(exc, error_funcs) or describe(exc)
+
+
+def status_from_signal(signum: int) -> dict[str, object]:
+    """Return the fields of the final status of a run that the signal ``signum`` stopped.
+
+    Example:
+        >>> status_from_signal(15)
+        {'status': 'S', 'status_desc': 'Suspended by SIGTERM'}
+    """
+    return describe_suspension(name_signal(signum))
+
+
+def resolve_error_handlers(handlers: Handlers) -> dict[type[BaseException] | str, Handler]:
+    """Return one new dict of all given handlers.
+
+    Parameters:
+        handlers: a dict from an exception class, or its name, to a function that is called with
+            class, text and traceback of the exception and returns fields of a final status; or
+            `"nipype"`, a preset; or a list of dicts and presets, of which later ones win; or None.
+            What is none of these, or an unknown preset, is left out with a WARNING in the log.
+
+    Example:
+        >>> sorted(resolve_error_handlers(["nipype", {"OSError": lambda *_: {"status": "S"}}]))
+        ['NodeExecutionError', 'OSError']
+    """
+    resolved: dict[type[BaseException] | str, Handler] = {}
+    if isinstance(handlers, (list, tuple)):
+        for item in handlers:
+            resolved.update(resolve_error_handlers(item))
+        return resolved
+    known = ERROR_PRESETS.get(handlers) if isinstance(handlers, str) else handlers
+    try:
+        resolved.update(known or {})
+    except (TypeError, ValueError):
+        known = None
+    if known is None and handlers is not None:
+        log.say(log.WARNING, "there are no error handlers %r", handlers)
+    return resolved
 
 
 def strip_filenames(text: str) -> str:
@@ -99,7 +165,7 @@ def call_handler(error: BaseException | None, handlers: Handlers) -> dict[str, o
     if error is None or not handlers:
         return None
     try:
-        known = _find_preset(handlers) if isinstance(handlers, str) else handlers
+        known = resolve_error_handlers(handlers)
         for base in type(error).__mro__:
             handler = known.get(base) or known.get(base.__name__)
             if handler is not None:
@@ -184,11 +250,16 @@ def _make_fields(
     return fields
 
 
-def _find_preset(name: str) -> Mapping[type[BaseException] | str, Handler]:
-    """Return the handlers that go by a name; none, and a WARNING in the log, if it is unknown."""
-    if name == "nipype":
-        from .nipype import node_execution_error
+def _explain_node(
+    etype: type[BaseException], evalue: str, etb: TracebackType | None
+) -> dict[str, object]:
+    """Load the preset `nipype` only for an exception of nipype's, and call it."""
+    from .nipype import node_execution_error
 
-        return {"NodeExecutionError": node_execution_error}
-    log.say(log.WARNING, "there is no preset of error handlers named %r", name)
-    return {}
+    return node_execution_error(etype, evalue, etb)
+
+
+#: Handlers that many hosts share, by the name that a host gives in place of its own.
+ERROR_PRESETS: Mapping[str, HandlerMap] = MappingProxyType(
+    {"nipype": MappingProxyType({"NodeExecutionError": _explain_node})}
+)

@@ -19,8 +19,24 @@ if TYPE_CHECKING:
 
 _LOGIN_PAGE = "<!doctype html><title>Welcome</title><form>Please log in to the network</form>"
 
-#: What the hosted server answers while its Redis is down: Python's own client of Redis words it.
-_OUTAGE = "Error 111 connecting to localhost:6379. Connection refused."
+#: How Python's client of Redis words a write that Redis refuses.
+_NO_WRITE = (
+    'Command # 1 (ZREMRANGEBYSCORE rate-limit-127.0.0.1 0 1.0) of pipeline caused error: ("%s",)'
+)
+
+#: By cause: the error that the hosted server answers while a service of its own is in trouble.
+_OUTAGES: dict[str, dict[str, object]] = {
+    "redis": {"message": "Error 111 connecting to localhost:6379. Connection refused."},
+    "full redis": {
+        "message": _NO_WRITE % "command not allowed when used memory > 'maxmemory'.",
+    },
+    "read-only redis": {"message": _NO_WRITE % "You can't write against a read only replica."},
+    "postgresql": {
+        "message": "[Errno 111] Connection refused",
+        "locations": [{"line": 1, "column": 10}],
+        "path": ["a0"],
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -163,13 +179,22 @@ class Fault:
         return cls.json({"data": None, "errors": [error]}, signed=True)
 
     @classmethod
-    def outage(cls) -> Fault:
-        """Answer as the hosted server does while its Redis is down: nothing is stored.
+    def outage(cls, cause: str = "redis") -> Fault:
+        """Answer as the hosted server does during its own trouble: nothing is stored.
 
-        Its status is 200, and its one error has neither `path` nor `locations`. So it looks like a
-        refusal, but the same request is taken as soon as Redis is back.
+        The status is 200, and the answer looks like a refusal, but the same request is taken as
+        soon as the trouble is over. While Redis is in trouble the one error has neither `path` nor
+        `locations`; while PostgreSQL is down it has both.
+
+        Parameters:
+            cause: "redis" or "postgresql" for one that is down, "full redis" for one that has no
+                memory left, or "read-only redis" for a replica. While one of them hangs, so does
+                the server: that is `hang`.
+
+        Raises:
+            KeyError: the cause is none of these.
         """
-        return cls.json({"data": None, "errors": [{"message": _OUTAGE}]}, signed=True)
+        return cls.json({"data": None, "errors": [_OUTAGES[cause]]}, signed=True)
 
     @classmethod
     def look_up(cls, *, fails: bool = True, seconds: float = 0.0) -> Fault:

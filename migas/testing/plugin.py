@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from migas._agent import process
-from migas._agent.process import TOLD
-from migas._runtime.optout import OPTOUT_VARIABLES
+from migas._agent.reported import TOLD
+from migas._runtime.optout import OPTOUT_VARIABLES, hold
 from migas._runtime.settings import make_id
 
 if TYPE_CHECKING:
@@ -40,13 +40,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Opt out the tests and the processes that they start, until pytest ends.
 
-    A variable that the person has set, and the option of the configuration file, go before this.
+    This process is opted out by its own flag, which a test that clears the environment does not
+    take back, and the processes that it starts by a variable. A variable that the person has set,
+    and the option of the configuration file, go before this.
     """
+    if config.getini(_OPTION):
+        return
+    patch = pytest.MonkeyPatch()
+    config.add_cleanup(patch.undo)
+    patch.setattr(hold, "flag", "pytest")
     name = OPTOUT_VARIABLES[0]
-    if name not in os.environ and not config.getini(_OPTION):
-        patch = pytest.MonkeyPatch()
+    if name not in os.environ:
         patch.setenv(name, "pytest")
-        config.add_cleanup(patch.undo)
 
 
 @pytest.fixture
@@ -74,6 +79,8 @@ def migas_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Se
     monkeypatch.setenv("MIGAS_EXIT_TIMEOUT", "30")
     with Server() as server:
         monkeypatch.setenv("MIGAS_ENDPOINT", server.endpoint)
-        process.renew()
-        yield server
-        process.renew()
+        with monkeypatch.context() as lifted:
+            lifted.setattr(hold, "is_lifted", True)
+            process.renew()
+            yield server
+            process.renew()

@@ -13,7 +13,8 @@ import pytest
 from support import FORKS, SLOW, await_condition
 
 import migas
-from migas._agent.run import Plan, Track
+from migas._agent.run import Plan
+from migas._agent.track import Track
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -212,17 +213,23 @@ def test_a_suspension_is_on_disk_even_if_the_signal_comes_at_once(
     assert read_reports(server) == [("R", ""), ("S", SUSPENDED + "SIGTERM after 0:00:")]
 
 
+#: Before Python 3.12 nobody sees an exit that is not through `sys.exit`.
+UNSEEN = [
+    "raise SystemExit(0)",
+    "raise SystemExit(3)",
+    """thread = threading.Thread(target=lambda: sys.exit(3))
+thread.start(); thread.join(); raise SystemExit(0)""",
+    "from _sitebuiltins import Quitter; Quitter('exit', '')(4)",
+]
+
+
 @posix
 @pytest.mark.parametrize(
     "body",
     [
         "migas.flush(60); os._exit(0)",
         "migas.flush(60); os.kill(os.getpid(), signal.SIGKILL)",
-        "raise SystemExit(0)",
-        "raise SystemExit(3)",
-        """thread = threading.Thread(target=lambda: sys.exit(3))
-thread.start(); thread.join(); raise SystemExit(0)""",
-        "from _sitebuiltins import Quitter; Quitter('exit', '')(4)",
+        *([] if sys.version_info >= (3, 12) else UNSEEN),
     ],
 )
 def test_no_final_status_is_invented(
@@ -274,6 +281,48 @@ assert [work(), work()] == [7, 7]
     assert sorted(report[0] for report in read_reports(server)) == ["C"] * 4 + ["R"] * 4
 
 
+def test_a_run_may_be_stopped_by_hand(host: Host, server: Server) -> None:
+    """Once: what is open is ended, and the program's end adds nothing. A start is a new run."""
+    body = """
+run = migas.track('owner/repo', '1')
+assert (run.project, run.version) == ('owner/repo', '1')
+run.start()
+run.stop(ValueError('too small')); run.stop()
+run.start(); run.stop()
+with migas.track('owner/repo', '1') as run:
+    run.start()
+    run.stop(KeyboardInterrupt())
+"""
+    assert host.run(HEAD + body, SLOW).calmly
+    assert sorted(report[:1] + report[2:] for report in read_reports(server)) == [
+        ("C",),
+        ("F", "ValueError", "too small"),
+        *[("R",)] * 3,
+        ("S",),
+    ]
+
+
+def test_handlers_may_be_a_list_and_have_two_names(host: Host, server: Server) -> None:
+    """`track` takes several, and `track_exit` takes them by its earlier name and by that of now."""
+    body = """
+def explain(word): return {'ValueError': lambda *passed: {'status': 'F', 'error_desc': word}}
+try:
+    with migas.track('owner/a', '1', error_handlers=['nipype', explain('early'), explain('late')]):
+        raise ValueError
+except ValueError: pass
+migas.track_exit('owner/b', '1', error_funcs=explain('old'))
+migas.track_exit('owner/c', '1', error_handlers=explain('new'))
+raise ValueError
+"""
+    assert host.run(HEAD + body, SLOW).status == 1
+    said = {(crumb["project"], crumb["error_desc"]) for crumb in server.crumbs}
+    assert said - {("owner/a", None)} == {
+        ("owner/a", "late"),
+        ("owner/b", "old"),
+        ("owner/c", "new"),
+    }
+
+
 def test_a_function_that_is_never_called_is_no_run(host: Host, server: Server) -> None:
     """To import a module with a decorated `main` reports nothing and leaves nothing installed."""
     code = """
@@ -289,8 +338,8 @@ assert (sys.exit, signal.getsignal(signal.SIGTERM)) == before[:2]
 def test_a_decorator_is_faster_than_the_thread_that_writes(host: Host, server: Server) -> None:
     """Even if that has nothing to load any more, and the interpreter switches at each step."""
     code = """
-import migas._agent.run
-migas._agent.run.HOLD = 60  # however busy this machine is
+import migas._agent.track
+migas._agent.track.HOLD = 60  # however busy this machine is
 migas.add_breadcrumb('owner/repo', '0').result(60)
 sys.setswitchinterval(1e-6)
 for _ in range(100):

@@ -194,7 +194,15 @@ def test_a_refusal_of_one_that_nobody_has_signed_is_none() -> None:
     assert read(answer, signed=False) == [U]
 
 
-@pytest.mark.parametrize("outcome", [U, R, Outcome.UNKNOWN])
+def test_a_signed_400_for_several_does_not_say_whom_it_is_about() -> None:
+    """So each goes alone, and only what is refused alone is discarded."""
+    reply = Reply(R, "the server answered 400", signed=True)
+    for count, outcome in ((1, R), (2, Outcome.RESEND)):
+        verdicts = read_answer(reply, count, alone=False, trusted=False)
+        assert verdicts == [Verdict(outcome, "the server answered 400")] * count
+
+
+@pytest.mark.parametrize("outcome", [U, Outcome.UNKNOWN])
 def test_a_request_that_failed_failed_for_all(outcome: Outcome) -> None:
     """What befell the request befell each breadcrumb in it."""
     verdicts = read_answer(Reply(outcome, "why", demand=6.0), 2, alone=False, trusted=False)

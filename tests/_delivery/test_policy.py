@@ -6,6 +6,7 @@ import json
 import tracemalloc
 
 import pytest
+from answers import EXAMPLES, EXCHANGES, JSON
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -215,60 +216,6 @@ def test_each_row_of_the_table_holds(exchange: Exchange, reply: Reply) -> None:
     assert judge(exchange, NOW) == reply
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3)
-    ),
-    max_leaves=8,
-)
-SENTENCES = st.sampled_from(
-    ["Invalid project", "Cannot query field 'add_breadcrumb'", "Error 111 connecting to redis"]
-)
-ERRORS = st.fixed_dictionaries(
-    {},
-    optional={
-        "message": SENTENCES | JSON,
-        "path": st.just(["a0"]) | JSON,
-        "locations": st.just([{"line": 1, "column": 2}]) | JSON,
-        "extensions": JSON,
-    },
-)
-GRAPHQL = st.fixed_dictionaries(
-    {},
-    optional={
-        "data": st.dictionaries(st.sampled_from(["a0", "a1", "b"]), JSON, max_size=3) | JSON,
-        "errors": st.lists(ERRORS, max_size=3) | JSON,
-        "extensions": JSON,
-    },
-)
-SHAPED = (GRAPHQL | JSON).map(lambda content: json.dumps(content).encode())
-BODIES = st.one_of(
-    SHAPED,
-    st.binary(max_size=60),
-    st.builds(lambda text, cut: text[:cut], SHAPED, st.integers(0, 60)),
-    st.builds(lambda text, more: text + more, SHAPED, st.binary(max_size=9)),
-    st.builds(
-        lambda text, count: text * count, st.sampled_from([b"[", b'{"a":']), st.integers(0, 10_000)
-    ),
-    st.builds(lambda count: b'{"data":{"a":' + b"9" * count + b"}}", st.integers(0, 9999)),
-    st.sampled_from(["utf-16", "utf-32", "latin-1"]).map('{"data":{}}'.encode),
-)
-EXCHANGES = st.builds(
-    Exchange,
-    error=st.sampled_from(["", "", "", "it failed"]),
-    whole=st.booleans(),
-    stale=st.booleans(),
-    status=st.none() | st.sampled_from([200, 200, 400, 413, 422, 429]) | st.integers(100, 999),
-    signed=st.booleans(),
-    encoded=st.sampled_from([False, False, True]),
-    retry_after=st.just("")
-    | st.text(max_size=30)
-    | st.integers(0, 10**9).map(lambda n: str(n) * 999),
-    body=BODIES,
-)
-
-
 def bears_a_word(exchange: Exchange) -> bool:
     """Return whether an answer's body is one that GraphQL's specification knows."""
     try:
@@ -281,7 +228,7 @@ def bears_a_word(exchange: Exchange) -> bool:
         return False
 
 
-@settings(max_examples=300)
+@settings(max_examples=EXAMPLES)
 @given(EXCHANGES)
 def test_only_what_the_table_names_leaves_the_disk(exchange: Exchange) -> None:
     """Whatever comes back is judged, and only the application's own clear word discards.

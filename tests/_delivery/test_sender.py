@@ -380,6 +380,21 @@ def test_a_flush_ends_at_the_first_failure(bench: Bench) -> None:
     assert bench.server.requests == 2
 
 
+@pytest.mark.parametrize("on_disk", [True, False])
+def test_whatever_is_raised_while_sending_backs_off(bench: Bench, on_disk: bool) -> None:
+    """Nobody has judged it, so the same at once would come to the same, again and again."""
+
+    def fail() -> None:
+        raise RecursionError
+
+    sender = bench.sender()
+    sender._backoff = Backoff(bench.spool.directory, jitter=lambda _low, high: high)
+    sender._connect = fail  # type: ignore[assignment, method-assign]
+    assert sender.handle([bench.parcel(on_disk=on_disk, awaited=True)], True) > 0.5
+    assert sender._backoff.remaining() > 0.5
+    assert bench.spool.count() + len(sender.parcels) == 1
+
+
 def test_a_flush_of_what_cannot_be_claimed_ends(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -488,6 +488,28 @@ def test_an_old_server_that_cannot_look_a_version_up_is_tried_later(old: Bench) 
     assert (len(old.requests), old.waiting) == (1, [0])
 
 
+def test_a_server_that_was_updated_is_no_old_one_any_more(bench: Bench) -> None:
+    """Its signed answer says so; a version that `add_project` refuses goes once more, plain."""
+    bench.uploader._old_server.set(bench.now)
+    for version in ("1.2.3.dirty", "2.0"):
+        bench.upload(bench.parcel(version))
+    assert bench.stored == ["1.2.3.dirty", "2.0"]
+    assert bench.forms == ["add_project", "add_breadcrumb", "add_breadcrumb"]
+
+
+def test_a_server_that_refuses_every_form_is_asked_for_each_once(bench: Bench) -> None:
+    """Also where it has signed that it knows no `add_breadcrumb`, as no server 0.9 does."""
+    lacks = refuse(locations=[{"line": 1, "column": 1}])
+    lacks.answer["errors"][0]["message"] = "Cannot query field 'add_breadcrumb'"  # type: ignore[index]
+    for weather in ([REFUSED] * 99, [lacks] * 99, [lacks, REFUSED] * 50):
+        bench.uploader._old_server.set(bench.now)
+        bench.weather = weather
+        bench.requests.clear()
+        assert bench.upload(bench.parcel("1")).failure is None
+        assert len(bench.requests) <= 4
+        assert bench.waiting == []
+
+
 def test_in_memory_too_a_breadcrumb_is_sent_three_times_at_most(bench: Bench) -> None:
     """A server that never answers is no reason to keep it for ever."""
     bench.weather = [UNKNOWN] * 10

@@ -11,7 +11,7 @@ import pytest
 from support import FORKS, PATIENCE
 
 from migas._runtime.frames import find_outermost_frame
-from migas._runtime.threads import is_worker_process
+from migas._runtime.place import is_worker_process
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -63,7 +63,7 @@ def test_a_worker_process_is_known_from_its_first_import_on(host: Host, method: 
     """It is one while it imports its parent's main module, which all but a fork do."""
     code = f"""
 import multiprocessing
-from migas._runtime.threads import is_worker_process
+from migas._runtime.place import is_worker_process
 FOUND = is_worker_process()
 def work(_number): return FOUND, is_worker_process()
 if __name__ == '__main__':
@@ -82,7 +82,7 @@ def test_no_module_is_loaded_for_the_question(host: Host) -> None:
     ended = host.run(
         """
 import sys
-from migas._runtime.threads import is_worker_process
+from migas._runtime.place import is_worker_process
 assert not is_worker_process()
 assert 'multiprocessing.process' not in sys.modules
 """,

@@ -8,7 +8,14 @@ from typing import NoReturn
 import pytest
 
 from migas import error
-from migas.error import inspect_error, strip_filenames
+from migas.error import (
+    ERROR_PRESETS,
+    inspect_error,
+    resolve_error_handlers,
+    status_from_exception,
+    status_from_signal,
+    strip_filenames,
+)
 from migas.error.nipype import MAX_TRACEBACK_SIZE, node_execution_error
 
 
@@ -170,3 +177,52 @@ def test_a_long_report_keeps_both_ends() -> None:
 def test_file_names_are_stripped() -> None:
     """Earlier clients have the redaction by this name."""
     assert strip_filenames("cannot read /data/sub-01/bold.nii.gz") == "cannot read <path>"
+
+
+def explain(*passed: object) -> dict[str, object]:
+    return {"status": "F", "error_desc": f"it was {passed[1]}"}
+
+
+def test_an_exception_has_a_final_status() -> None:
+    """That of a handler that fits goes before ours, and no exception is a completed run."""
+    assert status_from_exception(None) == {"status": "C", "status_desc": "Completed"}
+    assert status_from_exception(ValueError("small"), {"ValueError": explain}) == {
+        "status": "F",
+        "error_desc": "it was small",
+    }
+    assert status_from_exception(OSError("small"), error_funcs={ValueError: explain}) == {
+        "status": "F",
+        "status_desc": "Failed",
+        "error_type": "OSError",
+        "error_desc": "small",
+    }
+
+
+def test_a_signal_has_a_final_status() -> None:
+    """By its name, or by its number if it has none."""
+    assert status_from_signal(15) == {"status": "S", "status_desc": "Suspended by SIGTERM"}
+    assert status_from_signal(99)["status_desc"] == "Suspended by signal 99"
+
+
+def test_handlers_are_resolved() -> None:
+    """Presets by name, lists in order, and a dict that is the caller's own."""
+    nipype = {**ERROR_PRESETS["nipype"]}
+    mine: dict[type[BaseException] | str, error.Handler] = {OSError: explain}
+    other = resolve_error_handlers(mine)
+    assert other == mine
+    assert other is not mine
+    assert resolve_error_handlers(None) == resolve_error_handlers([]) == {}
+    assert resolve_error_handlers("nipype") == nipype
+    last: dict[type[BaseException] | str, error.Handler] = {OSError: nipype["NodeExecutionError"]}
+    assert resolve_error_handlers([mine, "nipype", last]) == {**nipype, **last}
+    failed = nipype["NodeExecutionError"](RuntimeError, REPORT, None)
+    assert failed == node_execution_error(RuntimeError, REPORT, None)
+
+
+@pytest.mark.parametrize("handlers", ["nypipe", 7, [None, 7, "nypipe"]])
+def test_handlers_that_are_none_are_left_out(
+    handlers: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With a word in the log, and never with an exception."""
+    assert resolve_error_handlers(handlers) == {}  # type: ignore[arg-type]
+    assert "there are no error handlers" in caplog.text

@@ -34,13 +34,13 @@ WRITING = {
     *("_crumb", "_crumb.breadcrumb", "_crumb.environment", "_crumb.mounts"),
     "_crumb.redaction",
     *("_delivery", "_delivery.parcel", "_delivery.writer"),
-    *("_runtime.namedtuple", "_runtime.randomness"),
+    *("_runtime.clock", "_runtime.namedtuple", "_runtime.randomness"),
     *("_disk", "_disk.directory", "_disk.entry", "_disk.files", "_disk.spool", "_disk.stamp"),
     *("_disk.upkeep", "_disk.user_id"),
 }
 
 #: What it takes to decide that nothing is sent now.
-DECIDING = {"_delivery.sender", "_delivery.throttle"}
+DECIDING = {"_delivery.sender", "_delivery.throttle", "_runtime.stand_in"}
 
 #: What it takes to send.
 SENDING = {

@@ -6,8 +6,11 @@ and ends.
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import email.utils
+import itertools
+import json
 import os
 import shutil
 import subprocess
@@ -17,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support import PATIENCE, end_claims
+from support import PATIENCE, end_claims, versions
 
 from migas._crumb import breadcrumb
 from migas._delivery.policy import SILENCE
@@ -89,8 +92,15 @@ ROWS = {
     ),
     "look-up failed": Row(Fault.look_up(), GONE, requests=3, stored=1, looks=True),
     # UNSENT
-    "the server's own trouble": Row(Fault.outage(), WAITS),
-    "the server's own trouble, for one that asks": Row(Fault.outage(), WAITS, looks=True),
+    "its Redis is down": Row(Fault.outage(), WAITS),
+    "its Redis is down, for one that asks": Row(Fault.outage(), WAITS, looks=True),
+    "its Redis is full": Row(Fault.outage("full redis"), WAITS),
+    "its Redis is read-only": Row(Fault.outage("read-only redis"), WAITS),
+    "its PostgreSQL is down": Row(Fault.outage("postgresql"), WAITS),
+    # Asked for news first, in a form whose look-up may be what failed, and then plainly.
+    "its PostgreSQL is down, for one that asks": Row(
+        Fault.outage("postgresql"), WAITS, requests=2, looks=True
+    ),
     "other JSON": Row(Fault.json({"status": "ok"}), WAITS),
     "a login page": Row(Fault.page(), WAITS),
     "an endless answer": Row(Fault.endless(), WAITS, attempts=1),
@@ -117,6 +127,7 @@ ROWS = {
     "no HTTP": Row(Fault.raw(b"SSH-2.0-OpenSSH_9.2\r\n"), WAITS, attempts=1),
     "silent unread": never(Fault.hang(reads=False)),
     "silent": never(Fault.hang()),
+    # Also while its Redis hangs: what it has read it stores when Redis is back (trap 17).
     "stored and silent": dataclasses.replace(
         never(Fault.hang(stores=True)), stored=1, in_the_end=2
     ),
@@ -154,30 +165,69 @@ def test_an_outcome(host: Host, server: Server, spool: Callable[..., Spool], row
     assert len(server.crumbs) == row.in_the_end
 
 
-UNREACHED: dict[str, Mapping[str, str]] = {
-    "refused": {"MIGAS_ENDPOINT": "http://127.0.0.1:9/graphql"},
-    "no TLS": {"MIGAS_ENDPOINT": "https://127.0.0.1:{port}/graphql"},
-    "no proxy": {"HTTP_PROXY": "http://127.0.0.1:9"},
-    "an unknown name": {"MIGAS_ENDPOINT": "http://migas.invalid/graphql"},
+#: By what is in the way: the environment, and how it is put in words.
+UNREACHED: dict[str, tuple[Mapping[str, str], str]] = {
+    "refused": (
+        {"MIGAS_ENDPOINT": "http://127.0.0.1:9/graphql"},
+        "the server refused the connection",
+    ),
+    "no TLS": (
+        {"MIGAS_ENDPOINT": "https://127.0.0.1:{port}/graphql"},
+        "no secure connection could be made",
+    ),
+    "no proxy": ({"HTTP_PROXY": "http://127.0.0.1:9"}, "the proxy was not reached"),
+    "an unknown name": (
+        {"MIGAS_ENDPOINT": "http://migas.invalid/graphql"},
+        "the server's name is not known",
+    ),
 }
 
 
-@pytest.mark.parametrize("environ", UNREACHED.values(), ids=UNREACHED)
+@pytest.mark.parametrize("way", UNREACHED.values(), ids=UNREACHED)
 def test_a_server_that_is_not_reached(
     host: Host,
     server: Server,
     spool: Callable[..., Spool],
     monkeypatch: pytest.MonkeyPatch,
-    environ: Mapping[str, str],
+    way: tuple[Mapping[str, str], str],
 ) -> None:
-    """Nothing was sent, so no attempt is counted, and the next process waits."""
+    """Nothing was sent, so no attempt is counted, the next process waits, and all say why."""
+    environ, reason = way
     for name, value in environ.items():
         monkeypatch.setenv(name, value.format(port=server.port))
-    ended = host.run(*WAITS_LONG)
-    assert (ended.calmly, ended.out) == (True, ""), ended
+    look = f"print({LINE.partition('; ')[2].rstrip()}['message'])"
+    ended = host.run(f"import migas; {look}", {"MIGAS_TIMEOUT": "30"})
+    assert (ended.calmly, ended.out) == (True, f"{reason}\n"), ended
     assert not server.received
     assert [entry.attempts for entry in spool().waiting()] == [0]
     assert Backoff(spool().directory)._guess.times == 1
+    status = host.run("", {"MIGAS_TIMEOUT": "30"}, arguments=["-m", "migas", "status", "--json"])
+    assert (status.status, json.loads(status.out)["problem"]) == (1, reason)
+
+
+def test_credentials_are_used_and_shown_nowhere(
+    host: Host, server: Server, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In no log, message, command's output, file or file's name; also where all goes wrong."""
+    shown = server.endpoint.replace("//", "//user:hidden@")
+    monkeypatch.setenv("MIGAS_ENDPOINT", shown)
+    server.inject([Fault.status(401), Fault()])
+    code = "import logging; logging.basicConfig(level=0)\n" + LINE
+    flushes = "import migas; print(migas.flush(30)); print(migas.flush(30)); migas.print_config()"
+    commands = "status", "status --json", "show --sent", "show --pending"
+    ended = [
+        host.run(code, {"MIGAS_LOG_LEVEL": "DEBUG", "MIGAS_EXIT_TIMEOUT": "30"}),
+        host.run(flushes),
+        *(host.run("", arguments=["-m", "migas", *words.split()]) for words in commands),
+    ]
+    authorizations = {request.headers.get("authorization") for request in server.received}
+    assert authorizations == {"Basic " + base64.b64encode(b"user:hidden").decode()}
+    assert len(server.crumbs) == 1
+    for each in ended:
+        assert "hidden" not in f"{each}"
+    for path in home.rglob("*"):
+        assert "hidden" not in path.name
+        assert not path.is_file() or b"hidden" not in path.read_bytes()
 
 
 def test_an_unregistered_project(host: Host, server: Server, spool: Callable[..., Spool]) -> None:
@@ -198,6 +248,38 @@ def test_413_with_several(host: Host, server: Server, spool: Callable[..., Spool
     assert host.run(*WAITS_LONG).calmly
     assert sorted(str(crumb["version"]) for crumb in server.crumbs) == ["0", "1", "1.2.3", "2"]
     assert server.requests == 3
+
+
+OUTAGES = {
+    **{
+        cause: Fault.outage(cause)
+        for cause in ("redis", "full redis", "read-only redis", "postgresql")
+    },
+    "a 500": Fault.status(500, signed=True),
+}
+
+
+@pytest.mark.parametrize("outage", OUTAGES.values(), ids=OUTAGES)
+def test_an_outage_in_the_middle_of_a_flush(
+    host: Host, server: Server, spool: Callable[..., Spool], outage: Fault
+) -> None:
+    """What was not taken waits, none of it refused or counted as sent, and goes when it is over."""
+    for number in range(50):
+        crumb = breadcrumb.sanitize("owner/repo", f"{number}", {}, {}).breadcrumb
+        spool().put(breadcrumb.encode(crumb))
+    server.inject(itertools.chain([None, None], itertools.repeat(outage)))
+    flushed = host.run("", arguments=["-m", "migas", "flush", "--json", "--timeout", "60"])
+    stored = len(server.crumbs)
+    assert (flushed.status, server.requests) == (1, 3)
+    assert 0 < stored < 50
+    numbers = json.loads(flushed.out)
+    assert [numbers[name] for name in ("delivered", "refused", "pending", "dropped")] == [
+        *(stored, 0, 50 - stored, 0)
+    ]
+    assert {entry.attempts for entry in spool().waiting()} == {0}
+    server.mend()
+    assert host.run("import migas; assert migas.flush(60) == 0").calmly
+    assert sorted(versions(server), key=int) == [f"{number}" for number in range(50)]
 
 
 def test_a_server_that_always_stores_and_never_answers_sees_it_three_times(

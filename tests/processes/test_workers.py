@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support import FORKS, need, versions
 
-from migas._agent import process
+from migas._agent import reported
 from migas._runtime import settings
 from migas._runtime.settings import Settings
 
@@ -276,21 +276,21 @@ def test_what_has_been_told_is_bounded_and_fit_for_an_environment() -> None:
     """Whatever a host calls itself, and however much it tells."""
     environ: dict[str, str] = {}
     for number in range(200):
-        process.add_use(process.make_use_key("o/\0;\n\udcff" * 50, str(number), None), environ)
-        process.add_use(process.make_use_key("owner/repo", str(number), "C"), environ)
-    assert len(environ[process.TOLD]) < 10_000
-    assert environ[process.TOLD].isprintable()
-    assert environ[process.TOLD].isascii()
-    told = environ[process.TOLD].split(";")
-    assert len(told) == process.MAX_USES
-    assert told[1:] == [f"owner/repo {number} C" for number in range(process.MAX_USES - 1)]
+        reported.add_use(reported.make_use_key("o/\0;\n\udcff" * 50, str(number), None), environ)
+        reported.add_use(reported.make_use_key("owner/repo", str(number), "C"), environ)
+    assert len(environ[reported.TOLD]) < 10_000
+    assert environ[reported.TOLD].isprintable()
+    assert environ[reported.TOLD].isascii()
+    told = environ[reported.TOLD].split(";")
+    assert len(told) == reported.MAX_USES
+    assert told[1:] == [f"owner/repo {number} C" for number in range(reported.MAX_USES - 1)]
 
 
 @pytest.mark.parametrize("use", [(None, "1", None), ("a/b", 1, None), (object(), b"", 7)])
 def test_what_is_no_text_is_never_taken_for_told(use: tuple[object, object, object]) -> None:
     """Nor is a caller's object asked for its text on the caller's thread."""
     environ: dict[str, str] = {}
-    process.add_use(process.make_use_key(*use), environ)
+    reported.add_use(reported.make_use_key(*use), environ)
     assert environ == {}
 
 

@@ -23,16 +23,27 @@ def send(server: Server, count: int = 1) -> Told:
     return ask(server, "POST", "/graphql", query(f"mutation{{{aliases}}}"))
 
 
-def test_an_outage_is_answered_as_by_a_server_without_redis() -> None:
-    """Status 200, signed, and one error that has neither `path` nor `locations` (trap 16)."""
+OUTAGES = {
+    "redis": ({"message"}, "Error 111 connecting to "),
+    "full redis": ({"message"}, "Command # 1 (ZREMRANGEBYSCORE "),
+    "read-only redis": ({"message"}, "Command # 1 (ZREMRANGEBYSCORE "),
+    "postgresql": ({"message", "locations", "path"}, "[Errno 111] Connection refused"),
+}
+
+
+@pytest.mark.parametrize(("cause", "shape"), OUTAGES.items(), ids=OUTAGES)
+def test_an_outage_is_answered_as_by_a_server_without_a_service(
+    cause: str, shape: tuple[set[str], str]
+) -> None:
+    """Status 200, signed, no data, and an error of the shape and words that a real one has."""
     with Server() as server:
-        server.inject([Fault.outage()])
+        server.inject([Fault.outage(cause)])
         status, headers, content = send(server, 2)
         assert (status, headers["X-Backend-Server"]) == (200, "migas@0.9")
         [error] = content.pop("errors")
         assert content == {"data": None}
-        assert set(error) == {"message"}
-        assert error["message"].startswith("Error 111 connecting to ")
+        assert set(error) == shape[0]
+        assert error["message"].startswith(shape[1])
         assert server.crumbs == []
         send(server, 2)
         assert len(server.crumbs) == 2

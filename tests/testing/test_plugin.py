@@ -63,6 +63,40 @@ def test_main():
     assert list(home.iterdir()) == []
 
 
+def test_a_test_that_clears_the_environment_stays_opted_out(
+    run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the process's own flag; the fixture lifts that, and what the process was started with.
+
+    An xdist worker is started with the variable that the plugin has set (pain 37).
+    """
+    monkeypatch.setenv("MIGAS_OPTOUT", "pytest")
+    code = """
+import pytest
+from unittest import mock
+
+@pytest.fixture
+def cleared():
+    kept = ('HOME', 'XDG_CACHE_HOME', 'XDG_CONFIG_HOME', 'MIGAS_CACHE_DIR', 'MIGAS_ENDPOINT')
+    environ = {name: os.environ[name] for name in kept if name in os.environ}
+    with mock.patch.dict(os.environ, environ, clear=True):
+        yield
+
+def test_main(cleared):
+    assert host.main()['message'] == 'switched off by MIGAS_OPTOUT'
+
+def test_reports(migas_server, cleared):
+    assert host.main().result(60)['success']
+    assert [crumb['version'] for crumb in migas_server.crumbs] == ['1.2.3']
+
+def test_later(cleared):
+    assert host.main()['message'] == 'switched off by MIGAS_OPTOUT'
+"""
+    run(code).assert_outcomes(passed=3)
+    monkeypatch.delenv("MIGAS_OPTOUT")
+    run(code.replace("by MIGAS_OPTOUT", "by pytest")).assert_outcomes(passed=3)
+
+
 def test_a_host_may_ask_for_telemetry(run: Runner, server: Server) -> None:
     """By an option of its configuration file."""
     code = "def test_main(): assert host.main().result(60)['success']"

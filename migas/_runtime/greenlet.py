@@ -1,0 +1,83 @@
+"""The greenlet: imports the agent's modules where eventlet has made greenlets of a host's threads.
+
+There `logging` has a lock of eventlet's, which two threads of the system's must not share: who
+waits for it is never woken by another thread (eventlet 0.41). A module that makes a logger takes
+that lock, so no thread of ours may import one. A greenlet of the host's may, as the host's own code
+does. This module is loaded in such hosts only.
+
+What may go wrong: the host never lets other greenlets run; then its exit imports. Or an import
+takes long: it holds up all greenlets, as an import of the host's own would.
+"""
+
+from __future__ import annotations
+
+import _thread
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: Seconds between two looks at what is wanted, in which the host's other greenlets run.
+_PAUSE = 0.02
+
+#: How many looks in vain end the greenlet: the sender wants its modules half a second after the
+#: first breadcrumb. The next call of the host's starts another greenlet.
+_LOOKS = 150
+
+
+class Importer:
+    """Imports, on a greenlet of its caller's thread, what the agent's threads want.
+
+    Parameters:
+        load: imports a module.
+    """
+
+    def __init__(self, load: Callable[[str], None]) -> None:
+        self._load = load
+        # Shared with the threads that want something; each step is atomic, and only the greenlet
+        # takes names out.
+        self._wanted: list[str] = []
+        self._errors: dict[str, Exception] = {}
+        self._is_running = False
+
+    def want(self, name: str) -> None:
+        """Have a module imported soon.
+
+        Raises:
+            Exception: whatever its import has raised.
+        """
+        if name in self._errors:
+            raise self._errors[name]
+        if name not in self._wanted:
+            self._wanted.append(name)
+
+    def start(self) -> None:
+        """Start the greenlet, if it does not run. To be called on a thread of the host's."""
+        if self._is_running:
+            return
+        self._is_running = True
+        try:
+            _thread.start_new_thread(self._run, ())  # eventlet's, which makes a greenlet
+        except Exception:  # the next call tries again
+            self._is_running = False
+
+    def close(self) -> None:
+        """Import nothing more."""
+        self._is_running = False
+
+    def _run(self) -> None:
+        left = _LOOKS
+        while self._is_running and left:
+            left -= 1
+            if self._wanted:
+                left = _LOOKS
+                self._import(self._wanted.pop(0))
+            time.sleep(_PAUSE)  # eventlet's
+        self._is_running = False
+
+    def _import(self, name: str) -> None:
+        try:
+            self._load(name)
+        except Exception as error:  # a broken installation
+            self._errors[name] = error

@@ -1,0 +1,76 @@
+"""The place: finds out in what kind of process, and of interpreter, this code runs.
+
+It knows the marks that libraries leave in their worker processes, and imports none of these
+libraries: one that is not loaded has not made this process.
+
+What may go wrong: a library renames a mark. Then its workers count as ordinary processes. They
+report a use that their parent has reported, and a kill loses what they noted just before.
+"""
+
+from __future__ import annotations
+
+import _thread
+import sys
+
+#: The modules that Spark runs as the main module of its workers, or of their parent.
+_SPARK = ("pyspark.daemon", "pyspark.worker")
+
+#: The modes in which Ray's workers run, of `ray._private.worker`; 0 is a driver's, 2 a test's.
+_RAY_MODES = (1, 3, 4)
+
+
+def is_worker_process() -> bool:
+    """Return True if this is a worker process of a pool, whose parent has told it what to do.
+
+    Such processes are known of `multiprocessing`, by any start method, and of what is built on it
+    (loky, joblib, Dask, PyTorch); of billiard, which is Celery's; of Ray; and of Spark.
+    """
+    return any(
+        _is_child(sys.modules.get(name)) for name in ("multiprocessing.process", "billiard.process")
+    ) or (_is_of_ray() or _is_of_spark())
+
+
+def _is_child(module: object) -> bool:
+    """Return True if a module like `multiprocessing.process` says that this is a child of its.
+
+    While a worker imports its parent's main module only private attributes say so: `_inheriting`,
+    and a `_parent_pid` other than None (CPython 3.10 to 3.15, billiard 4).
+    """
+    current_process = getattr(module, "current_process", None)
+    if current_process is None:
+        return False
+    current = current_process()
+    if getattr(current, "_parent_pid", None) is not None:
+        return True
+    return bool(getattr(current, "_inheriting", False))
+
+
+def _is_of_ray() -> bool:
+    """Return True if this process runs the tasks and actors of Ray (2.x)."""
+    worker = getattr(sys.modules.get("ray._private.worker"), "global_worker", None)
+    return getattr(worker, "mode", None) in _RAY_MODES
+
+
+def _is_of_spark() -> bool:
+    """Return True if this is a worker of PySpark, or the daemon that forks them (3 and 4).
+
+    A site may name a main module of its own (`spark.python.daemon.module`), which imports Spark's.
+    """
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    return getattr(spec, "name", None) in _SPARK or _SPARK[1] in sys.modules
+
+
+def is_main_interpreter() -> bool:
+    """Return False in a subinterpreter, as of mod_wsgi: a thread at its end aborts the process.
+
+    `_thread` says it from Python 3.12 on. Before that only a module of the standard library's does,
+    which costs half a millisecond to import, once.
+    """
+    is_main = getattr(_thread, "_is_main_interpreter", None)
+    if is_main is not None:
+        return bool(is_main())
+    try:
+        import _xxsubinterpreters as interpreters  # type: ignore[import-not-found]
+    except ImportError:  # another implementation of Python
+        return True
+    return bool(interpreters.get_current() == interpreters.get_main())
