@@ -12,6 +12,7 @@ import ctypes.util
 import os
 import shutil
 import socket
+import stat
 import struct
 import tempfile
 from pathlib import Path
@@ -73,6 +74,25 @@ def _huge(path: Path, _outside: Path) -> None:
     os.truncate(path, 1 << 40)
 
 
+def _device(path: Path, _outside: Path) -> None:
+    os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 5))  # of zeros without end
+
+
+def _makes_devices() -> bool:
+    """Whether this user may make a device, which root may in no container of some kinds."""
+    if not IS_ROOT:
+        return False
+    with tempfile.TemporaryDirectory() as directory, contextlib.suppress(OSError):
+        _device(Path(directory, "device"), Path())
+        return True
+    return False
+
+
+def _unreadable(path: Path, _outside: Path) -> None:
+    _write(path, crumb("another's"))
+    path.chmod(0o000)
+
+
 def _full_directory(path: Path, _outside: Path) -> None:
     path.mkdir(0o700)
     (path / "thesis.tex").write_text("years of work")
@@ -109,8 +129,12 @@ FOREIGN_FILES: dict[str, Callable[[Path, Path], None]] = {
     "socket": _socket,
     "directory": _full_directory,
     "huge": _huge,
+    **({"device": _device} if _makes_devices() else {}),
     **({"another's": _others_file} if IS_ROOT else {}),
 }
+
+#: What is ours, and cannot be read by an ordinary user.
+UNREADABLE_FILES: dict[str, Callable[[Path, Path], None]] = {"unreadable": _unreadable}
 
 #: What may lie where a directory of ours is expected, and is not ours.
 FOREIGN_DIRECTORIES: dict[str, Callable[[Path, Path], None]] = {

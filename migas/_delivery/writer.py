@@ -236,11 +236,9 @@ def find_defaults(
         environ: the environment to describe, and ``root`` its file system.
         keeps_user: True to create an id on disk for a user who has none.
     """
-    return {
-        **Environment.detect(environ, root)._asdict(),
-        "user_id": settings.user_id or _find_user(environ, root, keeps=keeps_user),
-        "session_id": settings.session_id,
-    }
+    environment = Environment.detect(environ, root)
+    user = settings.user_id or _find_user(environ, root, environment, keeps=keeps_user)
+    return {**environment._asdict(), "user_id": user, "session_id": settings.session_id}
 
 
 def describe(settings: Settings) -> dict[str, object]:
@@ -251,10 +249,16 @@ def describe(settings: Settings) -> dict[str, object]:
     return fields
 
 
-def _find_user(environ: Mapping[str, str], root: str, *, keeps: bool) -> str | None:
+def _find_user(
+    environ: Mapping[str, str], root: str, environment: Environment, *, keeps: bool
+) -> str | None:
     """Return the user's id. Returns None if no file lasts, where each run would be a new user."""
     directory = find_config()
     if not is_persistent(directory, environ, root):
         return None
     known = user_id.read(directory) or user_id.read(find_earlier_config())
-    return known or (user_id.obtain(directory) if keeps else None)
+    if known or not keeps:
+        return known
+    made = user_id.obtain(directory)
+    # If it could not be kept it is made of the machine's name, which each container has anew.
+    return made if environment.container == "unknown" else user_id.read(directory)

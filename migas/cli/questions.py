@@ -177,7 +177,7 @@ def _describe_status(status: Status) -> list[tuple[str, ...]]:
     where += [f"in memory: {status.spool_problem}"] if status.spool_problem else []
     return [
         ("telemetry", f"off, by {status.switched_off_by}" if status.switched_off_by else "on"),
-        ("server", f"{status.endpoint}: {status.problem or 'it answers'}"),
+        ("server", f"{status.endpoint or 'none'}: {status.problem or 'it answers'}"),
         ("next try", f"in {wait}: it could not be reached" if seconds else "at once"),
         ("sent at exit", exits),
         ("user id", _describe_user(status)),

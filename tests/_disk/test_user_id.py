@@ -208,6 +208,15 @@ def test_five_containers_are_not_five_users(
         assert (config / "user_id").exists() is (number == 4)
 
 
+def test_in_a_container_no_id_is_made_of_its_name(home: Path) -> None:
+    """Pods that may not write to the home that they share are no users each (pain 64)."""
+    (home / "config").write_text("in the way")
+    container = LASTING["Kubernetes, a claimed share"]
+    root = container.make(home / "root", home)
+    assert find_user(Settings(), container.environ, root) is None
+    assert find_user(Settings(), {}, home) is not None
+
+
 def test_where_nothing_lasts_every_exit_delivers_and_names_no_user(
     host: Host, server: Server
 ) -> None:

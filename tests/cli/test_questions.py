@@ -146,6 +146,20 @@ def test_the_status_names_the_file_that_opts_out_and_why_it_cannot_be_read(
     assert server.requests == 0
 
 
+def test_the_status_says_that_an_unusable_endpoint_switches_it_off(home: Path) -> None:
+    """And one warning in the log does; neither shows a password."""
+    unusable = {"MIGAS_ENDPOINT": "jane:secret@migas.hospital.org", "MIGAS_LOG_LEVEL": "WARNING"}
+    done = run("status", **unusable)
+    reason = "MIGAS_ENDPOINT, which is no http or https address"
+    assert f"telemetry     off, by {reason}\nserver        none: not asked\n" in done.stdout
+    assert done.stderr == (
+        "migas: WARNING: MIGAS_ENDPOINT switches everything off:"
+        " 'migas.hospital.org' is no http or https address\n"
+    )
+    assert run("flush", **unusable).stdout.startswith("nothing is sent: telemetry is switched off")
+    assert list(home.iterdir()) == []
+
+
 @pytest.mark.parametrize("variable", ["MIGAS_OPTOUT", "DO_NOT_TRACK", "NO_ET"])
 def test_the_status_names_what_has_switched_it_off(server: Server, variable: str) -> None:
     """And then asks nobody."""
