@@ -23,7 +23,7 @@ from migas._runtime.optout import look_for_optout
 from migas._runtime.stand_in import find_stand_in
 from migas._runtime.threads import NEVER
 
-from .parcel import Outcome, Verdict
+from .parcel import Outcome, Reply, Verdict
 from .throttle import Backoff, Pace, Rate
 
 TYPE_CHECKING = False
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from migas._runtime.receipt import Listeners
     from migas._runtime.settings import Settings
 
-    from .parcel import Flush, Item, Parcel, Reply
+    from .parcel import Flush, Item, Parcel
     from .transport import Transport
     from .uploader import Upload, Uploader
 
@@ -119,7 +119,6 @@ class Sender:
         pause = self._hold_exit() if is_ending else self._hold()
         if pause is None:
             pause = self._stand_aside() or self._rate.delay() or self._load()
-            pause = pause or self._stand_aside()  # to load may have taken a while
         return pause or self._send()
 
     def has_answer(self) -> bool:
@@ -175,7 +174,7 @@ class Sender:
         if not tool:
             return 0.0
         pause = NEVER if self._exit.has_begun else LEISURE
-        return self._give_up(f"nothing is sent: {tool} stands in for the network", pause)
+        return self._give_up(_explain_stand_in(tool), pause)
 
     def _is_awaited(self) -> bool:
         """Return True if a caller waits for a flush or for one of the parcels."""
@@ -250,6 +249,8 @@ class Sender:
         timeout = min(self._settings.timeout, LONGEST_STEP)
 
         def send(body: bytes, on_write: Callable[[], None]) -> Reply:
+            if tool := find_stand_in(self._settings.endpoint):  # it has come meanwhile
+                return Reply(Outcome.UNSENT, _explain_stand_in(tool))
             self._rate.count()
             self._is_answered, self._exit.request = False, self
             reply = transport.send(body, timeout, on_write)
@@ -292,3 +293,7 @@ class Sender:
         """Count the pending breadcrumbs, on disk and in memory."""
         in_memory = sum(not parcel.entry.is_on_disk for parcel in self.parcels)
         return in_memory + self._spool.count()
+
+
+def _explain_stand_in(tool: str) -> str:
+    return f"nothing is sent: {tool} stands in for the network"

@@ -7,8 +7,8 @@ cassette, or in a file system that is gone a moment later. So nothing is sent, a
 pending; in place of the file system nothing is even reported.
 
 This module owns the places that such tools replace. It imports nothing: a place in a module that
-nobody has loaded is not replaced. What may go wrong: a tool may start in the milliseconds between a
-look and the request; that one request is then seen.
+nobody has loaded is not replaced. What may go wrong: a tool may start just between the last look
+and the request; that one request is then seen.
 """
 
 from __future__ import annotations
@@ -77,8 +77,11 @@ def _find_maker(module: str, path: str) -> str:
     A wrapper that names what it wraps, as those of OpenTelemetry do, counts as that.
     """
     found: object = sys.modules.get(module)
-    for name in path.split("."):
-        found = getattr(found, name, None)
-    for _ in range(9):
-        found = getattr(found, "__wrapped__", found)
-    return str(getattr(found, "__module__", None) or "").partition(".")[0]
+    try:
+        for name in path.split("."):
+            found = getattr(found, name, None)
+        for _ in range(9):
+            found = getattr(found, "__wrapped__", found)
+        return str(getattr(found, "__module__", None) or "").partition(".")[0]
+    except Exception:  # whatever an object of the host's raises when it is asked
+        return ""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import socket
+import sys
 import time
 from typing import TYPE_CHECKING
 
 import pytest
-from support import need
+from support import PATIENCE, SlowServer, need
 
+import migas
 from migas._runtime import stand_in
 from migas._runtime.clock import read_clock
 from migas._runtime.loading import load
@@ -214,6 +216,38 @@ def test_the_transport_is_not_made_of_a_tools_classes(monkeypatch: pytest.Monkey
     with pytest.raises(ImportError, match="vcr stands in for the network"):
         load("migas._delivery.transport")
     load("migas._delivery.writer")
+
+
+def test_a_tool_that_comes_at_the_last_moment_gets_no_request(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sender looks before it loads the transport, and again just before each request."""
+
+    def come_late(_endpoint: str) -> str:
+        return "responses" if sys._getframe(1).f_code.co_name == "send" else ""
+
+    monkeypatch.setattr("migas._delivery.sender.find_stand_in", come_late)
+    receipt = migas.add_project("owner/repo", "1")
+    assert receipt["message"] == "nothing is sent: responses stands in for the network"
+    assert server.requests == 0
+    assert migas.flush(PATIENCE) == 1
+    monkeypatch.setattr("migas._delivery.sender.find_stand_in", lambda _: "")
+    assert migas.flush(PATIENCE) == 0
+    assert len(server.crumbs) == 1
+
+
+@pytest.mark.parametrize("where", ["before the call", "before the exit"])
+def test_a_frozen_clock_holds_no_exit(host: Host, where: str) -> None:
+    """Nor does it lose anything: a server that does not answer is left alone in the end."""
+    need("freezegun")
+    call = "migas.add_project('owner/repo', '1')"
+    freeze = "freezegun.freeze_time('2012-01-14').start()"
+    steps = (freeze, call) if where == "before the call" else (call, freeze)
+    with SlowServer() as server:
+        code = "\n".join(["import freezegun, requests, migas", *steps])
+        environ = {"MIGAS_ENDPOINT": server.endpoint, "MIGAS_EXIT_TIMEOUT": "0.5"}
+        assert host.run(code, environ).calmly
+        server.goes_on.set()
 
 
 @pytest.mark.parametrize("tool", CLOCKS)
