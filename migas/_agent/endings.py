@@ -8,8 +8,7 @@ What may go wrong:
 
 - The status of an exit is unknown: Python is older than 3.12, and the program ended with
   `raise SystemExit(3)`, or had looked up `sys.exit` before that was replaced. Then no final status
-  is reported, rather than a wrong one. (But if `raise SystemExit(4)` handles a `sys.exit(3)`, the
-  latter counts: these Pythons do not show which of the two has left the program.)
+  is reported, rather than a wrong one.
 - The host replaces `sys.exit` or a handler after us. Then its own stays, and ours is called if the
   host's calls what it found.
 - Another thread starts or stops a watcher of signals. Python lets only the main thread set
@@ -24,7 +23,8 @@ import threading
 import weakref
 
 from migas._runtime import log
-from migas._runtime.frames import find_program_frame, has_returned, is_running, monitor
+from migas._runtime.bytecode import PendingExit
+from migas._runtime.frames import find_program_frame, has_returned, monitor, was_left_by_dying
 from migas.error import find_last_exception, is_interrupted
 
 TYPE_CHECKING = False
@@ -57,8 +57,9 @@ class ExitWatcher:
         self._program: FrameType | None = None
         # What the exception says that left the program. Only the main thread sets it.
         self._ending: Ending | None = None
-        self._is_told = False
-        # Before Python 3.12: the last exit through our `sys.exit`, and a reference to what dies
+        # Where no monitor tells: the exit that is under way since before the start.
+        self._pending: PendingExit | None = None
+        # The last exit through our `sys.exit`, and a reference to what dies
         # with that exit. Only the main thread sets them.
         self._noted: BaseException | None = None
         self._mark: Callable[[], object] = _Mark
@@ -67,8 +68,8 @@ class ExitWatcher:
     def start(self) -> None:
         """Find the program's frame, and begin to watch."""
         self._program = find_program_frame()
-        self._is_told = monitor.watch(self._program, self._take)
-        if not self._is_told:
+        if not monitor.watch(self._program, self._take):
+            self._pending = PendingExit(self._program)
             self._previous_exit, sys.exit = sys.exit, self._exit
 
     def stop(self) -> None:
@@ -86,17 +87,28 @@ class ExitWatcher:
         """
         if self._ending is not None:
             return self._ending
-        if not self._is_told:
-            error = find_last_exception()
-            if error is not None and self._has_left_program(error):
-                return self._describe(error)
-            if self._noted is not None and self._mark() is None:
-                return self._describe(self._noted)
-            if hasattr(sys, "ps1"):  # only prompts have one, and nobody sees how a prompt ends
-                raise LookupError("the program ended at a prompt")
+        if self._pending is not None:
+            return self._describe(self._infer(self._pending))
         if self._program is not None and has_returned(self._program):
             return self._describe(None)
         raise LookupError("nobody knows how the program has ended")
+
+    def _infer(self, pending: PendingExit) -> BaseException | None:
+        """Return the exception that ended the program, or None, where no monitor tells.
+
+        Raises:
+            LookupError: nobody knows how the program has ended.
+        """
+        error = find_last_exception()
+        if error is not None and self._has_left_program(error):
+            return error
+        if self._noted is not None and self._mark() is None:
+            return self._noted
+        if hasattr(sys, "ps1"):  # only prompts have one, and nobody sees how a prompt ends
+            raise LookupError("the program ended at a prompt")
+        if self._program is not None and has_returned(self._program):
+            return None
+        return SystemExit(pending.find_status())
 
     def _take(self, error: BaseException) -> None:
         """Take the exception by which the program ends. The first one counts."""
@@ -136,8 +148,9 @@ class ExitWatcher:
         self._mark = weakref.ref(mark, self._lose)
 
     def _lose(self, _mark: object) -> None:
-        """Forget the exit, which has ended, unless it has left the program."""
-        if threading.current_thread() is not threading.main_thread() or is_running(self._program):
+        """Forget an exit that dies, unless it has left the program."""
+        is_main = threading.current_thread() is threading.main_thread()
+        if not (is_main and was_left_by_dying(self._program, ExitWatcher._exit.__code__)):
             self._noted = None
 
 
