@@ -10,6 +10,7 @@ report a use that their parent has reported, and a kill loses what they noted ju
 from __future__ import annotations
 
 import _thread
+import functools
 import sys
 
 #: The modules that Spark runs as the main module of its workers, or of their parent.
@@ -67,10 +68,17 @@ def is_main_interpreter() -> bool:
     which costs half a millisecond to import, once.
     """
     is_main = getattr(_thread, "_is_main_interpreter", None)
-    if is_main is not None:
-        return bool(is_main())
+    return bool(is_main()) if is_main is not None else _ask_interpreters()
+
+
+@functools.cache
+def _ask_interpreters() -> bool:
+    name = "_xxsubinterpreters"
+    is_loaded = name in sys.modules
     try:
-        import _xxsubinterpreters as interpreters  # type: ignore[import-not-found]
+        module = __import__(name)
     except ImportError:  # another implementation of Python
         return True
-    return bool(interpreters.get_current() == interpreters.get_main())
+    if not is_loaded:  # or `loading` would take the host for one that makes interpreters
+        sys.modules.pop(name, None)
+    return bool(module.get_current() == module.get_main())

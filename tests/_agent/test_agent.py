@@ -10,7 +10,7 @@ from support import NOWHERE, PATIENCE, SlowServer, await_condition, versions
 
 import migas
 from migas._agent.agent import Agent
-from migas._agent.call import Call
+from migas._agent.jobs import Call
 from migas._agent.process import current_process
 from migas._delivery.parcel import Flush, Parcel
 from migas._delivery.sender import Sender
