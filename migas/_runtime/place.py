@@ -10,7 +10,6 @@ report a use that their parent has reported, and a kill loses what they noted ju
 from __future__ import annotations
 
 import _thread
-import functools
 import sys
 
 #: The modules that Spark runs as the main module of its workers, or of their parent.
@@ -68,10 +67,17 @@ def is_main_interpreter() -> bool:
     which costs half a millisecond to import, once.
     """
     is_main = getattr(_thread, "_is_main_interpreter", None)
-    return bool(is_main()) if is_main is not None else _ask_interpreters()
+    if is_main is not None:
+        return bool(is_main())
+    if not _answers:
+        _answers.append(_ask_interpreters())
+    return _answers[0]
 
 
-@functools.cache
+#: The answer before Python 3.12, once it is known. Each interpreter has a copy of this module.
+_answers: list[bool] = []
+
+
 def _ask_interpreters() -> bool:
     name = "_xxsubinterpreters"
     is_loaded = name in sys.modules
