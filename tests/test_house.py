@@ -38,7 +38,7 @@ SIDEWAYS = {("cli", "testing")}
 LIGHT = {"migas", "migas.operations"} | {
     f"migas.{name}"
     for name in (
-        *("_agent", "_agent.agent", "_agent.call", "_agent.process", "_agent.reported"),
+        *("_agent", "_agent.agent", "_agent.jobs", "_agent.process", "_agent.reported"),
         *("_runtime", "_runtime.exit", "_runtime.loading", "_runtime.log", "_runtime.native"),
         *("_runtime.optout", "_runtime.place", "_runtime.receipt", "_runtime.settings"),
         "_runtime.threads",

@@ -29,12 +29,11 @@ from migas._runtime.place import is_worker_process
 from migas._runtime.receipt import Receipt
 from migas._runtime.threads import NEVER, Worker
 
-from .call import Call, Task
+from .jobs import Call, Lazy, Task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from typing import Any
 
     from migas._delivery.parcel import Parcel
     from migas._runtime.receipt import Listeners
@@ -52,33 +51,10 @@ LAST_SHARE = 0.05
 #: some milliseconds.
 WORKER_WAIT = 0.25
 
+#: Seconds for which the exit waits, beyond its budget, for a thread that has no more to wait for.
+FAREWELL = 0.1
+
 _TOO_MANY = {"success": False, "message": "it is dropped: too many are pending already"}
-
-
-class _Lazy:
-    """A handler that is made on first use, after its modules have been imported."""
-
-    def __init__(self, modules: Import, make: Callable[[], Handler]) -> None:
-        self._modules = modules
-        self._make = make
-        self._handler: Handler | None = None
-
-    def __call__(self, items: list[Any], can_wait: bool) -> float:
-        """Handle ``items``, as a `threads.Handler`; the items fail if nothing can be imported."""
-        if self._handler is None:
-            if not items:
-                return NEVER
-            try:
-                # A caller's own thread imports at once, as any code of the host's does.
-                if can_wait and (pause := self._modules.attempt()):
-                    return pause
-                self._handler = self._make()
-            except Exception as error:  # the installation is broken: callers get the reason
-                log.say(log.DEBUG, "cannot load the agent's modules: %r", error)
-                while items:
-                    items.pop(0).fail(str(error))
-                return NEVER
-        return self._handler(items, can_wait)
 
 
 class Agent:
@@ -107,13 +83,13 @@ class Agent:
         self._exit = Exit(settings.exit_timeout)
         self._loader = Loader()
         senders = Import(self._loader, SENDER_MODULES, WRITER_POLL)
-        self._sending = Worker("sender", _Lazy(senders, self._make_sender), keep_alive=keep_alive)
+        self._sending = Worker("sender", Lazy(senders, self._make_sender), keep_alive=keep_alive)
         writers = Import(self._loader, WRITER_MODULES, WRITER_POLL)
         # It lives as long as the sender's thread, and starts that one: Python waits for each start
         # of a thread, and a caller should wait for one only.
         self._writing = Worker(
             "writer",
-            _Lazy(writers, self._make_writer),
+            Lazy(writers, self._make_writer),
             keep_alive=lambda: keep_alive() or self._sending.is_running(),
             initializer=self._sending.start,
         )
@@ -213,11 +189,13 @@ class Agent:
         self._writing.close(deadline)
         self._await_answer()  # it may have come meanwhile
         self._loader.close()
+        self._end_threads()
 
     def stop(self) -> None:
         """End without writing or sending. Waits only for an import that is under way."""
         self._exit.begin(0.0, sends=False)
         self._loader.close()
+        self._end_threads()
 
     def _give_up_request(self) -> None:
         """Wait for an answer that has arrived to be read. If there is none, count a failure."""
@@ -233,6 +211,20 @@ class Agent:
         if request is None or not request.has_answer():
             return False
         return self._sending.close(time.monotonic(), patient=True)
+
+    def _end_threads(self) -> None:
+        """Hang up, and wait a moment for the threads to end.
+
+        A program that embeds Python may begin another interpreter after this one: a thread that
+        woke up in it would crash. And a connection is closed before the interpreter warns of it.
+        """
+        request = self._exit.request
+        if request is not None:
+            self._exit.is_given_up = True
+            request.hang_up()
+        deadline = time.monotonic() + FAREWELL
+        if self._sending.close(deadline):
+            self._writing.close(deadline)
 
     def _urge(self) -> None:
         """Have all breadcrumbs sent without delay, for a caller who waits."""

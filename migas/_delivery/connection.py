@@ -66,8 +66,11 @@ class Progress:
         self.received = 0
         self.status: int | None = None
         self.encoded = False
-        #: What the request goes out on.
+        #: What the request goes out on, and while that is being made, a duplicate of its socket.
         self.sock: Any = None
+        self.spare: socket.socket | None = None
+        # Another thread has ended all exchanges.
+        self._is_stopped = False
 
     def begin(self, timeout: float) -> None:
         """Note that a request begins, which may take ``timeout`` seconds to leave."""
@@ -93,9 +96,24 @@ class Progress:
     def remaining(self) -> float:
         """Return the seconds that are left, more than 0, or raise `TimeoutError`."""
         remaining = self._deadline - time.monotonic()
-        if remaining <= 0:
+        if remaining <= 0 or self._is_stopped:
             raise TimeoutError("there is no time left")
         return remaining
+
+    def hang_up(self) -> None:
+        """End all exchanges, from another thread, and wake the one that waits for the server.
+
+        A name look-up cannot be ended. If the other thread closes the socket just now, there is
+        nothing to shut down: by then no other socket of the host's is behind the same object.
+        """
+        self._is_stopped = True
+        sock: Any
+        for sock in (self.sock, self.spare):
+            try:
+                # Not the method of a TLS socket, which would change what the other thread reads.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+            except Exception:  # noqa: PERF203, S112  # there is none, or it is closed already
+                continue
 
     def has_answer(self) -> bool:
         """Return whether some of the answer is there, read or not; False on any error.
@@ -170,7 +188,12 @@ class _Bounded(HTTPConnection):
         """Connect, and note what to."""
         self.progress.dialed = True
         self.progress.proxied = self.proxy is not None
-        super().connect()
+        try:
+            super().connect()
+        finally:
+            spare, self.progress.spare = self.progress.spare, None
+            if spare is not None:
+                spare.close()
         self.progress.sock = self.sock
 
     def request(self, *args: Any, **kwargs: Any) -> None:
@@ -187,12 +210,15 @@ class _Dialing(_Bounded):
         # It differs from `host` in its last dot, which has a resolver add no domain of its own.
         name: str = self._dns_host
         try:
+            self.progress.remaining()  # raises if another thread has ended all exchanges
             # `allowed_gai_family` is where hosts say that this machine has no IPv6.
             family = allowed_gai_family()
             found = socket.getaddrinfo(name.strip("[]"), self.port, family, socket.SOCK_STREAM)
             # Nothing bounds a resolver, and a slow one is no reason not to try what it has found.
             self.progress.renew()
             sock = dial(found, self.progress.remaining, self.socket_options or ())
+            # A TLS handshake takes the socket away from its object. Closed by `connect`.
+            self.progress.spare = sock.dup()
         except TimeoutError as error:
             raise ConnectTimeoutError(self, "timed out") from error
         except OSError as error:

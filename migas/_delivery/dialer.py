@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 #: Seconds from one address to the next: the Connection Attempt Delay (RFC 8305, section 5).
 ATTEMPT_DELAY = 0.25
 
+#: The longest wait for the system, in seconds: after each the time that is left is asked for. It
+#: is over when another thread has ended the exchange.
+_GLANCE = 0.1
+
 #: How the system says that it knows no way to an address.
 NO_ROUTE = (
     errno.ENETUNREACH,
@@ -131,13 +135,13 @@ def _await_one(
 ) -> socket.socket | None:
     """Wait until a connect succeeds, and return its socket, which waits for what is left.
 
-    Returns None if one fails, with the reason in ``errors``; after ``delay`` seconds, if that is
-    given; and at once if none is under way.
+    Returns None if one fails, with the reason in ``errors``; after ``delay`` seconds, or a moment
+    if that is not given; and at once if none is under way.
     """
     if not selector.get_map():
         return None
     timeout = remaining()
-    for key, _ in selector.select(timeout if delay is None else min(timeout, delay)):
+    for key, _ in selector.select(min(timeout, _GLANCE if delay is None else delay)):
         sock: Any = key.fileobj
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code == 0:

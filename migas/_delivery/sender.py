@@ -132,6 +132,11 @@ class Sender:
         """Count the request under way as a failure: the process ends before its answer."""
         self._backoff.fail()
 
+    def hang_up(self) -> None:
+        """Wake this thread if it waits for the server: the request fails."""
+        if self._transport is not None:
+            self._transport.hang_up()
+
     def _hold(self) -> float | None:
         """Decide when to send, in a process that is not ending.
 

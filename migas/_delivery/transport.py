@@ -79,7 +79,7 @@ class _Body(io.BytesIO):
 
 
 class Transport:
-    """Sends requests to one server. Not for several threads at a time, but for `has_answer`.
+    """Sends requests to one server. Other threads may call `has_answer` and `hang_up` only.
 
     ``endpoint`` may name a user and a password, for Basic authentication (RFC 7617); neither stands
     in any reason.
@@ -137,6 +137,10 @@ class Transport:
         moment more where that only has to be scheduled. Never waits; False on any error.
         """
         return self._progress.has_answer()
+
+    def hang_up(self) -> None:
+        """Have the request under way fail at once, and every later one. For other threads."""
+        self._progress.hang_up()
 
     def close(self) -> None:
         """Let go of the connection, as has to be done where no other request follows at once.

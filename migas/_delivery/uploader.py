@@ -95,7 +95,7 @@ class Uploader:
         sent = self._deliver(batch, [parcel.entry.attempts for parcel in batch])
         if sent.failure is None:
             self._backoff.succeed()
-        else:
+        elif not self._exit.is_given_up:
             self._backoff.fail(sent.failure.demand)
         return Upload(len(batch), [*sent.left, *left], sent.failure, asks_news)
 

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
         def abandon(self) -> None:
             """Count a failure, so that the next process does not wait for this server in vain."""
 
+        def hang_up(self) -> None:
+            """Wake the thread that waits for the server, which fails then, and ends."""
+
 
 class Exit:
     """The end of the process, as the agent's threads see it.
@@ -46,6 +49,8 @@ class Exit:
         self.deadline = NEVER
         #: True if requests may be sent, and their answers waited for, during the exit.
         self.sends = True
+        #: True once the request under way was given up: its failure says nothing more.
+        self.is_given_up = False
         #: The request under way, set by the thread that sends it; None if there is none.
         self.request: Request | None = None
 

@@ -69,8 +69,22 @@ def is_main_interpreter() -> bool:
     is_main = getattr(_thread, "_is_main_interpreter", None)
     if is_main is not None:
         return bool(is_main())
+    if not _answers:
+        _answers.append(_ask_interpreters())
+    return _answers[0]
+
+
+#: The answer before Python 3.12, once it is known. Each interpreter has a copy of this module.
+_answers: list[bool] = []
+
+
+def _ask_interpreters() -> bool:
+    name = "_xxsubinterpreters"
+    is_loaded = name in sys.modules
     try:
-        import _xxsubinterpreters as interpreters  # type: ignore[import-not-found]
+        module = __import__(name)
     except ImportError:  # another implementation of Python
         return True
-    return bool(interpreters.get_current() == interpreters.get_main())
+    if not is_loaded:  # or `loading` would take the host for one that makes interpreters
+        sys.modules.pop(name, None)
+    return bool(module.get_current() == module.get_main())

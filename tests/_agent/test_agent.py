@@ -9,8 +9,9 @@ import pytest
 from support import NOWHERE, PATIENCE, SlowServer, await_condition, versions
 
 import migas
+from migas._agent import agent as agents
 from migas._agent.agent import Agent
-from migas._agent.call import Call
+from migas._agent.jobs import Call
 from migas._agent.process import current_process
 from migas._delivery.parcel import Flush, Parcel
 from migas._delivery.sender import Sender
@@ -388,4 +389,32 @@ def test_closing_twice_does_nothing_more(start: Callable[..., Agent]) -> None:
     """As when a host calls what the exit calls again."""
     agent = start(NOWHERE)
     agent.close(PATIENCE)
+    agent.close(PATIENCE)
+
+
+@pytest.mark.parametrize("is_worker", [True, False])
+def test_a_disk_that_hangs_costs_a_worker_process_one_wait_and_others_none(
+    monkeypatch: pytest.MonkeyPatch, is_worker: bool
+) -> None:
+    """Nobody waits again before the writer has done what was waited for in vain."""
+    waits: list[float] = []
+    monkeypatch.setattr(Call, "await_written", lambda _, seconds: waits.append(seconds))
+    monkeypatch.setattr(agents, "is_worker_process", lambda: is_worker)
+    goes_on = threading.Event()
+
+    def handle(items: list[Any], _can_wait: bool) -> float:
+        assert goes_on.wait(PATIENCE)
+        while items:
+            items.pop(0).fail("")
+        return NEVER
+
+    agent = Agent(Settings(), Listeners())
+    monkeypatch.setattr(agent._writing, "_handle", handle)
+    for _ in range(3):
+        agent.add("owner/repo", "1", {})
+    assert waits == [agents.WORKER_WAIT] * is_worker
+    goes_on.set()
+    await_condition(agent._writing.is_idle)
+    agent.add("owner/repo", "1", {})
+    assert len(waits) == 2 * is_worker
     agent.close(PATIENCE)

@@ -38,7 +38,7 @@ PIPELINE = (
     "Sender",
     "Uploader",
     "Listeners",
-    "_Lazy",
+    "Lazy",
 )
 
 #: Set in the code of a function, and not in that of a module or of a class.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support import FORKS, LASTS, NOWHERE, PATIENCE, SLOW, SlowServer, await_condition, versions
 
+from migas._disk.entry import NEW
 from migas._runtime.settings import LEAST_SPOOL_COUNT
 from migas.testing import Fault
 
@@ -392,3 +393,16 @@ def test_an_exit_waits_for_no_look_up(host: Host, server: Server, look: str) -> 
     assert versions(server) == ["1"]
     [request] = server.received
     assert b"add_breadcrumb" in request.body
+
+
+def test_an_exit_closes_its_connection_though_nobody_answers(
+    host: Host, server: Server, spool: Callable[..., Spool]
+) -> None:
+    """The interpreter would warn of one that is open, and a later process may send (pain 36)."""
+    server.inject(Fault.hang())
+    code = "import logging, requests\n" + LINE
+    environ = {"MIGAS_TIMEOUT": "3600", "MIGAS_EXIT_TIMEOUT": "2"}
+    ended = host.run("", environ, arguments=("-W", "always::ResourceWarning", "-c", code))
+    assert ended.calmly, ended
+    assert server.requests == 1
+    assert [entry.box for entry in spool().waiting()] == [NEW]

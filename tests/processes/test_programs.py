@@ -215,8 +215,6 @@ def test_an_interpreter_within_the_interpreter(
     host: Host, server: Server, deliver: Callable[[], None], kind: str, outer: bool
 ) -> None:
     """Its end would abort the process if a thread of ours were left in it."""
-    if kind == "legacy" and sys.version_info < (3, 12):
-        pytest.skip("here no library can tell that it is in one, but where threads are refused")
     how = {"isolated": "", "legacy": "isolated=False"}[kind]
     if sys.version_info >= (3, 13):
         how = f"{kind!r}"

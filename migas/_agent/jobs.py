@@ -1,20 +1,27 @@
-"""The calls: the jobs that callers' threads hand to the writer's thread.
+"""The jobs: what callers' threads hand to the writer's thread, and the handlers that wait for jobs.
 
-Each is made on one thread and done on another. What may go wrong: a caller's object raises when it
-is written, then the receipt says so; or the process ends before the job is done, then it is lost.
+Each job is made on one thread and done on another. What may go wrong: a caller's object raises when
+it is written, or a handler's modules cannot be imported; then the receipt says so. The process may
+end before a job is done; then its breadcrumb is lost.
 """
 
 from __future__ import annotations
 
 from migas._runtime.native import allocate_lock, await_lock
 
+from migas._runtime import log
+from migas._runtime.threads import NEVER
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
     from migas._delivery.parcel import Parcel
     from migas._delivery.writer import Writer
+    from migas._runtime.loading import Import
     from migas._runtime.receipt import Receipt
+    from migas._runtime.threads import Handler
 
 
 class Call:
@@ -109,3 +116,29 @@ class Task:
     def fail(self, _reason: str) -> None:
         """Count the task as done: nothing was written that it could come behind."""
         self.is_done = True
+
+
+class Lazy:
+    """A handler that is made on first use, after its modules have been imported."""
+
+    def __init__(self, modules: Import, make: Callable[[], Handler]) -> None:
+        self._modules = modules
+        self._make = make
+        self._handler: Handler | None = None
+
+    def __call__(self, items: list[Any], can_wait: bool) -> float:
+        """Handle ``items``, as a `threads.Handler`; the items fail if nothing can be imported."""
+        if self._handler is None:
+            if not items:
+                return NEVER
+            try:
+                # A caller's own thread imports at once, as any code of the host's does.
+                if can_wait and (pause := self._modules.attempt()):
+                    return pause
+                self._handler = self._make()
+            except Exception as error:  # the installation is broken: callers get the reason
+                log.say(log.DEBUG, "cannot load the agent's modules: %r", error)
+                while items:
+                    items.pop(0).fail(str(error))
+                return NEVER
+        return self._handler(items, can_wait)
