@@ -90,7 +90,7 @@ class Loader:
         self._importer: Importer | None = None
 
     def lend_greenlet(self) -> None:
-        """Let modules be imported on a greenlet of the caller's, if the host's threads are greenlets."""
+        """Let modules be imported on a greenlet of the caller's, if there are greenlets."""
         if self._closed or not _is_lock_of_greenlets():
             return
         from .greenlet import Importer
