@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import queue
 import socket
 import sys
 import time
@@ -166,6 +167,31 @@ class Adapter(HTTPAdapter):
         }
 
 
+class _Stack:
+    """The connections of a pool that one thread uses, for urllib3 in place of a queue.
+
+    Under gevent that would be a queue of gevent's, which fails when urllib3 empties it at the very
+    end of the interpreter: a traceback is printed (gevent 26.9).
+    """
+
+    def __init__(self, maxsize: int) -> None:
+        self._items: list[object] = []
+        self._maxsize = maxsize
+
+    def qsize(self) -> int:
+        return len(self._items)
+
+    def put(self, item: object, block: bool = True) -> None:  # noqa: ARG002
+        if self.qsize() >= self._maxsize:
+            raise queue.Full
+        self._items.append(item)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> object:  # noqa: ARG002
+        if not self._items:
+            raise queue.Empty
+        return self._items.pop()
+
+
 def _refine_pool(pool: type[HTTPConnectionPool], progress: Progress) -> type[HTTPConnectionPool]:
     """Return a kind of ``pool`` whose connections are ours, and write to ``progress``."""
     connection: Any = pool.ConnectionCls
@@ -174,7 +200,8 @@ def _refine_pool(pool: type[HTTPConnectionPool], progress: Progress) -> type[HTT
     bases = (_Dialing if dials else _Bounded, connection)
     response = type("_Response", (_Response,), {"progress": progress})
     members = {"progress": progress, "response_class": response}
-    return type("_Pool", (pool,), {"ConnectionCls": type("_Connection", bases, members)})
+    kinds = {"ConnectionCls": type("_Connection", bases, members), "QueueCls": _Stack}
+    return type("_Pool", (pool,), kinds)
 
 
 class _Bounded(HTTPConnection):

@@ -1,9 +1,10 @@
-"""The greenlet: imports the agent's modules where eventlet has made greenlets of a host's threads.
+"""The greenlet: imports the agent's modules where a host's threads are gevent's or eventlet's.
 
-There `logging` has a lock of eventlet's, which two threads of the system's must not share: who
-waits for it is never woken by another thread (eventlet 0.41). A module that makes a logger takes
-that lock, so no thread of ours may import one. A greenlet of the host's may, as the host's own code
-does. This module is loaded in such hosts only.
+There `logging` has a lock of theirs, which two threads of the system's must not share: a greenlet
+that waits for it may never be woken by another thread (seen with gevent 26.9, in a fork, and with
+eventlet 0.41, always). A module that makes a logger takes that lock, so no thread of ours may
+import one. A greenlet of the host's may, as the host's own code does. This module is loaded in such
+hosts only.
 
 What may go wrong: the host never lets other greenlets run; then its exit imports. Or an import
 takes long: it holds up all greenlets, as an import of the host's own would.
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 _PAUSE = 0.02
 
 #: How many looks in vain end the greenlet: the sender wants its modules half a second after the
-#: first breadcrumb. The next call of the host's starts another greenlet.
-_LOOKS = 150
+#: first breadcrumb, and none at all where the server cannot be reached. The next call of the host's
+#: starts another greenlet.
+_LOOKS = 250
 
 
 class Importer:
@@ -31,10 +33,12 @@ class Importer:
 
     Parameters:
         load: imports a module.
+        is_done: returns True once nothing more will be wanted.
     """
 
-    def __init__(self, load: Callable[[str], None]) -> None:
+    def __init__(self, load: Callable[[str], None], is_done: Callable[[], bool]) -> None:
         self._load = load
+        self._is_done = is_done
         # Shared with the threads that want something; each step is atomic, and only the greenlet
         # takes names out.
         self._wanted: list[str] = []
@@ -54,11 +58,11 @@ class Importer:
 
     def start(self) -> None:
         """Start the greenlet, if it does not run. To be called on a thread of the host's."""
-        if self._is_running:
+        if self._is_running or self._is_done():
             return
         self._is_running = True
         try:
-            _thread.start_new_thread(self._run, ())  # eventlet's, which makes a greenlet
+            _thread.start_new_thread(self._run, ())  # the patched one, which makes a greenlet
         except Exception:  # the next call tries again
             self._is_running = False
 
@@ -68,12 +72,12 @@ class Importer:
 
     def _run(self) -> None:
         left = _LOOKS
-        while self._is_running and left:
+        while self._is_running and left and not self._is_done():
             left -= 1
             if self._wanted:
                 left = _LOOKS
                 self._import(self._wanted.pop(0))
-            time.sleep(_PAUSE)  # eventlet's
+            time.sleep(_PAUSE)  # the patched one, too
         self._is_running = False
 
     def _import(self, name: str) -> None:

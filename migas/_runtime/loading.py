@@ -12,8 +12,8 @@ frames of all threads show; and it holds the import lock, which every other impo
 and the lock of `logging`, which together with the import lock every fork needs. So other imports
 and forks wait until it is done. This module owns that rule, and the CPython internals it needs.
 
-Under eventlet, whose locks no two threads can share, a greenlet of the host's imports instead: see
-`greenlet`.
+Under gevent and eventlet, whose locks no two threads can share, a greenlet of the host's imports
+instead: see `greenlet`.
 
 What may go wrong: the host imports without a pause, or the frames cannot be looked at. Then nothing
 is loaded in the background, and `Loader.attempt` keeps returning False. The exit hook, or a caller
@@ -55,6 +55,8 @@ TRANSPORT_MODULES = (
     "migas._delivery.transport",
 )
 
+_ALL_MODULES = (*WRITER_MODULES, *SENDER_MODULES, *TRANSPORT_MODULES)
+
 #: How long to wait for the lock of `logging`, in seconds. Its holders need microseconds.
 _LOGGING_LOCK_TIMEOUT = 1.0
 
@@ -84,17 +86,17 @@ class Loader:
         # held, and never takes it: it has an agent, and a loader, of its own.
         self._gate = allocate_lock()
         self._closed = False
-        # Imports instead of this loader under eventlet; made on first use.
+        # Imports instead of this loader where threads are greenlets; made on first use.
         self._importer: Importer | None = None
 
     def lend_greenlet(self) -> None:
-        """Let modules be imported on a greenlet of the caller's, if the host runs on eventlet's."""
-        if self._closed or not _is_lock_of_eventlet():
+        """Let modules be imported on a greenlet of the caller's, if there are greenlets."""
+        if self._closed or not _is_lock_of_greenlets():
             return
         from .greenlet import Importer
 
         if self._importer is None:
-            self._importer = Importer(load)
+            self._importer = Importer(load, lambda: all(map(is_loaded, _ALL_MODULES)))
         self._importer.start()
 
     def attempt(self, names: Iterable[str], *, loads_logging: bool = False) -> bool:
@@ -115,7 +117,7 @@ class Loader:
         Raises:
             Exception: whatever an import raises.
         """
-        if _is_lock_of_eventlet():
+        if _is_lock_of_greenlets():
             return self._want(names)
         for name in names:
             with self._gate:
@@ -278,14 +280,13 @@ def _find_logging_lock() -> threading.RLock | None:
     return getattr(sys.modules.get("logging"), "_lock", None)
 
 
-def _is_lock_of_eventlet() -> bool:
-    """Return True if eventlet has replaced the lock of `logging`.
+def _is_lock_of_greenlets() -> bool:
+    """Return True if gevent or eventlet has replaced the lock of `logging`.
 
-    The lock is then one of `threading`'s in Python, around one of eventlet's (0.41); gevent's has
-    the same form, and can be shared between threads (26.9).
+    Both leave a reentrant lock of `threading`'s in Python there, around one of their own.
     """
-    lock = getattr(_find_logging_lock(), "_block", None)
-    return type(lock).__module__.startswith("eventlet.")
+    lock = _find_logging_lock()
+    return lock is not None and type(lock).__module__ != "_thread"
 
 
 def _are_frames_hidden() -> bool:

@@ -1,0 +1,96 @@
+"""Threads and locks of the system's own, whatever a host has set or put in their place."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+from support import PATIENCE
+
+from migas._runtime import native
+from migas._runtime.threads import NEVER, Worker
+
+
+def take(items: list[Any], _can_wait: bool) -> float:
+    items.clear()
+    return NEVER
+
+
+@pytest.mark.parametrize("size", [0, 32768, native.STACK, 4 * native.STACK])
+def test_the_hosts_size_of_stacks_is_as_it_was(size: int) -> None:
+    """Our threads have what they need, and the host's next thread has what the host has set."""
+    before = threading.stack_size(size)
+    try:
+        worker = Worker("test", take)
+        assert worker.submit(1)
+        assert worker.close(time.monotonic() + PATIENCE)
+        assert threading.stack_size(size) == size
+    finally:
+        threading.stack_size(before)
+
+
+def test_a_start_that_fails_leaves_the_hosts_size_of_stacks() -> None:
+    """The system may refuse a thread between the steps that change the size."""
+    before = threading.stack_size(32768)
+    try:
+        with pytest.raises(TypeError):
+            native.start_thread(42)  # type: ignore[arg-type]
+        assert threading.stack_size(32768) == 32768
+    finally:
+        threading.stack_size(before)
+
+
+def test_a_double_of_start_that_starts_nothing_leaves_no_thread_to_wait_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The caller is told to do the work itself, and the exit waits for nobody (pain 39)."""
+    monkeypatch.setattr(threading.Thread, "start", lambda _thread: None)
+    worker = Worker("test", take)
+    assert not worker.submit(1)
+    assert not worker.is_running()
+
+
+def test_a_thread_that_fails_leaves_its_place_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception on the thread prints nothing, and the next item starts another thread."""
+    printed: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", printed.append)
+    failures = [MemoryError()]
+
+    def fail_once() -> None:
+        if failures:
+            raise failures.pop()
+
+    worker = Worker("test", take, initializer=fail_once)
+    worker.submit(1)
+    assert worker.await_done(lambda: not worker.is_running(), time.monotonic() + PATIENCE)
+    worker.submit(2)
+    assert worker.await_done(worker.is_idle, time.monotonic() + PATIENCE)
+    assert worker.close(time.monotonic() + PATIENCE)
+    assert not printed
+
+
+def test_a_monitor_wakes_all_that_wait_and_no_longer_than_they_wait() -> None:
+    """A notification ends each wait, and so does the time."""
+    monitor, woken = native.Monitor(), []
+    waiting = threading.Semaphore(0)
+
+    def wait() -> None:
+        with monitor:
+            waiting.release()
+            monitor.wait(PATIENCE)
+            woken.append(1)
+
+    threads = [threading.Thread(target=wait) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+        assert waiting.acquire(timeout=PATIENCE)
+    with monitor:
+        monitor.notify_all()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert woken == [1, 1, 1]
+    with monitor:
+        monitor.wait(0.001)
+    assert not monitor._waiting
