@@ -123,6 +123,7 @@ class _Lazy:
                 # A caller's own thread imports at once, as any code of the host's does.
                 if can_wait and (pause := self._modules.attempt()):
                     return pause
+                self._modules.load()
                 self._handler = self._make()
             except Exception as error:  # the installation is broken: callers get the reason
                 log.say(log.DEBUG, "cannot load the agent's modules: %r", error)

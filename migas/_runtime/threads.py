@@ -67,6 +67,8 @@ class Thread(threading.Thread):
             super().start()
             return
         before = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals() - _FAULTS)
+        # What a function of the host's runs with, see `callback`. One of our threads may start one.
+        self.host_mask = getattr(threading.current_thread(), "host_mask", before)
         try:
             super().start()
         finally:
