@@ -164,10 +164,12 @@ class Import:
         return self._pause
 
     def load(self) -> None:
-        """Import what is missing on this thread, at once. Raises whatever the import raises."""
-        for name in self._names:
-            if not is_loaded(name):
-                load(name)
+        """Import the last module on this thread, at once. Raises whatever the import raises.
+
+        Not the others, which it may not need: after a Ctrl-C each import may cost the host its
+        status.
+        """
+        load(self._names[-1])
 
 
 def load(name: str) -> None:

@@ -35,7 +35,7 @@ migas.add_project('owner/repo', 'exit')
 OPTIONS = {
     "errors": ("-bb", "-W", "error", "-X", "warn_default_encoding"),
     "every warning": ("-W", "always"),
-    "development mode": ("-X", "dev", "-X", "tracemalloc=5"),
+    "development mode": ("-X", "dev", "-X", "tracemalloc=1"),
 }
 
 #: Has the clock of a process say 2015, as far as the C library tells it.
