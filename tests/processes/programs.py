@@ -50,7 +50,7 @@ STEPS = {
     "environment": "show(sorted(n for n in os.environ if not n.startswith('MIGAS')))",
     "directory": "show(os.getcwd(), sys.argv, sys.flags)",
     "file": "open('file{n}', 'w').write(str(os.umask(0o022))); show(sorted(os.listdir('.')))",
-    "umask": "show(os.umask(0o027)); os.close(os.open('u{n}', os.O_CREAT)); show(os.stat('u{n}').st_mode)",
+    "umask": "show(os.umask(0o027)); os.close(os.open('u{n}', os.O_CREAT))",
     "lost file": "open(__file__)",
     "warning": "import warnings; warnings.warn('number {n}')",
     "old": "import warnings; warnings.warn('old {n}', DeprecationWarning)",
@@ -58,7 +58,7 @@ STEPS = {
     "filter": "import warnings; warnings.simplefilter('always'); show(warnings.filters[:2])",
     "log": "import logging; logging.getLogger('host').warning('number {n}')",
     "basic": "import logging; logging.basicConfig(level=20); logging.info('number {n}')",
-    "decimal": "import decimal; decimal.getcontext().prec = {n} + 3; show(decimal.Decimal(2).sqrt())",
+    "decimal": "import decimal as d; d.getcontext().prec = {n} + 3; show(d.Decimal(2).sqrt())",
     "hook": "atexit.register(show, 'hook {n}')",
     "bad hook": "atexit.register(fail)",
     "thread": "t = threading.Thread(target=step, args=[{n}]); t.start(); t.join()",
@@ -73,11 +73,10 @@ STEPS = {
     "loops": "import asyncio; show(asyncio.run(asyncio.sleep(0.02, {n})))",
     "frozen": "import gc; show(gc.isenabled(), gc.get_threshold(), sys.getrecursionlimit())",
     "uuid": "import uuid, random; show(uuid.UUID(int=random.getrandbits(128), version=4))",
-    "sent": "import logging; show(sorted(n for n in logging.root.manager.loggerDict if n == 'host'))",
     "fork": "c = os.fork(); c or (show({n}), os._exit({n})); show(os.waitpid(c, 0)[1])",
     "calm fork": "c = os.fork(); c or (show({n}), sys.exit({n})); show(os.waitpid(c, 0)[1])",
     "killed fork": "c = os.fork(); c or os.kill(os.getpid(), 9); show(os.waitpid(c, 0)[1])",
-    "pool": "import multiprocessing as m; p = m.get_context('fork').Pool(2); show(p.map(abs, [-{n}]));"
+    "pool": "import multiprocessing; p = multiprocessing.Pool(2); show(p.map(abs, [-{n}]));"
     " p.close(); p.join()",
 }
 
