@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+import py_compile
+import shutil
 import signal
 import socket
+import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hypothesis
@@ -21,7 +26,6 @@ from migas.testing import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from migas._disk.spool import Spool
 
@@ -60,6 +64,38 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CONFIG_DIRS", str(home / "site"))
     monkeypatch.setenv("MIGAS_ENDPOINT", NOWHERE)
     return home
+
+
+@pytest.fixture(scope="session")
+def guard_path() -> Iterator[Path]:
+    """Make what hosts of any user can import, compiled, and a directory for what they report."""
+    directory = Path(tempfile.mkdtemp(prefix="migas-guard-"))
+    directory.chmod(0o755)
+    for file in (Path(__file__).parent / "guard").glob("[!t]*.py"):
+        shutil.copy(file, directory)
+        py_compile.compile(str(directory / file.name))
+    (directory / "reports").mkdir()
+    (directory / "reports").chmod(0o1777)
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(autouse=True)
+def guard(guard_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Have each host compare the process's state without us and with us: `guard/sitecustomize`.
+
+    Returns where hosts report a difference, which fails the test unless that takes it.
+    """
+    reports = guard_path / "reports"
+    if sys.platform == "linux" and sys.implementation.name == "cpython":
+        places = [str(guard_path), *filter(None, [os.getenv("PYTHONPATH")])]
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(places))
+        monkeypatch.setenv("GUARD_REPORTS", str(reports))
+    yield reports
+    found = [path.read_text() for path in reports.iterdir()]
+    for path in reports.iterdir():
+        path.unlink()
+    assert not found, "\n\n".join(found)
 
 
 @pytest.fixture(autouse=True)

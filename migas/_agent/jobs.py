@@ -7,9 +7,8 @@ end before a job is done; then its breadcrumb is lost.
 
 from __future__ import annotations
 
-from migas._runtime.native import allocate_lock, await_lock
-
 from migas._runtime import log
+from migas._runtime.native import allocate_lock, await_lock
 from migas._runtime.threads import NEVER
 
 TYPE_CHECKING = False
@@ -135,6 +134,7 @@ class Lazy:
                 # A caller's own thread imports at once, as any code of the host's does.
                 if can_wait and (pause := self._modules.attempt()):
                     return pause
+                self._modules.load()
                 self._handler = self._make()
             except Exception as error:  # the installation is broken: callers get the reason
                 log.say(log.DEBUG, "cannot load the agent's modules: %r", error)

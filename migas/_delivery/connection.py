@@ -159,6 +159,13 @@ class Adapter(HTTPAdapter):
             self._refine(manager)
         return manager
 
+    def close(self) -> None:
+        """Close each connection. urllib3 leaves that to finalizers, and our exit hook runs last."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118  # no dict, and iterating raises
+                manager.pools[key].close()
+        super().close()
+
     def _refine(self, manager: Any) -> None:
         """Have ``manager`` make connections of our kinds; its class stays as it is."""
         classes: Mapping[str, type[HTTPConnectionPool]] = manager.pool_classes_by_scheme

@@ -18,7 +18,7 @@ from migas._crumb.environment import is_persistent
 from migas._disk.entry import LEASE
 from migas._disk.spool import open_spool
 from migas._runtime import log
-from migas._runtime.loading import is_transport_loaded
+from migas._runtime.loading import is_transport_loaded, load
 from migas._runtime.optout import look_for_optout
 from migas._runtime.stand_in import find_stand_in
 from migas._runtime.threads import NEVER
@@ -248,6 +248,7 @@ class Sender:
 
     def _connect(self) -> Callable[[bytes, Callable[[], None]], Reply]:
         """Return a function that sends a request, counts it, and lets the exit see it."""
+        load(f"{__package__}.transport")  # an exit has not loaded it before
         from .transport import Transport
 
         transport = self._transport = Transport(self._settings.endpoint)

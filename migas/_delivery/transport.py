@@ -21,6 +21,7 @@ import requests
 from urllib3.util import parse_url
 
 from migas._runtime.loading import keep_ours_out
+from migas._runtime.quiet import quiet
 from migas._runtime.version import __version__
 
 from . import policy
@@ -119,7 +120,8 @@ class Transport:
         timeout = max(timeout, 0.001)  # urllib3 refuses a zero
         progress.begin(timeout)
         try:
-            exchange = self._exchange(body, timeout, on_write)
+            with quiet:
+                exchange = self._exchange(body, timeout, on_write)
         except Exception as error:
             exchange = Exchange(
                 explain(error, progress),

@@ -23,6 +23,7 @@ from migas._disk.directory import find_config, find_earlier_config
 from migas._disk.entry import MemoryEntry, make_token
 from migas._disk.spool import open_spool
 from migas._runtime import log
+from migas._runtime.callback import call_host
 from migas._runtime.optout import look_for_optout
 from migas._runtime.threads import NEVER
 
@@ -209,7 +210,7 @@ class Writer:
         if self._settings.before_send is None:
             return crumb
         try:
-            edited = self._settings.before_send(crumb._asdict())
+            edited = call_host(self._settings.before_send, crumb._asdict())
             if edited is None:
                 return None
             fields = dict(edited)

@@ -34,11 +34,8 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Iterable
     from types import FrameType
-    from typing import TypeVar
 
     from .greenlet import Importer
-
-    T = TypeVar("T")
 
 #: The file name of CPython's import code. A thread with a frame of that file is importing.
 _IMPORTING = "<frozen importlib._bootstrap>"
@@ -62,10 +59,6 @@ _LOGGING_LOCK_TIMEOUT = 1.0
 
 #: Seconds, half of the pause after the first attempt to import that could not be made.
 _FIRST_PAUSE = 0.005
-
-
-#: Top-level packages of which `load` has imported something. It is only ever added to.
-_packages: set[str] = set()
 
 
 class Loader:
@@ -201,9 +194,17 @@ class Import:
         self._pause = min(self._pause * 2, self._longest)
         return self._pause
 
+    def load(self) -> None:
+        """Import the last module on this thread, at once. Raises whatever the import raises.
+
+        Not the others, which it may not need: after a Ctrl-C each import may cost the host its
+        status.
+        """
+        load(self._names[-1])
+
 
 def load(name: str) -> None:
-    """Import a module, and remove the warning filters that it adds to the host's.
+    """Import a module, and drop what it warns of, and the warning filters that it adds.
 
     `requests` and `urllib3` add filters for their own warnings, which a host that has not imported
     them does not expect.
@@ -217,17 +218,10 @@ def load(name: str) -> None:
 
         if tool := find_replaced_class():
             raise ImportError(f"{tool} stands in for the network")
-    modules, filters = set(sys.modules), _get_warning_filters()[:]
-    __import__(name)
-    _packages.update(module.partition(".")[0] for module in set(sys.modules) - modules)
-    current = _get_warning_filters()
-    for item in current[:]:
-        # Other threads of the host's may add filters at the same time. Only filters for a warning
-        # or a module of a package that was loaded here are removed.
-        subjects = (item[2].__module__, getattr(item[3], "pattern", ""))
-        packages = {subject.partition(".")[0] for subject in subjects}
-        if item not in filters and packages & _packages:
-            _discard(current, item)
+    from .quiet import quiet
+
+    with quiet:
+        __import__(name)
 
 
 def keep_ours_out(name: str) -> None:
@@ -260,19 +254,6 @@ def is_loaded(name: str) -> bool:
 def is_transport_loaded() -> bool:
     """Return True if the host has paid for `requests` already, nearly all that sending costs."""
     return is_loaded("requests")
-
-
-def _get_warning_filters() -> list[tuple[object, object, type[Warning], object, int]]:
-    """Return the live list of filters, each with action, message, category, module and line."""
-    return getattr(sys.modules.get("warnings"), "filters", [])
-
-
-def _discard(items: list[T], item: T) -> None:
-    """Remove an item from a list, if it is still there."""
-    try:
-        items.remove(item)
-    except ValueError:  # another thread was faster: warnings.resetwarnings() empties the list
-        return
 
 
 def _find_logging_lock() -> threading.RLock | None:

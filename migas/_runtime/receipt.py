@@ -265,8 +265,10 @@ class Receipt(Mapping[str, object]):
         return getpid() != self._pid
 
     def _call(self, callback: Callable[[Receipt], object]) -> None:
+        from .callback import call_host  # few receipts have callbacks
+
         try:
-            callback(self)
+            call_host(callback, self)
         except Exception:  # the thread that brings the answer is not the callback's to break
             return
 

@@ -18,6 +18,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
+from migas._runtime.quiet import quiet
 from migas._runtime.version import __version__
 
 from . import runner
@@ -39,7 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: the arguments make no sense, or are `--help` or `--version`.
     """
-    return runner.run(lambda: _run(arguments))
+    # No person can mend what `requests` warns of.
+    with quiet:
+        return runner.run(lambda: _run(arguments))
 
 
 def _run(arguments: Sequence[str] | None) -> int:

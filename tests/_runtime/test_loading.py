@@ -7,7 +7,6 @@ import os
 import sys
 import textwrap
 import threading
-import warnings
 import weakref
 from typing import TYPE_CHECKING
 
@@ -215,26 +214,6 @@ assert Loader().attempt(['colorsys'])
         measured=False,
     )
     assert ended.calmly, ended
-
-
-def test_a_warning_filter_that_is_gone_already_is_no_failure_to_import(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A thread of the host's may empty the list of filters at any moment."""
-
-    class Emptied(list[object]):
-        def remove(self, _item: object) -> None:
-            raise ValueError
-
-    (tmp_path / "filtering_e.py").write_text(
-        "import warnings\n"
-        "class Kind(Warning): pass\n"
-        "warnings.filters.append(('ignore', None, Kind, None, 0))\n"
-    )
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(warnings, "filters", Emptied(warnings.filters))
-    loading.load("filtering_e")
-    assert is_loaded("filtering_e")
 
 
 def test_the_transport_is_not_loaded_before_the_host_has_loaded_logging(host: Host) -> None:

@@ -34,7 +34,8 @@ WRITING = {
     *("_crumb", "_crumb.breadcrumb", "_crumb.environment", "_crumb.mounts"),
     "_crumb.redaction",
     *("_delivery", "_delivery.parcel", "_delivery.writer"),
-    *("_runtime.clock", "_runtime.namedtuple", "_runtime.randomness"),
+    *("_runtime.callback", "_runtime.clock", "_runtime.namedtuple", "_runtime.quiet"),
+    "_runtime.randomness",
     *("_disk", "_disk.directory", "_disk.entry", "_disk.files", "_disk.spool", "_disk.stamp"),
     *("_disk.upkeep", "_disk.user_id"),
 }

@@ -200,7 +200,7 @@ def work(name):
     ("library", "number", "status"), [("gevent", signal.SIGTERM, 0), ("eventlet", signal.SIGINT, 1)]
 )
 def test_pools_of_celery(
-    host: Host, server: Server, tmp_path: Path, library: str, number: signal.Signals, status: int
+    host: Host, server: Server, tmp_path: Path, *, library: str, number: signal.Signals, status: int
 ) -> None:
     """A task reports while the worker lives; a signal ends that as without us (Celery 5.7)."""
     need("celery")

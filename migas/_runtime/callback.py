@@ -1,0 +1,33 @@
+"""The callback: calls a function of the host's on a thread of ours as on one of the host's.
+
+Our threads block all signals, and what a thread starts inherits that: a process that the host's
+function started would ignore a SIGTERM, and so would all that it starts itself.
+"""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found]  # see `threads`
+
+from .native import find_own_thread
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+
+def call_host(function: Callable[..., Any], *args: object) -> Any:
+    """Return what a function of the host's returns, and raise what it raises.
+
+    While it runs on a thread of ours, that has the signal mask of the host's thread that started
+    it. A signal may then be delivered here, where Linux does so only if the main thread blocks it.
+    """
+    thread = find_own_thread()
+    mask = None if thread is None else thread.host_mask
+    if mask is None:  # the host's own thread, or Windows
+        return function(*args)
+    ours = _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
+    try:
+        return function(*args)
+    finally:
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, ours)
