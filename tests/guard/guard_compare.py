@@ -127,8 +127,8 @@ class Guard:
             is_child = posix.getpid() != self._pid
             return not self._is_exit or (old is None and (is_child or count_our_threads() > 0))
         if name == "logging":
-            # Loggers of the libraries that send. What urllib3's say of our requests is dropped, by a
-            # filter that looks at the thread.
+            # Loggers of the libraries that send. What urllib3's say of our requests is dropped, by
+            # a filter that looks at the thread.
             known = key == "migas" or (str(key).startswith("urllib3.") and "migas." in text)
             fresh = text == "None" or "Null" in text or new == (0, [], [], True, False)
             return known or (old is None and fresh)
