@@ -115,11 +115,16 @@ class Sender:
         if not (self.parcels or self.flushes or is_due):
             return NEVER
         if off := look_for_optout(os.environ):
-            return self._give_up(f"switched off by {off}", NEVER)
-        pause = self._hold_exit() if is_ending else self._hold()
+            pause: float | None = self._give_up(f"switched off by {off}", NEVER)
+        else:
+            pause = self._hold_exit() if is_ending else self._hold()
         if pause is None:
             pause = self._stand_aside() or self._rate.delay() or self._load()
-        return pause or self._send()
+        pause = pause or self._send()
+        # Nothing follows at once: not even an exit may leave a connection open.
+        if pause and self._transport is not None:
+            self._transport.close()
+        return pause
 
     def has_answer(self) -> bool:
         """Return True if the answer to the request under way has come as far as this machine.
@@ -200,10 +205,7 @@ class Sender:
 
     def _send(self) -> float:
         """Send one request, and return the seconds until the next one is due."""
-        pause = self._plan(self._upload())
-        if pause and self._transport is not None:
-            self._transport.close()
-        return pause
+        return self._plan(self._upload())
 
     def _plan(self, upload: Upload) -> float:
         """Return the seconds until the next request, given the result of the last one."""

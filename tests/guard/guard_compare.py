@@ -21,7 +21,7 @@ OWN = {
     "handlers": r"signal|SIG[A-Z]|asyncio|trio|pdb",
     "caught": r"signal|SIG[A-Z]|asyncio|trio|faulthandler|pdb",
     "hooks": r"hook|sys\.(exit|std\w+|settrace|setprofile)|StringIO|redirect_std|__import__|mock",
-    "filters": r"warn|requests|urllib3",
+    "filters": r"warn|requests|urllib3|migas\._delivery",
     "logging": r"basicConfig|addHandler|setLevel|addFilter|dictConfig|disable|propagate",
     "locale": r"locale",
     "umask": r"umask",
@@ -126,10 +126,12 @@ class Guard:
             # forked child has all that its parent's threads had open, until it starts a program.
             is_child = posix.getpid() != self._pid
             return not self._is_exit or (old is None and (is_child or count_our_threads() > 0))
-        if name == "logging" and old is None:
-            # Loggers of the libraries that send; what they say of our requests is dropped.
-            libraries = key == "migas" or "Null" in text or "migas." in text or text == "None"
-            return libraries or new == (0, [], [], True, False)
+        if name == "logging":
+            # Loggers of the libraries that send. What urllib3's say of our requests is dropped, by
+            # a filter that looks at the thread.
+            known = key == "migas" or (str(key).startswith("urllib3.") and "migas." in text)
+            fresh = text == "None" or "Null" in text or new == (0, [], [], True, False)
+            return known or (old is None and fresh)
         # What was loaded meanwhile may have what hooks it likes, but for ours.
         return name == "hooks" and old is None and "migas." not in text
 

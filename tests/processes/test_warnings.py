@@ -132,3 +132,16 @@ def test_a_clock_of_2015_is_nobodys_business(
     ended = host.run("", environ, arguments=["-W", "error", "-c", code], measured=False)
     assert ended.calmly, ended
     assert (ended.out, versions(secure_server)) == ("2015\n", ["exit", "life"])
+
+
+def test_an_exit_that_cannot_send_all_leaves_no_connection_open(host: Host, server: Server) -> None:
+    """The guard of each host looks for one, and with `-W error` the interpreter does (pain 36)."""
+    code = """
+import logging, time, migas
+migas.add_project('owner/repo', 'first').result(60)
+for number in range(100): migas.add_project('owner/repo', f'{number}'); time.sleep(0.002)
+"""
+    environ = {"MIGAS_EXIT_TIMEOUT": "0.02"}
+    ended = host.run("", environ, arguments=["-W", "error", "-c", code], measured=False)
+    assert ended.calmly, ended
+    assert "first" in versions(server)
