@@ -40,7 +40,7 @@ from migas._runtime.settings import Settings
 from migas.testing import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from wire import Connection
 
@@ -309,7 +309,7 @@ class Fuzzer:
         lost = [v for v in noted - set(stored) - book.refused if tried[v] < MAX_ATTEMPTS]
         often = [v for v in noted if book.unknown[v] > MAX_ATTEMPTS or stored[v] > MAX_ATTEMPTS]
         twice = [v for v in noted - book.unheard if stored[v] > 1]
-        found = {
+        found: dict[str, Sequence[object]] = {
             "too early by": book.early,
             "lost": lost,
             "too often": often,
