@@ -27,7 +27,7 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rubbish import CLEAR, EITHER, REFUSAL, WORD, Answer, choose
 from support import PATIENCE, end_claims
@@ -40,7 +40,7 @@ from migas._runtime.settings import Settings
 from migas.testing import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from wire import Connection
 
@@ -309,7 +309,7 @@ class Fuzzer:
         lost = [v for v in noted - set(stored) - book.refused if tried[v] < MAX_ATTEMPTS]
         often = [v for v in noted if book.unknown[v] > MAX_ATTEMPTS or stored[v] > MAX_ATTEMPTS]
         twice = [v for v in noted - book.unheard if stored[v] > 1]
-        found: dict[str, list[Any]] = {
+        found: dict[str, Sequence[object]] = {
             "too early by": book.early,
             "lost": lost,
             "too often": often,
