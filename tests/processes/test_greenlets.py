@@ -35,7 +35,7 @@ LIBRARIES = [*PATCHES]
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 
 #: eventlet says that it is deprecated.
-QUIET = {"PYTHONWARNINGS": "ignore", **SLOW}
+QUIET = {"PYTHONWARNINGS": "ignore", "MIGAS_TIMEOUT": "30", **SLOW}
 
 LIVES = """
 import logging, os, signal, sys, threading, time
@@ -199,8 +199,8 @@ def work(name):
 @pytest.mark.parametrize(
     ("library", "number", "status"), [("gevent", signal.SIGTERM, 0), ("eventlet", signal.SIGINT, 1)]
 )
-def test_pools_of_celery(
-    host: Host, server: Server, tmp_path: Path, *, library: str, number: signal.Signals, status: int
+def test_pools_of_celery(  # noqa: PLR0917  # fixtures
+    host: Host, server: Server, tmp_path: Path, library: str, number: signal.Signals, status: int
 ) -> None:
     """A task reports while the worker lives; a signal ends that as without us (Celery 5.7)."""
     need("celery")
