@@ -59,8 +59,8 @@ class ExitWatcher:
         self._ending: Ending | None = None
         # Where no monitor tells: the exit that is under way since before the start.
         self._pending: PendingExit | None = None
-        # The last exit through our `sys.exit`, and a reference to what dies
-        # with that exit. Only the main thread sets them.
+        # The last exit through our `sys.exit`, and a reference to what dies with that exit. Only
+        # the main thread sets them.
         self._noted: BaseException | None = None
         self._mark: Callable[[], object] = _Mark
         self._previous_exit = sys.exit
@@ -74,7 +74,7 @@ class ExitWatcher:
 
     def stop(self) -> None:
         """End the watch. Put `sys.exit` back, unless somebody else has replaced it since."""
-        self._program = None
+        self._program = self._pending = None
         monitor.unwatch(self._take)
         if sys.exit == self._exit:
             sys.exit = self._previous_exit

@@ -130,6 +130,8 @@ class Monitor:
         Returns False if this interpreter cannot do that, or if other tools leave no room.
         """
         if self._tool is None:
+            # Two threads that are first at the same time may take both ids. One stays taken then,
+            # and its handler is called in vain.
             self._tool = _register(_make_handler(self._watched))
         if self._tool is None:
             return False
