@@ -52,7 +52,7 @@ LAST_SHARE = 0.05
 WORKER_WAIT = 0.25
 
 #: Seconds for which the exit waits, beyond its budget, for a thread that has no more to wait for.
-FAREWELL = 0.1
+FAREWELL = 0.25
 
 _TOO_MANY = {"success": False, "message": "it is dropped: too many are pending already"}
 
