@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 
 import pytest
@@ -111,6 +110,6 @@ def test_a_forked_child_does_not_wait_for_its_parents_answer(
 ) -> None:
     """The thread that would bring it is not there (pain 12)."""
     pending = Pending(PATIENCE)
-    monkeypatch.setattr(os, "getpid", lambda: -1)
+    monkeypatch.setattr("migas._runtime.receipt.getpid", lambda: -1)
     assert "parent" in str(pending.receipt["message"])
     assert pending.hurried == 0
