@@ -46,6 +46,7 @@ LIBRARIES = {
     # Pipes, a process that sees to what is left behind, and what it does in its workers.
     "multiprocessing": {"descriptors", "hooks", "path"},
     "numpy": {"filters"},
+    "typer": {"hooks", "random"},
 }
 
 
@@ -129,22 +130,28 @@ class Guard:
         if name == "logging":
             # Loggers of the libraries that send. What urllib3's say of our requests is dropped, by
             # a filter that looks at the thread.
-            known = key == "migas" or (str(key).startswith("urllib3.") and "migas." in text)
+            # The same is done with what `receipt.future()` would say.
+            ours = str(key).startswith(("urllib3.", "concurrent.futures"))
+            known = key == "migas" or (ours and "migas." in text)
             fresh = text == "None" or "Null" in text or new == (0, [], [], True, False)
             return known or (old is None and fresh)
-        # What was loaded meanwhile may have what hooks it likes, but for ours.
-        return name == "hooks" and old is None and "migas." not in text
+        # What was loaded meanwhile may have what hooks it likes, but for ours; and a library that
+        # loads `decimal` makes a context as Python's documentation has it.
+        is_usual = name == "contexts" and text.startswith("Context(prec=28,")
+        return old is None and (is_usual or (name == "hooks" and "migas." not in text))
 
     def _leave_out_own(self, lines: list[str]) -> list[str]:
         """Leave out what the host's own code, or a library of the host's, has changed."""
         import re  # not before: hosts are measured
 
-        # A command of ours has no host.
-        is_command = sys.orig_argv[1:3] == ["-m", "migas"]
-        if is_command or any(program in sys.modules for program in PROGRAMS):
+        # A command of ours has no host, and a prompt does what it likes.
+        is_other = sys.orig_argv[1:3] == ["-m", "migas"] or sys.orig_argv[1:2] == ["-i"]
+        if is_other or any(program in sys.modules for program in PROGRAMS):
             return []
         text = self._read_program()
         known = {name for name, own in OWN.items() if re.search(own, text)}
+        if "-m" in sys.orig_argv:  # `runpy` sets both once the module's package is imported
+            known.add("path")
         known.update(*(names for library, names in LIBRARIES.items() if library in sys.modules))
         return [line for line in lines if line.partition(":")[0] not in known]
 
