@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 import threading
 
-from .loading import _are_frames_hidden
+from .loading import are_frames_hidden
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def _find_main_threads_frame() -> FrameType | None:
     main = threading.main_thread()
     if threading.current_thread() is main:
         return sys._getframe(2)  # noqa: SLF001
-    return None if _are_frames_hidden() else sys._current_frames().get(main.ident or 0)  # noqa: SLF001
+    return None if are_frames_hidden() else sys._current_frames().get(main.ident or 0)  # noqa: SLF001
 
 
 #: The one of this interpreter.

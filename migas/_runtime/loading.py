@@ -143,7 +143,7 @@ class Loader:
 
     def _import_exclusively(self, name: str, loads_logging: bool) -> bool:
         """Import a module with both locks held, or return False: see `attempt`."""
-        if _are_frames_hidden() or _is_another_thread_importing():
+        if are_frames_hidden() or _is_another_thread_importing():
             return False
         # The order of os.fork(): the fork hook of `logging` takes its lock, and then os.fork()
         # itself takes the import lock. An import takes the second one only.
@@ -270,7 +270,7 @@ def _is_lock_of_greenlets() -> bool:
     return lock is not None and type(lock).__module__ != "_thread"
 
 
-def _are_frames_hidden() -> bool:
+def are_frames_hidden() -> bool:
     """Return True if the frames of all threads do not exist, or if it is unsafe to look at them.
 
     They belong to every interpreter in the process. One with a GIL of its own may be changing its
