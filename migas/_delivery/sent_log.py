@@ -1,7 +1,8 @@
 """The record: the latest breadcrumbs that were sent from this machine, for their person to read.
 
-It lies in the spool of the server that they were sent to. It is bounded, and nothing is decided by
-it: a race or a full disk may cost a line.
+A request that could not be sent has a line, too, with the reason. The record lies in the spool of
+the server that they were sent to. It is bounded, and nothing is decided by it: a race or a full
+disk may cost a line.
 """
 
 from __future__ import annotations
@@ -61,15 +62,18 @@ class Record:
         self._clock = clock
 
     def add(self, judged: Iterable[tuple[Breadcrumb, Verdict]]) -> None:
-        """Note the breadcrumbs that were sent, or may have been, each with its verdict.
+        """Note one request's breadcrumbs that were sent, or may have been, each with its verdict.
 
-        If they cannot be written, as on a full disk, they are not in the record.
+        Of those that were not sent the first one is noted, with the reason. If the record cannot be
+        written, as on a full disk, they are not in it.
         """
         sent_at = write_time(self._clock())
-        judged = [each for each in judged if each[1].outcome in _SENT]
-        for _, verdict in judged:
+        judged = list(judged)
+        sent = [each for each in judged if each[1].outcome in _SENT]
+        unsent = [each for each in judged if each[1].outcome is Outcome.UNSENT]
+        for _, verdict in sent:
             noted[verdict.outcome] += 1
-        lines = [_encode(sent_at, *each) for each in judged]
+        lines = [_encode(sent_at, *each) for each in (*sent, *unsent[:1])]
         if not lines:
             return
         # In one piece, since others append as well.
@@ -79,7 +83,7 @@ class Record:
                 spool.move(_LATEST, spool, _EARLIER, _LARGEST)
 
     def read(self) -> Iterator[dict[str, object]]:
-        """Yield what was sent, the earliest first.
+        """Yield what was sent, and which requests could not be, the earliest first.
 
         Each has `sent_at`, `outcome` and `reason`, and the breadcrumb's fields. Lines that are none
         of ours are passed over.

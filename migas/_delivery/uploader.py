@@ -241,7 +241,8 @@ class Uploader:
                 left += sent.left
                 continue
             verdicts = [Verdict(Outcome.UNSENT, failure.reason)] * len(part)
-            left += self._settle(list(zip(part, verdicts, counts, strict=True)))
+            judged = list(zip(part, verdicts, counts, strict=True))
+            left += self._settle(judged, was_tried=False)
         return Upload(len(parcels), left, failure)
 
     def _exchange(self, batch: Sequence[Parcel], attempts: Sequence[int], *, alone: bool) -> Reply:
@@ -258,16 +259,21 @@ class Uploader:
         encode = graphql.encode_project if alone else graphql.encode_breadcrumbs
         return self._send(encode(crumbs), mark_as_sent)
 
-    def _settle(self, judged: Sequence[tuple[Parcel, Verdict, int]]) -> list[Parcel]:
+    def _settle(
+        self, judged: Sequence[tuple[Parcel, Verdict, int]], *, was_tried: bool = True
+    ) -> list[Parcel]:
         """Act on each verdict: first on disk, then in the record, then in the receipt.
 
-        The disk comes first, since a kill before that has the breadcrumb sent twice. Returns the
-        parcels that are to be sent again and are in memory only.
+        The disk comes first, since a kill before that has the breadcrumb sent twice. What was not
+        tried is not in the record. Returns the parcels that are to be sent again and are in memory
+        only.
         """
         left = [parcel for parcel, verdict, count in judged if self._keep(parcel, verdict, count)]
         # Not those in memory: a disk without room for them has none for a record, either.
         self._record.add(
-            (parcel.breadcrumb, verdict) for parcel, verdict, _ in judged if parcel.entry.is_on_disk
+            (parcel.breadcrumb, verdict)
+            for parcel, verdict, _ in judged
+            if was_tried and parcel.entry.is_on_disk
         )
         for parcel, verdict, _ in judged:
             parcel.settle(verdict)

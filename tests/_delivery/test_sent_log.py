@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -45,13 +44,13 @@ def test_what_has_left_is_read_as_it_was(spool: Path) -> None:
     assert (spool / FILES[1]).stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("outcome", [Outcome.UNSENT, Outcome.RESEND])
-def test_what_the_server_has_not_got_is_not_said_to_have_left(
-    spool: Path, outcome: Outcome
-) -> None:
-    """And then nothing is made."""
-    Record(str(spool)).add([(make(), Verdict(outcome))])
-    assert sorted(os.listdir(spool)) == []
+def test_a_request_that_could_not_be_sent_has_one_line_with_the_reason(spool: Path) -> None:
+    """Whoever wonders why nothing arrives finds it there; a breadcrumb goes once more unnoted."""
+    record = Record(str(spool))
+    refused = Verdict(Outcome.UNSENT, "the server refused the connection")
+    record.add([(make("1"), Verdict(Outcome.RESEND)), (make("2"), refused), (make("3"), refused)])
+    found = [(line["project_version"], line["outcome"], line["reason"]) for line in record.read()]
+    assert found == [("2", "unsent", "the server refused the connection")]
 
 
 def test_the_record_keeps_the_latest_within_its_bounds(spool: Path) -> None:

@@ -145,7 +145,8 @@ class Guard:
         import re  # not before: hosts are measured
 
         # A command of ours has no host, and a prompt does what it likes.
-        is_other = sys.orig_argv[1:3] == ["-m", "migas"] or sys.orig_argv[1:2] == ["-i"]
+        words = " ".join(sys.orig_argv[1:])
+        is_other = words.startswith(("-m migas", "-i")) or "migas.cli" in words
         if is_other or any(program in sys.modules for program in PROGRAMS):
             return []
         text = self._read_program()
@@ -157,7 +158,10 @@ class Guard:
 
     def _read_program(self) -> str:
         """Return the text of the program, without what it takes to carry migas."""
-        files = [f"{self._directory}/{name}" for name in posix.listdir(self._directory)]
+        try:
+            files = [f"{self._directory}/{name}" for name in posix.listdir(self._directory)]
+        except OSError:  # the host's user may not read where it runs
+            files = []
         files += [each for each in sys.orig_argv if each.endswith(".py")]
         texts = [*sys.orig_argv, *(read(file) for file in files if file.endswith(".py"))]
         return "\n".join(texts)
