@@ -178,8 +178,8 @@ class SignalWatcher:
     def __init__(self, signals: Iterable[int], report: Callable[[int], None]) -> None:
         self._signals = tuple(signals)
         self._report = report
-        # The handler that each signal had before. Only the main thread changes it.
-        self._previous: dict[int, Any] = {}
+        #: The handler that each signal had before. Only the main thread changes it.
+        self.previous: dict[int, Any] = {}
 
     def start(self) -> None:
         """Set the handlers. On another thread than the main one, do nothing."""
@@ -191,21 +191,29 @@ class SignalWatcher:
                 if previous in (None, signal.SIG_IGN, signal.default_int_handler):
                     continue
                 # Before the handler is set: the signal may arrive right after.
-                self._previous[number] = previous
+                self.previous[number] = previous
                 signal.signal(number, self._catch)
             except (OSError, ValueError):
-                self._previous.pop(number, None)
+                self.previous.pop(number, None)
 
     def stop(self) -> None:
         """Put the previous handlers back, unless somebody else has replaced ours since.
 
-        On another thread than the main one, do nothing: ours stay, and call the previous ones.
+        If another watcher has, it calls ours, and from now on what ours has called. On another
+        thread than the main one, do nothing: ours stay, and call the previous ones.
         """
         if threading.current_thread() is not threading.main_thread():
             return
-        for number, previous in self._previous.items():
-            if signal.getsignal(number) == self._catch:
+        for number, previous in self.previous.items():
+            current = signal.getsignal(number)
+            if current == self._catch:
                 signal.signal(number, previous)
+                continue
+            while isinstance(watcher := getattr(current, "__self__", None), SignalWatcher):
+                current = watcher.previous.get(number)
+                if current == self._catch:
+                    watcher.previous[number] = previous
+                    break
 
     def _catch(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal: report it, and have the previous handler or the default action."""
@@ -213,7 +221,7 @@ class SignalWatcher:
             self._report(number)
         except Exception as error:  # nothing of ours may reach the host, least of all here
             log.say(log.DEBUG, "a final status is lost: %r", error)
-        previous = self._previous[number]
+        previous = self.previous[number]
         if callable(previous):
             previous(number, frame)
             return

@@ -250,7 +250,10 @@ def _close() -> None:
 
     The interpreter would print what did, with a traceback of ours, as an error in an exit hook.
     """
-    process = current_process()
+    try:
+        process = current_process()
+    except Exception:  # a double of a test's in place of `os`, say
+        return
     errors: list[BaseException] = []
     try:
         _try_to_close(process, errors)
@@ -294,10 +297,13 @@ def _close_with_worker() -> None:
 
 
 def _forget_parents() -> None:
-    """Drop the state of a forked child's parents: the system may use their ids again."""
+    """Drop the state that a forked child has of its parents: the system may use their ids again."""
     # The child's own state stays: a fork hook of the host's that ran before may have used it.
     for pid in set(_processes) - {os.getpid()}:
         del _processes[pid]
+    # Another thread of the parent's may have been quiet at that moment.
+    if (module := sys.modules.get("migas._runtime.quiet")) is not None:
+        module.quiet.forget()
 
 
 if hasattr(os, "register_at_fork"):  # Windows has no fork

@@ -1,17 +1,14 @@
 """The clock: reads the time of day, past the tools by which tests fake it.
 
 freezegun and time-machine set the time of the whole process, as far as a test wants. By such a time
-breadcrumbs of the day would seem too old to keep, claims over, and servers blocked for years.
-`native` has a copy of `time` in which freezegun replaces nothing; time-machine replaces what both
-are made of, and offers a way past itself. What may go wrong: another tool may do so, too; then what
-is on disk is judged by that.
+breadcrumbs of the day would seem too old to keep, claims over, and servers blocked for years. What
+may go wrong: another tool may fake the time; then what is on disk is judged by that.
 """
 
 from __future__ import annotations
 
 import sys
-
-from .native import time
+import time
 
 
 def read_clock() -> float:
@@ -26,5 +23,8 @@ def read_clock() -> float:
         if machine is not None and machine.is_travelling():
             return float(machine.time.time())
     except Exception:  # the test ends its travel at this moment, on another thread
-        return float(time.time())
-    return float(time.time())
+        return time.time()
+    freezer = sys.modules.get("freezegun.api")
+    if freezer is not None and time.time is getattr(freezer, "fake_time", None):
+        return float(freezer.real_time())
+    return time.time()

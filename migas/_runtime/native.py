@@ -17,7 +17,9 @@ import _thread
 import sys
 import threading
 import time as hosts_time
-from functools import partial  # `threading` has loaded it
+
+# What `functools` has it from: that module would be five more files to load.
+from _functools import partial  # type: ignore[import-not-found,unused-ignore]
 
 from .place import is_main_interpreter
 

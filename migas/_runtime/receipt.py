@@ -265,9 +265,9 @@ class Receipt(Mapping[str, object]):
         return getpid() != self._pid
 
     def _call(self, callback: Callable[[Receipt], object]) -> None:
-        from .callback import call_host  # few receipts have callbacks
-
         try:
+            from .callback import call_host  # few receipts have callbacks
+
             call_host(callback, self)
         except Exception:  # the thread that brings the answer is not the callback's to break
             return

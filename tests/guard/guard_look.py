@@ -21,7 +21,19 @@ if TYPE_CHECKING:
     from typing import Any
 
 #: Variables by which what a program starts inherits server, user, run and reported uses (README).
-HANDED_DOWN = (b"MIGAS_ENDPOINT", b"MIGAS_SESSION_ID", b"MIGAS_USER_ID", b"MIGAS_TOLD")
+HANDED_DOWN = (
+    *(b"MIGAS_ENDPOINT", b"MIGAS_SESSION_ID", b"MIGAS_USER_ID", b"MIGAS_TOLD"),
+    b"MIGAS_CACHE_DIR",
+)
+
+_FAULTS = {
+    *(_signal.SIGSEGV, _signal.SIGBUS, _signal.SIGFPE, _signal.SIGILL),
+    *(_signal.SIGABRT, _signal.SIGTRAP, _signal.SIGSYS),
+    *(_signal.SIGKILL, _signal.SIGSTOP),  # which nobody can block
+}
+
+#: What our threads block, as the system writes it: all signals but those of their own faults.
+OWN_MASK = f"{sum(1 << (number - 1) for number in _signal.valid_signals() - _FAULTS):016x}"
 
 
 def read(path: str) -> str:
@@ -65,7 +77,8 @@ def look_at_masks() -> dict[str, str]:
             mask = read_status("SigBlk", f"/proc/self/task/{task}/status")
         except OSError:  # the thread has ended
             continue
-        if int(task) not in ours:
+        # Threads that are started past `threading`, as under gevent, are known by their mask alone.
+        if int(task) not in ours and (mask != OWN_MASK or int(task) == posix.getpid()):
             masks[task] = mask
     return masks
 
