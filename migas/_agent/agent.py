@@ -51,6 +51,9 @@ LAST_SHARE = 0.05
 #: some milliseconds.
 WORKER_WAIT = 0.25
 
+#: Seconds between two looks of the exit at what our threads want imported, among greenlets.
+SLICE = 0.02
+
 #: Seconds for which the exit waits, beyond its budget, for a thread that has no more to wait for.
 FAREWELL = 0.25
 
@@ -180,11 +183,13 @@ class Agent:
             self._sending.submit(parcel)
         # By the writer's thread, since a disk that has stopped answering would hold this one. Here
         # only what no thread has taken: none could start, or others import all the time.
+        if self._loader.serve():
+            _load_here(WRITER_MODULES)
         last = Task()
         waits = self._writing.is_running() and self._writing.submit(last)
         if not (waits and self._writing.await_done(lambda: last.is_done, deadline - seconds / 2)):
             self._writing.run_here()
-        if not self._sending.close(deadline - seconds * LAST_SHARE):
+        if not self._close_sender(deadline - seconds * LAST_SHARE):
             self._give_up_request()
         self._writing.close(deadline)
         self._await_answer()  # it may have come meanwhile
@@ -196,6 +201,16 @@ class Agent:
         self._exit.begin(0.0, sends=False)
         self._loader.close()
         self._end_threads()
+
+    def _close_sender(self, deadline: float) -> bool:
+        """End the sender's thread, and import here meanwhile what no greenlet imports any longer.
+
+        Returns False if the thread has not ended by the deadline.
+        """
+        while self._loader.serve() and (now := time.monotonic()) < deadline:
+            if self._sending.close(min(now + SLICE, deadline)):
+                return True
+        return self._sending.close(deadline)
 
     def _give_up_request(self) -> None:
         """Wait for an answer that has arrived to be read. If there is none, count a failure."""

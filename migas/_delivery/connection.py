@@ -27,6 +27,8 @@ from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.util.connection import allowed_gai_family
 
+from migas._runtime.native import duplicate_socket
+
 from .dialer import dial
 
 TYPE_CHECKING = False
@@ -131,10 +133,14 @@ class Progress:
             # until its timeout. That thread may also close it just now, and the host open something
             # else under the same number. A look changes nothing there: the flag is for one call,
             # while to set a timeout would change what every holder of the socket shares.
-            with socket.fromfd(self.sock.fileno(), socket.AF_INET, socket.SOCK_STREAM) as ours:
+            # And of the system's own kind: among greenlets another would wait for them.
+            ours = duplicate_socket(self.sock)
+            try:
                 if ours.gettimeout() is not None:  # the host has set one for all new sockets
                     ours.settimeout(0)
                 return bool(ours.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+            finally:
+                ours.close()
         except Exception:  # nothing is there, or no socket
             return False
 

@@ -66,6 +66,11 @@ class Importer:
         except Exception:  # the next call tries again
             self._is_running = False
 
+    def serve(self) -> None:
+        """Import on this thread what is wanted: at the exit the greenlet runs no more."""
+        while self._wanted:
+            self._import(self._wanted.pop(0))
+
     def close(self) -> None:
         """Import nothing more."""
         self._is_running = False

@@ -92,6 +92,13 @@ class Loader:
             self._importer = Importer(load, lambda: all(map(is_loaded, _ALL_MODULES)))
         self._importer.start()
 
+    def serve(self) -> bool:
+        """Import on this thread what a greenlet was to import. Returns False if there is none."""
+        if self._importer is None:
+            return False
+        self._importer.serve()
+        return True
+
     def attempt(self, names: Iterable[str], *, loads_logging: bool = False) -> bool:
         """Import those of ``names`` that are not loaded yet, if no harm can come of it now.
 

@@ -121,6 +121,14 @@ def run_with_stack(call: partial[object]) -> int:
     return before[0]
 
 
+def duplicate_socket(sock: Any) -> Any:
+    """Return a socket of the system's that is connected as ``sock`` is, for the caller to close."""
+    import _socket  # whoever has a socket has loaded it
+
+    number = _socket.dup(sock.fileno())
+    return _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM, 0, number)
+
+
 def await_lock(lock: Any, timeout: float) -> bool:
     """Take a lock, and let a host's other greenlets go on meanwhile. Returns False if it is held.
 
