@@ -175,10 +175,13 @@ def test_as_root_in_the_home_of_another_user_nothing_is_made_or_removed(
 #: need not be able to read where this interpreter lies; and the home is named after that, so that
 #: root makes nothing there.
 STRANGER = """
-import contextlib, io, json, os, sys
-import migas.cli.consent, migas.cli.flush, migas.cli.questions, migas.cli.removal
-import migas._delivery.uploader, migas._delivery.transport, encodings.idna, platform, hashlib
-import pwd, stringprep
+import contextlib, encodings.idna, hashlib, importlib, io, json, os, pkgutil, platform, pwd
+import stringprep, sys
+import migas
+# All that a command may load: the user to come may not read where it lies.
+for module in pkgutil.walk_packages(migas.__path__, 'migas.'):
+    if 'testing' not in module.name and '__main__' not in module.name:
+        importlib.import_module(module.name)
 os.chdir('/')
 os.setgroups([])
 os.setgid(54321)

@@ -26,14 +26,14 @@ HANDED_DOWN = (
     b"MIGAS_CACHE_DIR",
 )
 
-_FAULTS = {
-    *(_signal.SIGSEGV, _signal.SIGBUS, _signal.SIGFPE, _signal.SIGILL),
-    *(_signal.SIGABRT, _signal.SIGTRAP, _signal.SIGSYS),
-    *(_signal.SIGKILL, _signal.SIGSTOP),  # which nobody can block
+#: Signals that our threads do not block: those of their own faults, and two that nobody can block.
+_UNBLOCKED = {
+    getattr(_signal, f"SIG{name}", None)
+    for name in ("SEGV", "BUS", "FPE", "ILL", "ABRT", "TRAP", "SYS", "KILL", "STOP")
 }
 
 #: What our threads block, as the system writes it: all signals but those of their own faults.
-OWN_MASK = f"{sum(1 << (number - 1) for number in _signal.valid_signals() - _FAULTS):016x}"
+OWN_MASK = f"{sum(1 << (number - 1) for number in _signal.valid_signals() - _UNBLOCKED):016x}"
 
 
 def read(path: str) -> str:
