@@ -171,11 +171,13 @@ class Host:
         files: Mapping[str, str],
         environ: Mapping[str, str] = {},
         arguments: Sequence[str] = ("main.py",),
+        *,
+        measured: bool = True,
     ) -> Ended:
         """Run a program that is made of ``files``, as a worker needs it that imports it anew."""
         for name, text in files.items():
             (self._directory / name).write_text(text)
-        return self.run("", environ, arguments=arguments)
+        return self.run("", environ, measured=measured, arguments=arguments)
 
     def stop(self) -> None:
         """End what the test left running."""

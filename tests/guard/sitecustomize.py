@@ -13,8 +13,11 @@ import atexit
 import os
 import sys
 
-#: Where differences are written, a file for each look that finds one. Empty: no look is taken.
+#: Where differences are written, a file for each look that finds one. Empty: no look is taken. Nor
+#: is one where coverage is measured, which changes this state itself.
 REPORTS = os.environ.get("GUARD_REPORTS", "")
+if any(name.startswith("COVERAGE_") for name in os.environ):
+    REPORTS = ""
 
 _here = os.path.dirname(__file__)
 while _here in sys.path:

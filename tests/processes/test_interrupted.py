@@ -115,7 +115,9 @@ def test_a_ctrl_c_that_ended_nothing_is_none(host: Host) -> None:
 def test_a_ctrl_c_at_a_prompt_is_the_prompts(host: Host) -> None:
     """An interactive interpreter goes on after it, and its end is another one."""
     statuses = [
-        host.run("", AT_ONCE, arguments=("-i", "-c", line + "raise KeyboardInterrupt")).status
+        host.run(
+            "", AT_ONCE, arguments=("-i", "-c", line + "raise KeyboardInterrupt"), measured=False
+        ).status
         for line in ("", "import migas; migas.add_project('owner/repo', '1'); ")
     ]
     assert statuses[0] == statuses[1]

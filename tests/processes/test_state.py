@@ -128,7 +128,8 @@ if __name__ == "__main__":
 
 def test_no_state_of_the_process_is_changed_at_any_stage(host: Host, server: Server) -> None:
     """Import, first call, write, delivery, callback, exit, fork and worker (pains 32 to 36)."""
-    ended = host.run_program({"main.py": PROGRAM}, {**FORKS, "GUARD_REPORTS": ""})
+    environ = {**FORKS, "GUARD_REPORTS": ""}
+    ended = host.run_program({"main.py": PROGRAM}, environ, measured=False)
     assert (ended.status, ended.err) == (0, ""), ended
     child, spawned, itself = "last\nfirst\n", "first\n", "last\nfirst\n"
     assert ended.out == child + spawned + itself, ended
