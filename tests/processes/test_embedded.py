@@ -77,7 +77,11 @@ def program(tmp_path: Path) -> str:
 def run(program: str, code: str, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [program, LIVES, code],
-        env={**os.environ, **environ},
+        # No coverage is measured there, which does not survive the first of these lives.
+        env={
+            **{name: text for name, text in os.environ.items() if not name.startswith("COVERAGE_")},
+            **environ,
+        },
         capture_output=True,
         text=True,
         timeout=PATIENCE,
