@@ -32,6 +32,7 @@ _PACKAGES = {
     "nft": "nftables",
     "ip": "iproute2",
     "modulecmd": "environment-modules",
+    "mkfs.ext4": "e2fsprogs",
 }
 
 _UNSHARE = ("unshare", "--net", "--mount", "--uts", "--pid", "--fork", "--kill-child")

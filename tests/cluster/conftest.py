@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
@@ -94,10 +95,14 @@ def root() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def homes(root: Path) -> Iterator[Path]:
-    """The file system of the homes. In a container it would not outlast a root file system's."""
-    path = root / "homes"
+    """The file system of the homes, which lasts: neither in memory nor the root of a container."""
+    path, image = root / "homes", root / "homes.img"
     path.mkdir()
-    run("mount", "-t", "tmpfs", "homes", str(path))
+    image.touch()
+    os.truncate(image, 1 << 30)
+    run("mkfs.ext4", "-q", "-N", "200000", str(image))
+    run("mount", "-o", "loop", str(image), str(path))
+    path.chmod(0o755)
     yield path
     run("umount", "--lazy", str(path))
 

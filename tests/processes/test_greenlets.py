@@ -122,6 +122,18 @@ def test_the_exit_keeps_its_budget(
     assert ended.calmly, ended
 
 
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_short_program_delivers_at_its_exit(host: Host, server: Server, library: str) -> None:
+    """No greenlet runs any more then, so the exit itself imports what our threads want."""
+    need(library)
+    order = ORDERS["before"].format(patch=PATCHES[library])
+    ended = host.run(
+        f"import logging\n{order}\nmigas.add_project('owner/repo', '1')\n", QUIET, measured=False
+    )
+    assert ended.calmly, ended
+    assert versions(server) == ["1"]
+
+
 APPLICATION = """
 import subprocess, sys, logging, migas
 migas.add_project('owner/repo', '0')
