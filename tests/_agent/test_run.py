@@ -190,6 +190,23 @@ stopped.wait(30)
 
 
 @posix
+@pytest.mark.parametrize("order", ["abc", "cba", "bac", "acb"])
+def test_runs_that_have_ended_leave_no_handler(host: Host, server: Server, order: str) -> None:
+    """In whatever order they end, the host's own handler is called and no other."""
+    code = f"""
+before = lambda *a: print('heard', flush=True)
+signal.signal(signal.SIGTERM, before)
+runs = {{name: migas.track('owner/' + name, '1') for name in 'abc'}}
+for name in {order!r}:
+    runs[name].stop()
+assert signal.getsignal(signal.SIGTERM) is before
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+    ended = host.run(HEAD + code, SLOW)
+    assert (ended.status, ended.out, ended.err) == (0, "heard\n", "")
+
+
+@posix
 def test_a_suspension_is_sent_by_the_exit_that_follows(host: Host, server: Server) -> None:
     """The host's own handler lets the program come to its end, and the exit delivers."""
     code = """
