@@ -191,7 +191,7 @@ stopped.wait(30)
 
 @posix
 @pytest.mark.parametrize("order", ["abc", "cba", "bac", "acb"])
-def test_runs_that_have_ended_leave_no_handler(host: Host, server: Server, order: str) -> None:
+def test_runs_that_have_ended_leave_no_handler(host: Host, order: str) -> None:
     """In whatever order they end, the host's own handler is called and no other."""
     code = f"""
 before = lambda *a: print('heard', flush=True)
