@@ -51,7 +51,9 @@ NOUNS = {
 
 #: What speaks HTTP, and may be known to the transport and its neighbours alone.
 NETWORK = {"requests", "urllib3", "http", "socket", "ssl", "select", "selectors"}
-TRANSPORT = {f"_delivery/{name}.py" for name in ("transport", "connection", "dialer", "reason")}
+TRANSPORT = {
+    f"_delivery/{name}.py" for name in ("transport", "connection", "dialer", "progress", "reason")
+}
 
 
 def read(file: str) -> ast.Module:

@@ -1,4 +1,4 @@
-"""The connection: reads a server's answers within bounds, and says how far a request has come.
+"""The connection: reads a server's answers within bounds of time and size.
 
 Owns the few classes by which our own session's connections differ from those that `urllib3` makes
 by itself; no connection of the host's changes. They differ in this:
@@ -8,9 +8,8 @@ by itself; no connection of the host's changes. They differ in this:
   server that sends a byte now and then could hold the reading thread for days.
 - Every informational answer (1xx) is read past, and what the libraries would act on by themselves,
   compressed bodies and cookies, is taken out of the head.
-- `Progress` tells the transport, and other threads, how far a request has come.
 
-Whatever fails here raises, and `transport` catches it.
+`progress` says how far a request has come. Whatever fails here raises, and `transport` catches it.
 """
 
 from __future__ import annotations
@@ -20,14 +19,11 @@ import io
 import queue
 import socket
 import sys
-import time
 
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.util.connection import allowed_gai_family
-
-from migas._runtime.native import duplicate_socket
 
 from .dialer import dial
 
@@ -38,111 +34,14 @@ if TYPE_CHECKING:
 
     from urllib3 import HTTPConnectionPool
 
+    from .progress import Progress
+
 #: Bytes of an answer that are read, head and body together. The server's answers are below 3 kB.
 MAX_ANSWER = 64 * 1024
 
 
 class TooLongError(http.client.HTTPException):
     """An answer is longer than `MAX_ANSWER`."""
-
-
-class StoppedError(Exception):
-    """The caller has stopped a request whose first byte was about to leave."""
-
-
-class Progress:
-    """How far the request under way has come.
-
-    The sending thread writes it. Other threads may read it at any moment, and may see what has just
-    passed.
-    """
-
-    def __init__(self) -> None:
-        # Seconds that sending may take, and the answer again, and when the present one's are over.
-        self._timeout = self._deadline = 0.0
-        #: A new connection was made for this request, and that was to a proxy.
-        self.dialed = self.proxied = False
-        #: The request's last byte has left.
-        self.whole = False
-        #: Bytes of the current answer that were read, its status, and whether it is compressed.
-        #: Before the request's last byte that answer is a proxy's, which was asked to connect.
-        self.received = 0
-        self.status: int | None = None
-        self.encoded = False
-        #: What the request goes out on, and while that is being made, a duplicate of its socket.
-        self.sock: Any = None
-        self.spare: socket.socket | None = None
-        # Another thread has ended all exchanges.
-        self._is_stopped = False
-
-    def begin(self, timeout: float) -> None:
-        """Note that a request begins, which may take ``timeout`` seconds to leave."""
-        self.dialed = self.proxied = self.whole = self.encoded = False
-        self.received, self.status = 0, None
-        self._timeout = timeout
-        self.renew()
-
-    def renew(self) -> None:
-        """Give the present part of the exchange all of its seconds once more."""
-        self._deadline = time.monotonic() + self._timeout
-
-    def finish_sending(self) -> None:
-        """Note that the request's last byte has left; the answer's seconds start now."""
-        self.received, self.status = 0, None
-        self.renew()
-        self.whole = True
-
-    def end(self) -> None:
-        """Note that no request is under way."""
-        self.whole = False
-
-    def remaining(self) -> float:
-        """Return the seconds that are left, more than 0, or raise `TimeoutError`."""
-        remaining = self._deadline - time.monotonic()
-        if remaining <= 0 or self._is_stopped:
-            raise TimeoutError("there is no time left")
-        return remaining
-
-    def hang_up(self) -> None:
-        """End all exchanges, from another thread, and wake the one that waits for the server.
-
-        A name look-up cannot be ended. If the other thread closes the socket just now, there is
-        nothing to shut down: by then no other socket of the host's is behind the same object.
-        """
-        self._is_stopped = True
-        sock: Any
-        for sock in (self.sock, self.spare):
-            try:
-                # Not the method of a TLS socket, which would change what the other thread reads.
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
-            except Exception:  # noqa: PERF203, S112  # there is none, or it is closed already
-                continue
-
-    def has_answer(self) -> bool:
-        """Return whether some of the answer is there, read or not; False on any error.
-
-        Never waits, and takes nothing out of the socket. With TLS 1.3 the tickets that a server
-        sends before its answer count as well, until the reading thread has taken them.
-        """
-        if not self.whole:
-            return False
-        if self.received:
-            return True
-        try:
-            # A socket object of our own: if the reading thread is faster, its own would wait here
-            # until its timeout. That thread may also close it just now, and the host open something
-            # else under the same number. A look changes nothing there: the flag is for one call,
-            # while to set a timeout would change what every holder of the socket shares.
-            # And of the system's own kind: among greenlets another would wait for them.
-            ours = duplicate_socket(self.sock)
-            try:
-                if ours.gettimeout() is not None:  # the host has set one for all new sockets
-                    ours.settimeout(0)
-                return bool(ours.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
-            finally:
-                ours.close()
-        except Exception:  # nothing is there, or no socket
-            return False
 
 
 class Adapter(HTTPAdapter):

@@ -14,8 +14,9 @@ import requests
 from urllib3 import exceptions
 from urllib3.connection import CertificateError  # type: ignore[attr-defined]
 
-from .connection import Progress, StoppedError, TooLongError
+from .connection import TooLongError
 from .dialer import NO_ROUTE
+from .progress import Progress, StoppedError
 
 #: Causes of causes that are looked at. `requests` wraps what it catches three or four times.
 _MOST_CAUSES = 30

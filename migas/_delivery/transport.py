@@ -25,8 +25,9 @@ from migas._runtime.quiet import quiet
 from migas._runtime.version import __version__
 
 from . import policy
-from .connection import Adapter, Progress, StoppedError
+from .connection import Adapter
 from .policy import Exchange
+from .progress import Progress, StoppedError
 from .reason import explain, is_hang_up
 
 TYPE_CHECKING = False

@@ -123,7 +123,7 @@ def run_with_stack(call: partial[object]) -> int:
 
 def duplicate_socket(sock: Any) -> Any:
     """Return a socket of the system's that is connected as ``sock`` is, for the caller to close."""
-    import _socket  # whoever has a socket has loaded it
+    import _socket  # loaded already, by the caller's socket
 
     number = _socket.dup(sock.fileno())
     return _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM, 0, number)

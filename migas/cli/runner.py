@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: Exit statuses: all is well; something is left, or the server does not answer; it makes no sense.
 WELL, LEFT, WRONG = 0, 1, 2
 
-#: A person stopped it, or whoever read its output did: as a shell reports SIGINT and SIGPIPE.
+#: A person stopped it, or the reader of its output did, as a shell reports SIGINT and SIGPIPE.
 STOPPED, CLOSED = 130, 141
 
 #: Modules that migas itself can do without, and the extra that each comes with.

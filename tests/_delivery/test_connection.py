@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from support import PATIENCE, await_condition
 from wire import BODY, GOOD, SIGNED, Connection, Wire, post, say, write
 
-from migas._delivery.connection import MAX_ANSWER, Progress, _Stream
+from migas._delivery.connection import MAX_ANSWER, _Stream
 from migas._delivery.parcel import Outcome, Reply
+from migas._delivery.progress import Progress
 from migas._delivery.transport import Transport
 from migas.testing import Server
 

@@ -14,7 +14,8 @@ import urllib3.exceptions
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migas._delivery.connection import Progress, StoppedError, TooLongError
+from migas._delivery.connection import TooLongError
+from migas._delivery.progress import Progress, StoppedError
 from migas._delivery.reason import explain, is_hang_up
 
 SECRET = "http://user:secret@proxy.example"

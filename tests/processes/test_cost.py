@@ -46,7 +46,7 @@ DECIDING = {"_delivery.sender", "_delivery.throttle", "_runtime.stand_in"}
 #: What it takes to send.
 SENDING = {
     *("_delivery.graphql", "_delivery.policy", "_delivery.sent_log"),
-    *("_delivery.connection", "_delivery.dialer", "_delivery.reason"),
+    *("_delivery.connection", "_delivery.dialer", "_delivery.progress", "_delivery.reason"),
     *("_delivery.transport", "_delivery.uploader", "_runtime.version"),
 }
 
