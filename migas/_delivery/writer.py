@@ -261,5 +261,5 @@ def _find_user(
     if known or not keeps:
         return known
     made = user_id.obtain(directory)
-    # An id that could not be kept is made of the machine's name, and each container has another one.
+    # What could not be kept is made of the machine's name: another one in each container.
     return made if environment.container == "unknown" else user_id.read(directory)
