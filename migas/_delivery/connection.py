@@ -14,6 +14,7 @@ by itself; no connection of the host's changes. They differ in this:
 
 from __future__ import annotations
 
+import _socket
 import http.client
 import io
 import queue
@@ -29,11 +30,12 @@ from .dialer import dial
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
     from urllib3 import HTTPConnectionPool
 
+    from .dialer import Address
     from .progress import Progress
 
 #: Bytes of an answer that are read, head and body together. The server's answers are below 3 kB.
@@ -152,7 +154,7 @@ class _Dialing(_Bounded):
             self.progress.remaining()  # raises if another thread has ended all exchanges
             # `allowed_gai_family` is where hosts say that this machine has no IPv6.
             family = allowed_gai_family()
-            found = socket.getaddrinfo(name.strip("[]"), self.port, family, socket.SOCK_STREAM)
+            found = _find_resolver()(name.strip("[]"), self.port, family, socket.SOCK_STREAM)
             # Nothing bounds a resolver, and a slow one is no reason not to try what it has found.
             self.progress.renew()
             sock = dial(found, self.progress.remaining, self.socket_options or ())
@@ -164,6 +166,16 @@ class _Dialing(_Bounded):
             raise NewConnectionError(self, "cannot connect") from error
         sys.audit("http.client.connect", self, self.host, self.port)
         return sock
+
+
+def _find_resolver() -> Callable[..., Iterable[Address]]:
+    """Return what finds a name's addresses: where hosts say how, or the system's.
+
+    gevent's starts a thread for each look-up, which no Python from 3.12 on lets it do during the
+    exit. The thread here is the system's, and may wait as long as it takes.
+    """
+    maker = str(getattr(socket.getaddrinfo, "__module__", ""))
+    return _socket.getaddrinfo if maker.startswith("gevent.") else socket.getaddrinfo
 
 
 class _Response(http.client.HTTPResponse):

@@ -129,8 +129,12 @@ class Guard:
         if name == "descriptors":
             # A request is under way; at the exit, one whose answer is not waited for any longer. A
             # forked child has all that its parent's threads had open, until it starts a program.
-            is_child = posix.getpid() != self._pid
-            return not self._is_exit or (old is None and (is_child or count_our_threads() > 0))
+            if not self._is_exit:
+                return True
+            if old is None:
+                return posix.getpid() != self._pid or count_our_threads() > 0
+            # A thread of the host's was importing when migas was.
+            return new is None and str(old).endswith((".py", ".pyc", ".so"))
         if name == "logging":
             # Loggers of the libraries that send. What urllib3's say of our requests is dropped, by
             # a filter that looks at the thread.
