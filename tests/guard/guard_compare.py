@@ -127,14 +127,7 @@ class Guard:
             # On a thread of ours, which is importing or sending, no warning reaches the host.
             return not self._is_exit or count_our_threads() > 0
         if name == "descriptors":
-            # A request is under way; at the exit, one whose answer is not waited for any longer. A
-            # forked child has all that its parent's threads had open, until it starts a program.
-            if not self._is_exit:
-                return True
-            if old is None:
-                return posix.getpid() != self._pid or count_our_threads() > 0
-            # A thread of the host's was importing when migas was.
-            return new is None and str(old).endswith((".py", ".pyc", ".so"))
+            return not self._is_exit or self._is_passing(old, new)
         if name == "logging":
             # Loggers of the libraries that send. What urllib3's say of our requests is dropped, by
             # a filter that looks at the thread.
@@ -147,6 +140,15 @@ class Guard:
         # loads `decimal` makes a context as Python's documentation has it.
         is_usual = name == "contexts" and text.startswith("Context(prec=28,")
         return old is None and (is_usual or (name == "hooks" and "migas." not in text))
+
+    def _is_passing(self, old: object, new: object) -> bool:
+        """Return True for a descriptor that comes and goes with a thread or a process."""
+        if old is None:
+            # The answer to a request is not waited for any longer. A forked child has all that its
+            # parent's threads had open, until it starts a program.
+            return posix.getpid() != self._pid or count_our_threads() > 0
+        # A thread of the host's was importing when migas was.
+        return new is None and str(old).endswith((".py", ".pyc", ".so"))
 
     def _leave_out_own(self, lines: list[str]) -> list[str]:
         """Leave out what the host's own code, or a library of the host's, has changed."""
