@@ -45,6 +45,7 @@ LIBRARIES = {
     "matplotlib": {"environment", "filters", "logging"},
     # Pipes, a process that sees to what is left behind, and what it does in its workers.
     "multiprocessing": {"descriptors", "hooks", "path"},
+    "nipype": {"logging", "numpy"},
     "numpy": {"filters"},
     "readline": {"caught"},
     "typer": {"hooks", "random"},
