@@ -14,7 +14,6 @@ by itself; no connection of the host's changes. They differ in this:
 
 from __future__ import annotations
 
-import _socket
 import http.client
 import io
 import queue
@@ -26,16 +25,17 @@ from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.util.connection import allowed_gai_family
 
+from migas._runtime.stand_in import find_resolver
+
 from .dialer import dial
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping
     from typing import Any
 
     from urllib3 import HTTPConnectionPool
 
-    from .dialer import Address
     from .progress import Progress
 
 #: Bytes of an answer that are read, head and body together. The server's answers are below 3 kB.
@@ -154,7 +154,8 @@ class _Dialing(_Bounded):
             self.progress.remaining()  # raises if another thread has ended all exchanges
             # `allowed_gai_family` is where hosts say that this machine has no IPv6.
             family = allowed_gai_family()
-            found = _find_resolver()(name.strip("[]"), self.port, family, socket.SOCK_STREAM)
+            look_up = find_resolver(socket.getaddrinfo)
+            found = look_up(name.strip("[]"), self.port, family, socket.SOCK_STREAM)
             # Nothing bounds a resolver, and a slow one is no reason not to try what it has found.
             self.progress.renew()
             sock = dial(found, self.progress.remaining, self.socket_options or ())
@@ -166,16 +167,6 @@ class _Dialing(_Bounded):
             raise NewConnectionError(self, "cannot connect") from error
         sys.audit("http.client.connect", self, self.host, self.port)
         return sock
-
-
-def _find_resolver() -> Callable[..., Iterable[Address]]:
-    """Return what finds a name's addresses: where hosts say how, or the system's.
-
-    gevent's starts a thread for each look-up, which no Python from 3.12 on lets it do during the
-    exit. The thread here is the system's, and may wait as long as it takes.
-    """
-    maker = str(getattr(socket.getaddrinfo, "__module__", ""))
-    return _socket.getaddrinfo if maker.startswith("gevent.") else socket.getaddrinfo
 
 
 class _Response(http.client.HTTPResponse):

@@ -178,13 +178,13 @@ class Writer:
         return MemoryEntry(token)
 
     def _wait(self, pause: float) -> bool:
-        """Wait for ``pause`` seconds before another attempt at the disk.
+        """Wait for ``pause`` seconds before another attempt at the disk, or not at all in the exit.
 
-        Returns False if there is to be none: this process has waited in vain, or it ends.
+        Returns False if there is to be none: this process has waited in vain.
         """
-        while pause > 0:
-            if self._exit.has_begun or self._spool.directory in _broken:
-                return False
+        if self._spool.directory in _broken:
+            return False
+        while pause > 0 and not self._exit.has_begun:
             time.sleep(min(pause, _STEP))
             pause -= _STEP
         return True

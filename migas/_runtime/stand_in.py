@@ -6,14 +6,19 @@ long as a test lasts. What we sent or wrote meanwhile would be in a mock's list 
 cassette, or in a file system that is gone a moment later. So nothing is sent, and breadcrumbs stay
 pending; in place of the file system nothing is even reported.
 
-This module owns the places that such tools replace. It imports nothing: a place in a module that
-nobody has loaded is not replaced. What may go wrong: a tool may start just between the last look
-and the request; that one request is then seen.
+This module owns the places that such tools replace. To look imports nothing: a place in a module
+that nobody has loaded is not replaced. What may go wrong: a tool may start just between the last
+look and the request; that one request is then seen.
 """
 
 from __future__ import annotations
 
 import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 #: Where tools replace what sends a request, by module and attribute.
 _REQUESTS = (
@@ -69,6 +74,18 @@ def find_stand_in(endpoint: str) -> str:
 def find_replaced_class() -> str:
     """Return the name of the tool whose classes the transport would be made of now, or `""`."""
     return next((tool for place in _CLASSES if (tool := _find_maker(*place)) in _TOOLS), "")
+
+
+def find_resolver(resolver: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``resolver``, which is `socket.getaddrinfo`, or the system's own if it is gevent's.
+
+    gevent's starts a thread for a look-up, which from Python 3.12 on cannot be done during the
+    exit. What else a host puts there, to say how names are looked up, is used.
+    """
+    import _socket
+
+    is_gevent = _find_maker("socket", "getaddrinfo") == "gevent"
+    return _socket.getaddrinfo if is_gevent else resolver
 
 
 def _find_maker(module: str, path: str) -> str:

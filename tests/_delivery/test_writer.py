@@ -109,6 +109,23 @@ def test_a_broken_disk_is_never_waited_for_at_the_exit(
     assert waited == [PAUSES[0]]
 
 
+def test_a_disk_that_says_no_for_a_moment_of_the_exit_is_asked_again_at_once(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch, pauses: list[float]
+) -> None:
+    """A program may end while another node makes the same directories: nothing is lost then."""
+    put, answers = Spool.put, iter([errno.ENOENT, errno.ESTALE])
+
+    def put_or_not(spool: Spool, data: bytes, token: str) -> Entry:
+        for answer in answers:
+            raise OSError(answer, os.strerror(answer))
+        return put(spool, data, token)
+
+    monkeypatch.setattr(Spool, "put", put_or_not)
+    writer._exit.begin(1.0, sends=True)
+    assert write(writer).entry.is_on_disk
+    assert pauses == []
+
+
 def test_a_disk_that_says_no_for_good_is_not_waited_for(
     writer: Writer, monkeypatch: pytest.MonkeyPatch, pauses: list[float], home: Path
 ) -> None:

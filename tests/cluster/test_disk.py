@@ -110,6 +110,18 @@ def test_claims_are_raced_from_two_mounts(
     assert versions(server) == sorted(expected)
 
 
+def test_two_nodes_make_the_same_directories_at_once(
+    disk: Disk, network: Network, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    """Programs that end while the disk still says that what is there is not lose nothing."""
+    one, other, _ = network.nodes
+    for _ in range(20):
+        path = disk.path / uuid.uuid4().hex[:8]
+        environ = {"MIGAS_CACHE_DIR": str(path), "MIGAS_TIMEOUT": "0", **SLOW}
+        finish([start(node, "-c", NOTES, "a", "3", environ=environ) for node in (one, other) * 2])
+        assert len([*disk.on_server(path).glob("*/*/*.json")]) == 12
+
+
 #: Notes something, and more when it is told to; then ends, and says how long each took. Its own
 #: exit hook is the last to run.
 HOST = """
