@@ -43,8 +43,9 @@ LIBRARIES = {
     "gevent": {"hooks", "descriptors", "interpreter", "handlers", "caught"},
     "joblib": {"environment", "descriptors", "filters", "random"},
     "matplotlib": {"environment", "filters", "logging"},
-    # Pipes, a process that sees to what is left behind, and what it does in its workers.
-    "multiprocessing": {"descriptors", "hooks", "path"},
+    # Pipes, a process that sees to what is left behind, and what it does in its workers and in a
+    # fork server.
+    "multiprocessing": {"descriptors", "hooks", "path", "handlers", "caught"},
     "nipype": {"logging", "numpy"},
     "numpy": {"filters"},
     "readline": {"caught"},
