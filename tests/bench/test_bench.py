@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def run(*arguments: str) -> str:
-    environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    environ = {**os.environ, "BENCH_PATIENCE": str(PATIENCE)}
     # The benchmark's own processes are to be as cheap as anybody's.
     environ = {name: text for name, text in environ.items() if not name.startswith("COVERAGE_")}
     done = subprocess.run(
