@@ -118,6 +118,19 @@ def await_condition(condition: Callable[[], bool]) -> None:
         time.sleep(0.002)
 
 
+def read_processor_time() -> float:
+    """Return the seconds of a processor that this process and its children have taken.
+
+    Returns 0.0 on Windows, which does not account for children.
+    """
+    if sys.platform == "win32":
+        return 0.0
+    import resource
+
+    taken = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in taken)
+
+
 class Host:
     """Starts hosts: real processes of this interpreter."""
 
