@@ -47,8 +47,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-#: Seconds of a processor that make a test slow, by pyproject.toml's words, on a quiet machine. A busy
-#: one takes up to twice as long for the same.
+#: Seconds of a processor that make a test slow, by pyproject.toml's words, on a quiet machine. On a
+#: busy one the same test takes up to twice as many.
 SLOW_FROM = 0.5
 
 _BEGUN = pytest.StashKey[float]()

@@ -1,6 +1,6 @@
 """Print what `tox` alone does not run, and how to run that: the last lines of its `quick`.
 
-It owns these lines, and nothing else does: `test_documentation` holds them to tox.ini's label `full`.
+It owns these lines; `test_documentation` compares them with tox.ini's label `full`.
 """
 
 from __future__ import annotations
@@ -8,11 +8,14 @@ from __future__ import annotations
 import platform
 import shutil
 import sys
-from typing import TextIO
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import TextIO
 
 #: A command, and what it runs that `tox` alone leaves out.
 LEFT_OUT = {
-    "tox -e quick -- -m slow": "the tests that take two seconds or more, on this Python",
+    "tox -e quick -- -m slow": "the tests that are slow, on this Python",
     "tox -e coverage": "all tests on Python 3.11, where branch coverage is measured",
     "tox -e newest": "all tests on the newest Python that is found",
     "tox -e py312,py313,py314": "what depends on the interpreter, on the others",
@@ -30,8 +33,7 @@ def write_left_out(stream: TextIO) -> None:
     missing = [python for python in PYTHONS if shutil.which(f"python{python}") is None]
     width = max(map(len, LEFT_OUT))
     stream.write(f"\nThat was a first answer, on Python {platform.python_version()}. Not run:\n\n")
-    for command, what in LEFT_OUT.items():
-        stream.write(f"    {command:{width}}  {what}\n")
+    stream.writelines(f"    {command:{width}}  {what}\n" for command, what in LEFT_OUT.items())
     stream.write("\nAll of it, in about 45 minutes: tox -m full\n")
     if missing:
         stream.write(f"(Not found on the PATH, and so left out there: {', '.join(missing)}.)\n")

@@ -50,6 +50,13 @@ LASTS = "for _ in range(6000): time.sleep(0.01)"
 FORKS = {"PYTHONWARNINGS": "ignore::DeprecationWarning", **SLOW}
 
 
+#: A host's code after which an idle thread of ours ends in a moment, and not after seconds.
+BRIEFLY_IDLE = """
+import migas._runtime.threads
+migas._runtime.threads.Worker.__init__.__kwdefaults__["idle"] = 0.1
+"""
+
+
 #: So much that no test comes near it, unless that is its point.
 ROOMY = Bounds(10_000, 20_000_000, 30 * 86400.0)
 

@@ -242,6 +242,7 @@ def test_the_oldest_are_dropped_and_counted(
     assert Spool(spool.directory, ROOMY).dropped == spool.dropped
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [200, 2000])
 def test_the_bounds_hold_whatever_the_dice_say(home: Path, size: int) -> None:
     """In number and in bytes, with looks as rare as they are."""

@@ -130,7 +130,8 @@ YARDSTICKS = [
         imports="import threading, http.client, urllib.parse",
         begins=f"""body = {_BODY!r}
 def post(mark):
-    connection = http.client.HTTPConnection(urllib.parse.urlsplit({_URL}).netloc, timeout={_TIMEOUT})
+    place = urllib.parse.urlsplit({_URL}).netloc
+    connection = http.client.HTTPConnection(place, timeout={_TIMEOUT})
     headers = {{'Content-Type': 'application/json'}}
     connection.request('POST', '/graphql', body.replace('MARK', mark).encode(), headers)
     connection.getresponse().read()""",

@@ -31,6 +31,7 @@ def run(*arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "wait4"), reason="POSIX accounts for processes")
 def test_a_table_tells_what_each_client_delivered_and_lost(tmp_path: Path) -> None:
     """In good weather and in bad, beside a thread that posts."""
@@ -51,6 +52,7 @@ def test_a_table_tells_what_each_client_delivered_and_lost(tmp_path: Path) -> No
     assert all(row["noise"] == 0 for row in rows.values())
 
 
+@pytest.mark.slow
 def test_a_simulation_is_the_same_each_time() -> None:
     """By its seed; and ours keeps below the server's limit with far fewer requests."""
     need("simpy")

@@ -29,6 +29,7 @@ needs_root = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 def test_an_opt_out_lasts(
     host: Host,
     server: Server,

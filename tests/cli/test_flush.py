@@ -174,6 +174,7 @@ def test_a_flush_shows_a_person_how_far_it_is_and_may_be_interrupted(
     assert len({crumb["version"] for crumb in server.crumbs}) == 40
 
 
+@pytest.mark.slow
 def test_two_flushes_at_a_time_share_the_numbers(
     spool: Callable[..., Spool], monkeypatch: pytest.MonkeyPatch
 ) -> None:

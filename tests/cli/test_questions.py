@@ -111,6 +111,7 @@ def test_the_status_counts_the_exits_that_have_sent(spool: Callable[..., Spool])
     assert "sent at exit  1 of 10 this hour\n" in run("status").stdout
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("server")
 def test_the_status_says_why_nothing_is_kept_on_disk(home: Path) -> None:
     """And where what is pending lies nevertheless; without a home there is no such place."""
@@ -228,6 +229,7 @@ def test_a_person_sees_what_is_pending(
     assert spool().count() == 4
 
 
+@pytest.mark.slow
 def test_a_person_sees_what_was_sent(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every field, when, and what the server answered; the latest last."""
     with Server(projects={"owner/repo"}) as server:

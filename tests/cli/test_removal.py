@@ -23,6 +23,7 @@ UUID = "3f0c6e2a-5d39-4f0e-9a37-0f6b3c5d7e11"
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="needs links")
 
 
+@pytest.mark.slow
 def test_what_is_pending_is_removed_once_a_person_agrees(spool: Callable[..., Spool]) -> None:
     """And not before."""
     put(2)
@@ -68,6 +69,7 @@ def test_without_an_input_nothing_is_removed() -> None:
     assert (done.returncode, done.stderr) == (1, "migas: nothing is removed; --yes does not ask\n")
 
 
+@pytest.mark.slow
 def test_what_is_pending_and_what_was_sent_are_removed_each_by_its_name(
     server: Server,
     spool: Callable[..., Spool],

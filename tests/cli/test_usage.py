@@ -105,6 +105,7 @@ def test_a_chart_stands_in_the_terminal(used: Server) -> None:
     assert used.crumbs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("end", "head"), [("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF")]
 )
@@ -122,6 +123,7 @@ def test_a_picture_is_drawn(used: Server, tmp_path: Path, end: str, head: bytes)
         assert "<!-- owner/repo: uses a week -->" in path.read_text()
 
 
+@pytest.mark.slow
 def test_a_picture_that_cannot_be_drawn_is_explained(used: Server, tmp_path: Path) -> None:
     """The table is there nevertheless."""
     need("matplotlib")
@@ -235,6 +237,7 @@ def test_periods_cover_each_day_once(since: datetime.date, days: int, by: str) -
     assert all(by != "month" or day.day == 1 for day in starts)
 
 
+@pytest.mark.slow
 def test_the_servers_limit_is_kept(used: Server) -> None:
     """A range of many years waits between two requests, rather than be refused."""
     naps: list[float] = []

@@ -229,6 +229,7 @@ def test_an_exit_during_the_hosts_import(
     assert len(server.crumbs) == 1
 
 
+@pytest.mark.slow
 def test_an_import_that_takes_long_and_fails(
     host: Host, tmp_path: Path, server: Server, deliver: Callable[[], None]
 ) -> None:

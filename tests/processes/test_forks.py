@@ -165,6 +165,7 @@ go.set()
     assert versions(server) == ["child", "parent"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["disk", "network"])
 def test_a_fork_in_the_middle_of_what_our_threads_do(
     host: Host, server: Server, deliver: Callable[[], None], step: str

@@ -208,6 +208,7 @@ def work(name):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("library", "number", "status"), [("gevent", signal.SIGTERM, 0), ("eventlet", signal.SIGINT, 1)]
 )

@@ -205,6 +205,7 @@ def test_a_server_that_is_not_reached(
     assert (status.status, json.loads(status.out)["problem"]) == (1, reason)
 
 
+@pytest.mark.slow
 def test_credentials_are_used_and_shown_nowhere(
     host: Host, server: Server, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -307,6 +308,7 @@ def test_the_exit_after_one_that_gave_up_does_not_wait(
     assert (server.requests, spool().count()) == (1, 2)
 
 
+@pytest.mark.slow
 def test_twenty_processes_after_a_429_make_no_request(
     host: Host, server: Server, spool: Callable[..., Spool]
 ) -> None:

@@ -219,6 +219,7 @@ def work(number):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Celery's processes need POSIX")
 def test_celerys_workers_that_end_after_each_task_lose_nothing(
     host: Host, server: Server, deliver: Callable[[], None], tmp_path: Path

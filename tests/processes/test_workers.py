@@ -108,6 +108,7 @@ def test_workers_tell_what_they_add_and_not_what_their_parent_has_told(
     assert session is not None
 
 
+@pytest.mark.slow
 def test_the_workers_of_joblib(
     program: Callable[..., None], server: Server, deliver: Callable[[], None]
 ) -> None:
@@ -125,6 +126,7 @@ def test_the_workers_of_joblib(
     assert len({crumb["session_id"] for crumb in server.crumbs}) == 1
 
 
+@pytest.mark.slow
 def test_the_workers_of_dask(
     program: Callable[..., None], server: Server, deliver: Callable[[], None], tmp_path: Path
 ) -> None:
@@ -146,6 +148,7 @@ def test_the_workers_of_dask(
     assert len({crumb["session_id"] for crumb in server.crumbs}) == 1
 
 
+@pytest.mark.slow
 def test_a_worker_that_ends_at_once_loses_nothing(
     program: Callable[..., None], server: Server, deliver: Callable[[], None]
 ) -> None:

@@ -63,6 +63,7 @@ def test_main():
     assert list(home.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_test_that_clears_the_environment_stays_opted_out(
     run: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
