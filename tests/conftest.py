@@ -7,6 +7,7 @@ import py_compile
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
-from support import LATER, NOWHERE, PATIENCE, Host, read_processor_time
+from support import LATER, NOWHERE, PATIENCE, Host, need, read_processor_time
 
 from migas._agent import process
 from migas._crumb.environment import CI_VARIABLES, CONTAINER_VARIABLES
@@ -179,6 +180,28 @@ def _forget_all() -> None:
     process._setup.clear()
     for name in ("MIGAS_TOLD", "MIGAS_SESSION_ID", "MIGAS_USER_ID"):
         os.environ.pop(name, None)
+
+
+@pytest.fixture(scope="session")
+def font_cache(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Have matplotlib look for the machine's fonts once, and not in each test's home.
+
+    That takes seconds, which all workers of a run share. On a busy machine it says so, too, where a
+    test expects that nothing is said.
+    """
+    need("matplotlib")
+    root = tmp_path_factory.getbasetemp()
+    path = str((root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "matplotlib")
+    command = [sys.executable, "-c", "import matplotlib.font_manager"]
+    environ = {**os.environ, "MPLCONFIGDIR": path}
+    subprocess.run(command, env=environ, capture_output=True, check=True)
+    return path
+
+
+@pytest.fixture
+def fonts(font_cache: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let processes that draw use that cache."""
+    monkeypatch.setenv("MPLCONFIGDIR", font_cache)
 
 
 @pytest.fixture

@@ -152,11 +152,11 @@ def test_the_readmes_test_of_a_host_passes(host: Host) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("fonts")
 def test_the_readmes_picture_is_drawn(
     server: Server, shell: Callable[[str], str], tmp_path: Path
 ) -> None:
     """By the command that the first page names."""
-    need("matplotlib")
     (command,) = re.findall(r"`(migas usage [^`]* --plot \S+)`", README.split("## For hosts")[0])
     shell(command)
     assert (tmp_path / command.split()[-1]).read_bytes().startswith(b"<?xml")

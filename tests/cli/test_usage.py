@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import PATIENCE, need
+from support import PATIENCE
 
 from migas.cli import usage
 from migas.testing import Fault, Server
@@ -106,14 +106,14 @@ def test_a_chart_stands_in_the_terminal(used: Server) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("fonts")
 @pytest.mark.parametrize(
     ("end", "head"), [("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF")]
 )
 def test_a_picture_is_drawn(used: Server, tmp_path: Path, end: str, head: bytes) -> None:
     """In the form that its name says, and the table all the same."""
-    need("matplotlib")
     path = tmp_path / f"uses.{end}"
-    done = run(*MARCH, "--by", "week", "--plot", str(path), MPLCONFIGDIR=str(tmp_path))
+    done = run(*MARCH, "--by", "week", "--plot", str(path))
     assert (done.returncode, done.stderr) == (0, ""), done
     assert path.read_bytes().startswith(head)
     assert done.stdout.count("\n") == 3
@@ -124,11 +124,11 @@ def test_a_picture_is_drawn(used: Server, tmp_path: Path, end: str, head: bytes)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("fonts")
 def test_a_picture_that_cannot_be_drawn_is_explained(used: Server, tmp_path: Path) -> None:
     """The table is there nevertheless."""
-    need("matplotlib")
     for name in ("uses.docx", "no/such/place.png"):
-        done = run(*MARCH, "--plot", str(tmp_path / name), MPLCONFIGDIR=str(tmp_path))
+        done = run(*MARCH, "--plot", str(tmp_path / name))
         assert (done.returncode, done.stdout.count("\n")) == (1, 10)
         assert done.stderr.startswith(f"migas: {tmp_path / name}: ")
         assert "Traceback" not in done.stderr
