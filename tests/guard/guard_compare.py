@@ -148,8 +148,8 @@ class Guard:
             # The answer to a request is not waited for any longer. A forked child has all that its
             # parent's threads had open, until it starts a program.
             return posix.getpid() != self._pid or count_our_threads() > 0
-        # A thread of the host's was importing when migas was.
-        return new is None and str(old).endswith((".py", ".pyc", ".so"))
+        # A thread of the host's was importing when migas was, or writing bytecode by another name.
+        return new is None and (str(old).endswith((".py", ".so")) or ".pyc" in str(old))
 
     def _leave_out_own(self, lines: list[str]) -> list[str]:
         """Leave out what the host's own code, or a library of the host's, has changed."""

@@ -130,7 +130,10 @@ def test_a_ctrl_c_while_our_exit_waits_kills_the_process(
     """Without us it were gone, and the shell would have got the Ctrl-C."""
     server.inject(Fault.hang())
     code = "print('ready', flush=True)\nimport migas; migas.add_project('owner/repo', '1')"
-    process = start(host, code, {"MIGAS_TIMEOUT": "3600", "MIGAS_EXIT_TIMEOUT": "3600"})
+    environ = {"MIGAS_TIMEOUT": "3600", "MIGAS_EXIT_TIMEOUT": "3600"}
+    if presses > 1:  # a second one may break our exit off, which then closes no connection
+        environ["GUARD_REPORTS"] = ""
+    process = start(host, code, environ)
     await_condition(lambda: server.requests == 1)
     for _ in range(presses):
         process.send_signal(signal.SIGINT)
