@@ -301,6 +301,7 @@ def console_script(tmp_path: Path) -> Callable[[str], str]:
     return install
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["its end", "a status that it returns"])
 def test_a_console_script_has_a_final_status(
     host: Host,

@@ -308,6 +308,7 @@ def test_a_put_looks_at_one_share_now_and_then(home: Path) -> None:
     assert spool.count() == 200
 
 
+@pytest.mark.slow
 def test_a_backlog_is_not_listed_on_a_hosts_path(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.mark.slow
 def test_the_demo_shows_three_breadcrumbs_and_leaves_nothing(home: Path) -> None:
     """Online, offline and online again, with a spool of its own."""
     done = run("demo")

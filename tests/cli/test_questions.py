@@ -128,6 +128,7 @@ def test_the_status_says_why_nothing_is_kept_on_disk(home: Path) -> None:
     assert "bytes\n              in memory: there is no home" in run("status", **nowhere).stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs links")
 @pytest.mark.parametrize("place", ["config", ".config", "site"])
 def test_the_status_names_the_file_that_opts_out_and_why_it_cannot_be_read(
@@ -169,6 +170,7 @@ def test_the_status_names_what_has_switched_it_off(server: Server, variable: str
     assert server.requests == 0
 
 
+@pytest.mark.slow
 def test_the_status_explains_why_there_is_no_id(home: Path) -> None:
     """The program knows; and with an id it names the file."""
 
@@ -264,6 +266,7 @@ def test_a_long_text_takes_a_line_of_a_list(spool: Callable[..., Spool]) -> None
     assert line.endswith(" a line…")
 
 
+@pytest.mark.slow
 def test_what_was_sent_in_vain_is_among_what_was_sent(
     host: Host,
     server: Server,

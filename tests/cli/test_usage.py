@@ -152,6 +152,7 @@ def test_no_answer_is_explained(used: Server) -> None:
     assert run("noslash").returncode == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="no such signals")
 def test_an_interruption_loses_nothing_that_is_known(used: Server) -> None:
     """A long range takes its time."""

@@ -191,6 +191,7 @@ def test_an_exit_keeps_its_budget_though_the_server_is_silent(
     assert spool().count() == 1
 
 
+@pytest.mark.slow
 def test_an_exit_with_the_queue_full_loses_nothing(
     host: Host, server: Server, spool: Callable[..., Spool]
 ) -> None:

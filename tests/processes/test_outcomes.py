@@ -283,6 +283,7 @@ def test_an_outage_in_the_middle_of_a_flush(
     assert sorted(versions(server), key=int) == [f"{number}" for number in range(50)]
 
 
+@pytest.mark.slow
 def test_a_server_that_always_stores_and_never_answers_sees_it_three_times(
     host: Host, server: Server, spool: Callable[..., Spool]
 ) -> None:

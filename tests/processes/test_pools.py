@@ -61,6 +61,7 @@ POOLS = {
 KILL = {"loky": "pool.shutdown(kill_workers=True)"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", POOLS)
 def test_a_pool_that_ends_at_once_loses_nothing(
     host: Host, server: Server, deliver: Callable[[], None], kind: str

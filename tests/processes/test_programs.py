@@ -31,6 +31,7 @@ threads = [threading.Thread(target=call, args=(n,)) for n in range(200)]
 """
 
 
+@pytest.mark.slow
 def test_200_threads_that_import_and_call_at_once(
     host: Host, tmp_path: Path, server: Server, deliver: Callable[[], None]
 ) -> None:
@@ -174,6 +175,7 @@ manager.shutdown_kernel()
     assert len({crumb["session_id"] for crumb in server.crumbs}) == 2
 
 
+@pytest.mark.slow
 def test_a_line_of_ipython(
     host: Host, tmp_path: Path, server: Server, deliver: Callable[[], None]
 ) -> None:
