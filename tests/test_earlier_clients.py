@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from migas.testing import Server
 
 PROJECT, UUID = "nipreps/migas-py", "3f0c6e2a-5d39-4f0e-9a37-0f6b3c5d7e11"
-TODAY = datetime.datetime.now(datetime.timezone.utc)
+TODAY = datetime.datetime.now(datetime.UTC)
 
 
 def test_their_names_are_there() -> None:

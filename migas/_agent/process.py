@@ -278,7 +278,7 @@ def _try_to_close(process: Process, errors: list[BaseException]) -> None:
             else:
                 process.close()
             return
-        except BaseException as error:  # noqa: PERF203  # some times at most
+        except BaseException as error:  # some times at most
             errors.append(error)
 
 

@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from types import TracebackType
-    from typing import Any, TypeVar
+    from typing import Any, Self, TypeVar
 
     from .run import Plan
 
@@ -92,7 +92,7 @@ class Track:
         if run is not None:
             run.end(exc)
 
-    def __enter__(self) -> Track:  # noqa: PYI034  # `Self` is in no `typing` before Python 3.11
+    def __enter__(self) -> Self:
         run, self._run = self._run, None
         if run is None:
             run = self._start(lasts=False)

@@ -192,7 +192,7 @@ def format_date(value: object) -> str:
     """
     if isinstance(value, datetime.datetime):
         if value.tzinfo is not None:
-            value = value.astimezone(datetime.timezone.utc)
+            value = value.astimezone(datetime.UTC)
         return value.strftime("%Y-%m-%dT%H:%M:%SZ").zfill(20)
     if isinstance(value, datetime.date):
         return value.isoformat()

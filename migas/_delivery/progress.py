@@ -86,7 +86,7 @@ class Progress:
             try:
                 # Not the method of a TLS socket, which would change what the other thread reads.
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
-            except Exception:  # noqa: PERF203, S112  # there is none, or it is closed already
+            except Exception:  # noqa: S112  # there is none, or it is closed already
                 continue
 
     def has_answer(self) -> bool:

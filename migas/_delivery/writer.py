@@ -169,7 +169,7 @@ class Writer:
         for pause in (*PAUSES, None):
             try:
                 return self._spool.put(data, token)
-            except OSError as error:  # noqa: PERF203  # a disk is asked four times at most
+            except OSError as error:  # a disk is asked four times at most
                 if pause is None:
                     _broken.add(self._spool.directory)
                 if pause is None or error.errno not in PASSING or not self._wait(pause):

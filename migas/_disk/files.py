@@ -14,6 +14,10 @@ import itertools
 import os
 import stat
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
 #: Whether files have owners and modes here.
 POSIX = hasattr(os, "geteuid")
 
@@ -55,7 +59,7 @@ class Directory:
         self._descriptor = descriptor
         self._boxes: dict[str, Directory] = {}
 
-    def __enter__(self) -> Directory:  # noqa: PYI034  # `Self` came with Python 3.11
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exception: object) -> None:

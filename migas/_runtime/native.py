@@ -42,7 +42,7 @@ def _copy(module: ModuleType, *names: str) -> Any:
 
     The copy has at least ``names``.
 
-    CPython 3.10 to 3.13 make another module each time (PEP 489), in less than 0.1 ms. eventlet's
+    CPython 3.11 to 3.15 make another module each time (PEP 489), in less than 0.1 ms. eventlet's
     `patcher.original` gets at the real `_thread` in this way, too. The copy has lock types of its
     own, which eventlet does not take for locks to be replaced.
     """

@@ -34,7 +34,7 @@ def _is_child(module: object) -> bool:
     """Return True if a module like `multiprocessing.process` says that this is a child of its.
 
     While a worker imports its parent's main module only private attributes say so: `_inheriting`,
-    and a `_parent_pid` other than None (CPython 3.10 to 3.15, billiard 4).
+    and a `_parent_pid` other than None (CPython 3.11 to 3.15, billiard 4).
     """
     current_process = getattr(module, "current_process", None)
     if current_process is None:

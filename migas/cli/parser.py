@@ -218,7 +218,7 @@ def _read_date(text: str) -> datetime.date:
 
     Raises `ArgumentTypeError`, the one error whose text argparse prints, as do the next two.
     """
-    # Python 3.11's fromisoformat() takes more forms than 3.10's.
+    # fromisoformat() takes other forms, too.
     if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
         with contextlib.suppress(ValueError):
             return datetime.date.fromisoformat(text)

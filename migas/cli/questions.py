@@ -85,7 +85,7 @@ def show_usage(options: argparse.Namespace) -> int:
         0 if the server answered for each period and the picture, if any, was written; 1 if not; 130
         if a Ctrl-C stopped it. Raises `WrongError` if there is no day to ask for.
     """
-    until = options.until or datetime.datetime.now(datetime.timezone.utc).date()
+    until = options.until or datetime.datetime.now(datetime.UTC).date()
     since = options.since or until - min(29, until.toordinal() - 1) * usage.DAY
     if since > until:
         raise WrongError("--since is after --until")

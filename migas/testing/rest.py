@@ -117,7 +117,7 @@ def _read_period(request: Request) -> tuple[int | None, datetime.date]:
     weeks = None
     if "weeks" in query:
         weeks = read_number(query["weeks"], ("query", "weeks"), errors)
-    end = datetime.datetime.now(datetime.timezone.utc).date() + datetime.timedelta(days=1)
+    end = datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=1)
     if "since" in query:
         end = read_date(query["since"], ("query", "since"), errors)
     if errors:

@@ -16,7 +16,7 @@ from packaging.version import InvalidVersion, Version
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-# The forms of ISO 8601 that Python's `date.fromisoformat()` reads from 3.11 on.
+# The forms of ISO 8601 that Python's `date.fromisoformat()` reads.
 _DATE = re.compile(r"(\d{4})(-?)(?:(\d\d)\2(\d\d)|W(\d\d)(?:\2(\d))?)", re.ASCII)
 
 
@@ -49,7 +49,7 @@ def parse_moment(value: Any) -> datetime.datetime:
         moment = datetime.datetime.strptime(value, "%Y-%m-%dT%H:%M:%SZ")  # noqa: DTZ007 (below)
     except ValueError:
         moment = datetime.datetime.combine(_parse_date(value), datetime.time())
-    return moment.replace(tzinfo=datetime.timezone.utc)
+    return moment.replace(tzinfo=datetime.UTC)
 
 
 def parse_text(value: Any) -> str:

@@ -23,8 +23,7 @@ from .store import Store
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-
-    from typing_extensions import Self
+    from typing import Self
 
     from .message import Connection, Reply, Request
 

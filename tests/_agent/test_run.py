@@ -786,7 +786,7 @@ assert main()() is None
 
 
 def test_asyncio_still_turns_a_ctrl_c_into_a_cancellation(host: Host) -> None:
-    """It does so from Python 3.11 on, where it finds Python's own handler in place."""
+    """It does so where it finds Python's own handler in place."""
     code = """
 import asyncio
 async def main():
@@ -797,7 +797,7 @@ asyncio.run(main())
 """
     ended = host.run(HEAD + code)
     assert ended.err.splitlines()[-1] == "KeyboardInterrupt"
-    assert ended.out == ("cancelled\n" if sys.version_info >= (3, 11) else ended.out)
+    assert ended.out == "cancelled\n"
 
 
 def test_a_console_script_and_a_module_are_programs_as_well(host: Host, server: Server) -> None:

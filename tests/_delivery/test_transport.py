@@ -432,7 +432,7 @@ def test_a_certificate_that_is_no_good_is_named(
     """It is signed by somebody whom this machine trusts, and yet it does not hold."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "authority.pem"))
     name, begin, end, words = CERTIFICATES[certificate]
-    now, day = datetime.datetime.now(datetime.timezone.utc), datetime.timedelta(days=1)
+    now, day = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=1)
     issued = authority.issue_cert(name, not_before=now + begin * day, not_after=now + end * day)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     issued.configure_cert(context)

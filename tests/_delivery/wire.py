@@ -14,9 +14,7 @@ from migas._delivery.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any
-
-    from typing_extensions import Self
+    from typing import Any, Self
 
     from migas._delivery.parcel import Reply
 

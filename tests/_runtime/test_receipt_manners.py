@@ -243,16 +243,12 @@ if sys.argv[1:] == ['fork']:
 def test_futures_are_settled_in_life_in_forked_children_and_after_the_exit(
     host: Host, server: Server
 ) -> None:
-    """A child has its own; what comes after our exit hook stays on disk, as its receipt says.
-
-    What a child writes to disk its parent may send, whose thread finds it there.
-    """
+    """A child has its own; what comes after our exit hook stays on disk, as its receipt says."""
     ended = host.run_program({"main.py": HOST}, {**FORKS, **SLOW}, ("main.py", "fork"))
     assert ended.calmly, ended
-    lines = sorted(ended.out.splitlines())
-    said = {line.split()[0]: line for line in lines}
-    assert sorted(said) == ["child", "late", "life", "new", "own"]
+    said = {line.split()[0]: line for line in ended.out.splitlines()}
     assert (said["late"], said["life"]) == ("late True ", "life True ")
+    # The parent sends its second one meanwhile, and may take the child's along from the disk.
     assert said["own"] in ("own True ", "own False another process is sending it")
     assert said["child"].startswith("child False the breadcrumb belongs to the parent")
     assert said["new"].startswith("new False nothing is sent")

@@ -190,7 +190,7 @@ def test_what_makes_no_sense_is_not_asked(used: Server, arguments: tuple[str, ..
 def test_the_last_thirty_days_are_meant_by_default(used: Server) -> None:
     """Up to today, as the server's clock has it."""
     found = read_json("owner/repo")
-    today = datetime.datetime.now(datetime.timezone.utc).date()
+    today = datetime.datetime.now(datetime.UTC).date()
     assert len(found) == 30
     assert (today - datetime.date.fromisoformat(found[-1]["last"])).days in (0, 1)
     assert used.requests == 30

@@ -43,8 +43,9 @@ LIBRARIES = {
     "gevent": {"hooks", "descriptors", "interpreter", "handlers", "caught"},
     "joblib": {"environment", "descriptors", "filters", "random"},
     "matplotlib": {"environment", "filters", "logging"},
-    # Pipes, a process that sees to what is left behind, and what it does in its workers.
-    "multiprocessing": {"descriptors", "hooks", "path"},
+    # Pipes, a process that sees to what is left behind, and what it does in its workers and in a
+    # fork server.
+    "multiprocessing": {"descriptors", "hooks", "path", "handlers", "caught"},
     "nipype": {"logging", "numpy"},
     "numpy": {"filters"},
     "readline": {"caught"},
@@ -62,6 +63,7 @@ class Guard:
         self._directory = posix.getcwd() if isinstance(before["cwd"], str) else "/"
         self._pid = posix.getpid()
         self._is_exit = False
+        self._threads = 0
 
     def compare(self, moment: str) -> None:
         """Look again, and report what differs, but for what the host itself has changed."""
@@ -76,6 +78,8 @@ class Guard:
     def find(self, *, is_exit: bool) -> list[str]:
         """Return what differs now; at the exit, also what we are to have put back by then."""
         self._is_exit = is_exit
+        # Before the look: what a thread has open is closed with it.
+        self._threads = count_our_threads()
         now = look()
         return [
             f"{name}: {line}"
@@ -126,7 +130,7 @@ class Guard:
             return not self._is_exit and ("migas._agent.endings" in text or name == "caught")
         if name == "filters":
             # On a thread of ours, which is importing or sending, no warning reaches the host.
-            return not self._is_exit or count_our_threads() > 0
+            return not self._is_exit or self._threads > 0
         if name == "descriptors":
             return not self._is_exit or self._is_passing(old, new)
         if name == "logging":
@@ -147,9 +151,9 @@ class Guard:
         if old is None:
             # The answer to a request is not waited for any longer. A forked child has all that its
             # parent's threads had open, until it starts a program.
-            return posix.getpid() != self._pid or count_our_threads() > 0
-        # A thread of the host's was importing when migas was, or writing bytecode by another name.
-        return new is None and (str(old).endswith((".py", ".so")) or ".pyc" in str(old))
+            return posix.getpid() != self._pid or self._threads > 0
+        # A thread of the host's was importing when migas was.
+        return new is None and any(end in str(old) for end in (".py", ".so"))
 
     def _leave_out_own(self, lines: list[str]) -> list[str]:
         """Leave out what the host's own code, or a library of the host's, has changed."""

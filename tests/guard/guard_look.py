@@ -248,6 +248,6 @@ def look() -> dict[str, object]:
     for name, function in LOOKS.items():
         try:
             found[name] = function()
-        except Exception as error:  # noqa: PERF203  # the host has taken away what it takes to look
+        except Exception as error:  # the host has taken away what it takes to look
             found[name] = error
     return found

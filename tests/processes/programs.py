@@ -114,8 +114,10 @@ OPTIONS: tuple[tuple[str, ...], ...] = (
     ("-bb", "-W", "always"),
 )
 
-#: From Python 3.12 on a fork warns of any other thread, and so of ours (README).
+#: From Python 3.12 on a fork warns of any other thread, and so of ours (README). A program may set
+#: filters itself, so the warning is also left out of what it has printed.
 FORKS = ("-W", "ignore:This process:DeprecationWarning")
+FORK_WARNING = re.compile(r".*DeprecationWarning: This process \(pid=\d+\) is .*\n(?:  .*\n)?")
 
 
 class Outside(NamedTuple):
@@ -169,7 +171,7 @@ def run(program: str, options: tuple[str, ...], endpoint: str) -> Outside:
         )
         files = dict(read_files(directory))
         out, err = (
-            re.sub(r"0x[0-9a-f]+", "0x", text.replace(home, ""))
+            re.sub(r"0x[0-9a-f]+", "0x", FORK_WARNING.sub("", text.replace(home, "")))
             for text in (done.stdout, done.stderr)
         )
         return Outside(out, err, done.returncode, files)

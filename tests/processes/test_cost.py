@@ -129,8 +129,7 @@ def test_an_exit_that_sends_nothing_loads_no_transport(
     loaded = load(host, {})
     assert ours(loaded) == light() | WRITING | DECIDING
     assert "requests" not in loaded
-    # On 3.10 other modules that are needed load `typing` anyway.
-    assert not roots(loaded) & (DEAR - ({"typing"} if sys.version_info < (3, 11) else set()))
+    assert not roots(loaded) & DEAR
     assert roots(loaded) - sys.stdlib_module_names == {"migas", "platformdirs"}
     assert server.requests == 0
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
+import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -15,7 +17,6 @@ from support import LASTS, PATIENCE, await_condition, versions
 from migas.testing import Fault
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
@@ -41,6 +42,11 @@ for number in range(190):
 import requests
 """
 
+#: What CPython prints when it forgets a Ctrl-C in a callback of its own.
+FORGOTTEN = re.compile(
+    r"Exception ignored in: .*\n.*\n.*importlib\._bootstrap.*\nKeyboardInterrupt"
+)
+
 #: How many hosts run at a time.
 AT_A_TIME = 5
 
@@ -61,7 +67,11 @@ def start(host: Host, code: str, environ: Mapping[str, str] = {}) -> subprocess.
 def test_a_ctrl_c_while_the_host_starts_kills_it_as_without_us(
     host: Host, server: Server, first: int
 ) -> None:
-    """At any of its moments: a shell's loop would go on after any other status (pain 40)."""
+    """At any of its moments: a shell's loop would go on after any other status (pain 40).
+
+    CPython itself forgets a press that comes while it forgets the lock of an import (1 of 400 in
+    an interpreter without us, on 3.12). Whoever sees that presses again.
+    """
     assert server.requests == 0
     processes = [start(host, STARTS + LASTS, AT_ONCE) for _ in range(AT_A_TIME)]
     begin = time.monotonic()
@@ -70,10 +80,16 @@ def test_a_ctrl_c_while_the_host_starts_kills_it_as_without_us(
         time.sleep(max(0.0, moment - time.monotonic()))
         process.send_signal(signal.SIGINT)
     for process in processes:
-        _, err = process.communicate(timeout=PATIENCE)
+        forgotten = ""
+        try:
+            _, err = process.communicate(timeout=PATIENCE / 2)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=PATIENCE)
+            forgotten = FORGOTTEN.search(err)[0]
         assert process.returncode == -signal.SIGINT, err
         assert err.splitlines()[-1] == "KeyboardInterrupt"
-        assert "Exception ignored" not in err
+        assert "Exception ignored" not in err.replace(forgotten, "")
 
 
 #: What our threads import just when the program ends by a Ctrl-C.
@@ -131,10 +147,7 @@ def test_a_ctrl_c_while_our_exit_waits_kills_the_process(
     """Without us it were gone, and the shell would have got the Ctrl-C."""
     server.inject(Fault.hang())
     code = "print('ready', flush=True)\nimport migas; migas.add_project('owner/repo', '1')"
-    environ = {"MIGAS_TIMEOUT": "3600", "MIGAS_EXIT_TIMEOUT": "3600"}
-    if presses > 1:  # a second one may break our exit off, which then closes no connection
-        environ["GUARD_REPORTS"] = ""
-    process = start(host, code, environ)
+    process = start(host, code, {"MIGAS_TIMEOUT": "3600", "MIGAS_EXIT_TIMEOUT": "3600"})
     await_condition(lambda: server.requests == 1)
     for _ in range(presses):
         process.send_signal(signal.SIGINT)

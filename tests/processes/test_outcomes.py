@@ -271,7 +271,9 @@ def test_an_outage_in_the_middle_of_a_flush(
     server.inject(itertools.chain([None, None], itertools.repeat(outage)))
     flushed = host.run("", arguments=["-m", "migas", "flush", "--json", "--timeout", "60"])
     stored = len(server.crumbs)
-    assert (flushed.status, server.requests) == (1, 3)
+    assert flushed.status == 1
+    # The exit asks once more if the back-off, whose length is random, is over by then.
+    assert server.requests in (3, 4)
     assert 0 < stored < 50
     numbers = json.loads(flushed.out)
     assert [numbers[name] for name in ("delivered", "refused", "pending", "dropped")] == [

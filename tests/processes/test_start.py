@@ -84,8 +84,7 @@ while time.monotonic() < end:
 """
 
 THREADS = """
-# A package a thread, which shares nothing with the others: of several threads that import what they
-# share Python 3.10 itself fails some and hangs others, without us, too.
+# A package a thread, which shares nothing with the others.
 sys.path.insert(0, '.')
 names = ['requests.adapters']
 for number in range(8):

@@ -97,7 +97,7 @@ LIMITS = {
     "memory": "limit(resource.RLIMIT_AS, int(open('/proc/self/statm').read().split()[0]) * 4096)",
     "threads": "os.getuid() or os.setuid(65534); limit(resource.RLIMIT_NPROC, 0)",
     "descriptors": "limit(resource.RLIMIT_NOFILE, 3)",
-    "stacks": "threading.stack_size(32768)",
+    "stacks": "threading.stack_size(65536)",
 }
 
 TROUBLES = {

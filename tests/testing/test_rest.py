@@ -153,7 +153,7 @@ def used(tmp_path: Path) -> Iterator[Server]:
         contextlib.closing(sqlite3.connect(path)) as database,
     ):
         for number, age in enumerate((50, 9, 0)):
-            moment = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=age)
+            moment = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=age)
             database.execute(
                 "INSERT INTO crumbs (project, version, language, language_version, status, is_ci,"
                 " timestamp, session_id) VALUES ('a/b', ?, 'python', '3.12', 'C', 0, ?, ?)",

@@ -20,7 +20,7 @@ from migas.testing.scalars import parse_moment, parse_version
     ],
 )
 def test_a_moment_has_several_forms(text: str, moment: str) -> None:
-    """Python's own reader takes some of them from 3.11 on only."""
+    """As Python's own reader takes them."""
     assert parse_moment(text).isoformat() == f"{moment}+00:00"
 
 

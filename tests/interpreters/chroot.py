@@ -1,0 +1,176 @@
+"""Makes a Debian of another suite in a directory, and runs commands in it.
+
+    python -m tests.interpreters.chroot DIRECTORY SUITE PACKAGE... -- COMMAND...
+
+The command runs in the checkout, mounted at `/src`. Where no chroot can be made, one line says why,
+and the exit status is 0. Nothing stays mounted: mounts lie in a namespace that ends with the
+command. The directory may be removed at any time, and is then made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from .apt import find_mirror, install_missing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+#: Where the checkout is mounted.
+SOURCE = "/src"
+
+_PROGRAMS = {
+    "/usr/sbin/debootstrap": "debootstrap",
+    "/usr/bin/unshare": "util-linux",
+}
+
+_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+_UNSHARE = ("/usr/bin/unshare", "--mount")
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+#: The root is mounted on itself, so that `/proc/self/mountinfo` names a disk for it.
+_ENTER = f"""
+set -e
+mount --bind "$0" "$0"
+mount -t proc proc "$0/proc"
+mount --rbind /dev "$0/dev"
+mount --bind "$1" "$0{SOURCE}"
+shift
+exec chroot "$0" sh -c 'cd {SOURCE} && exec "$@"' sh "$@"
+"""
+
+#: What the commands have of the environment.
+_NAMES = ("LANG", "TERM", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
+
+_PREFIXES = ("PIP_", "SSL_CERT_", "MIGAS_TEST_")
+
+_CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+
+
+class Chroot(NamedTuple):
+    """A Debian in a directory.
+
+    Parameters
+    ----------
+    directory
+        Its root; made when first needed.
+    suite
+        Debian's name for the release, such as `forky` or `sid`.
+    packages
+        What is installed beside the smallest system. A directory that exists is taken as it is:
+        other packages need another directory.
+    """
+
+    directory: Path
+    suite: str
+    packages: tuple[str, ...]
+
+    def prepare(self) -> str:
+        """Make the system where there is none yet.
+
+        Returns what stands in the way, in a few words; `""` when the system is there.
+        """
+        if not sys.platform.startswith("linux"):
+            return "Linux alone has chroots of Debian"
+        if os.geteuid() != 0:
+            return "only root can make a chroot"
+        keys = {} if os.path.exists(_KEYRING) else {_KEYRING: "debian-archive-keyring"}
+        if obstacle := install_missing({**_PROGRAMS, **keys}):
+            return obstacle
+        attempt = subprocess.run([*_UNSHARE, "true"], capture_output=True, text=True, check=False)
+        if attempt.returncode:
+            return attempt.stderr.strip()
+        return "" if self.directory.exists() else self._bootstrap()
+
+    def _bootstrap(self) -> str:
+        """Make the system beside its place and move it there when it is whole."""
+        part = self.directory.with_name(self.directory.name + ".part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.parent.mkdir(parents=True, exist_ok=True)
+        # A suite younger than debootstrap has no script of its own. The scripts of all since
+        # 2019 are links to the same.
+        script = Path("/usr/share/debootstrap/scripts", self.suite)
+        command = [*_UNSHARE, "/usr/sbin/debootstrap", "--variant=minbase"]
+        command += [f"--include={','.join(self.packages)}", f"--keyring={_KEYRING}"]
+        command += [self.suite, str(part), find_mirror()]
+        command += [str(script if script.exists() else script.with_name("sid"))]
+        environ = {**os.environ, "PATH": _PATH}
+        done = subprocess.run(
+            command, env=environ, capture_output=True, text=True, errors="replace", check=False
+        )
+        if done.returncode:
+            last = (done.stdout + done.stderr).strip().rpartition("\n")[2]
+            return f"debootstrap cannot make {self.suite}: {last}"
+        (part / SOURCE[1:]).mkdir()
+        part.rename(self.directory)
+        return ""
+
+    def run(
+        self, command: Sequence[str], source: Path, environ: Mapping[str, str] | None = None
+    ) -> int:
+        """Run a command in the system, as root, and return its exit status.
+
+        Parameters
+        ----------
+        command
+            The program and its arguments, with paths inside of the system.
+        source
+            The checkout, mounted at `SOURCE`, where the command begins.
+        environ
+            Variables beside those that pip, certificates, proxies and these tests need.
+        """
+        self._copy_configuration()
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if name in _NAMES or name.startswith(_PREFIXES) or name.lower().endswith("_proxy")
+        }
+        return subprocess.run(
+            [*_UNSHARE, "sh", "-c", _ENTER, str(self.directory), str(source.resolve()), *command],
+            env={**inherited, "HOME": "/root", "PATH": _PATH, **(environ or {})},
+            check=False,
+        ).returncode
+
+    def _copy_configuration(self) -> None:
+        """Give the system the machine's names, certificates and settings of pip, as of now."""
+        names = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+        same = {"/etc/resolv.conf", "/etc/hosts", "/etc/pip.conf", _CERTIFICATES}
+        places = {path: path for path in same | {os.getenv(name, "") for name in names}}
+        for name in (".config/pip/pip.conf", ".pip/pip.conf"):
+            places[os.path.expanduser(f"~/{name}")] = f"/root/{name}"
+        for path, place in places.items():
+            if os.path.isfile(path):
+                target = self.directory / place.lstrip("/")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.unlink(missing_ok=True)  # a link there would lead out of the system
+                shutil.copyfile(path, target)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command in the system; return its exit status, or 0 where there can be none."""
+    parser = argparse.ArgumentParser(prog="python -m tests.interpreters.chroot")
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("suite")
+    parser.add_argument("packages", nargs="+")
+    mark = arguments.index("--") if "--" in arguments else len(arguments)
+    given = parser.parse_args(arguments[:mark])
+    command = arguments[mark + 1 :]
+    if not command:
+        parser.error("no command is given")
+    chroot = Chroot(given.directory.absolute(), given.suite, tuple(given.packages))
+    if obstacle := chroot.prepare():
+        print(f"{chroot.suite} is skipped: {obstacle}")
+        return 0
+    return chroot.run(command, Path.cwd())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
