@@ -7,6 +7,7 @@ import py_compile
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
-from support import LATER, NOWHERE, PATIENCE, Host
+from support import LATER, NOWHERE, PATIENCE, Host, need, read_processor_time
 
 from migas._agent import process
 from migas._crumb.environment import CI_VARIABLES, CONTAINER_VARIABLES
@@ -25,7 +26,7 @@ from migas._runtime.settings import Settings
 from migas.testing import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from migas._disk.spool import Spool
 
@@ -47,6 +48,47 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+#: Seconds of a processor that make a test slow, by pyproject.toml's words, on a quiet machine. On a
+#: busy one the same test takes up to twice as many.
+SLOW_FROM = 0.5
+
+_BEGUN = pytest.StashKey[float]()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Note what this process and its children have taken of a processor so far."""
+    item.stash[_BEGUN] = read_processor_time()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say in the last of a test's reports what it has taken, set-up and teardown included."""
+    report = yield
+    if call.when == "teardown":
+        taken = read_processor_time() - item.stash[_BEGUN]
+        report.user_properties.append(("processor time", taken))
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the tests that ought to be marked as slow, which fails nothing."""
+    taken = {
+        report.nodeid: seconds
+        for report in terminalreporter.stats.get("", [])
+        for name, seconds in report.user_properties
+        if name == "processor time" and "slow" not in report.keywords
+    }
+    found = sorted(name for name, seconds in taken.items() if seconds > 2 * SLOW_FROM)
+    if found:
+        terminalreporter.section(f"not marked as slow, but took over {2 * SLOW_FROM:g} s")
+        for name in found:
+            terminalreporter.write_line(f"{taken[name]:.1f} s of a processor: {name}")
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home of the test's own, and an environment that says nothing of the machine."""
@@ -56,6 +98,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in list(os.environ):
         if name.upper() in private or name.startswith(("MIGAS_", "APPTAINER", "SINGULARITY")):
             monkeypatch.delenv(name)
+        elif name in ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"):
+            monkeypatch.delenv(name)  # hosts are started as most people's are: compiled once
         elif name in CONTAINER_VARIABLES or name.lower() in (proxy.lower() for proxy in _PROXIES):
             monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(home))
@@ -136,6 +180,28 @@ def _forget_all() -> None:
     process._setup.clear()
     for name in ("MIGAS_TOLD", "MIGAS_SESSION_ID", "MIGAS_USER_ID"):
         os.environ.pop(name, None)
+
+
+@pytest.fixture(scope="session")
+def font_cache(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Have matplotlib look for the machine's fonts once, and not in each test's home.
+
+    That takes seconds, which all workers of a run share. On a busy machine it says so, too, where a
+    test expects that nothing is said.
+    """
+    need("matplotlib")
+    root = tmp_path_factory.getbasetemp()
+    path = str((root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "matplotlib")
+    command = [sys.executable, "-c", "import matplotlib.font_manager"]
+    environ = {**os.environ, "MPLCONFIGDIR": path}
+    subprocess.run(command, env=environ, capture_output=True, check=True)
+    return path
+
+
+@pytest.fixture
+def fonts(font_cache: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let processes that draw use that cache."""
+    monkeypatch.setenv("MPLCONFIGDIR", font_cache)
 
 
 @pytest.fixture

@@ -50,6 +50,13 @@ LASTS = "for _ in range(6000): time.sleep(0.01)"
 FORKS = {"PYTHONWARNINGS": "ignore::DeprecationWarning", **SLOW}
 
 
+#: A host's code after which an idle thread of ours ends in a moment, and not after seconds.
+BRIEFLY_IDLE = """
+import migas._runtime.threads
+migas._runtime.threads.Worker.__init__.__kwdefaults__["idle"] = 0.1
+"""
+
+
 #: So much that no test comes near it, unless that is its point.
 ROOMY = Bounds(10_000, 20_000_000, 30 * 86400.0)
 
@@ -116,6 +123,19 @@ def await_condition(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.002)
+
+
+def read_processor_time() -> float:
+    """Return the seconds of a processor that this process and its children have taken.
+
+    Returns 0.0 on Windows, which does not account for children.
+    """
+    if sys.platform == "win32":
+        return 0.0
+    import resource
+
+    taken = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in taken)
 
 
 class Host:

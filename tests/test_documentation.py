@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import doctest
 import importlib
 import json
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from left_out import LEFT_OUT
 from support import README, SLOW, need, read_examples
 
 import migas
@@ -140,6 +142,7 @@ def test_the_readmes_unittest_of_a_host_passes(host: Host, home: Path) -> None:
     assert not (home / "cache").exists()
 
 
+@pytest.mark.slow
 def test_the_readmes_test_of_a_host_passes(host: Host) -> None:
     """As it stands there, in a suite of its own."""
     example, _ = read_examples("### In your tests", "python")
@@ -148,11 +151,12 @@ def test_the_readmes_test_of_a_host_passes(host: Host) -> None:
     assert (ended.status, "1 passed" in ended.out) == (0, True), ended
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("fonts")
 def test_the_readmes_picture_is_drawn(
     server: Server, shell: Callable[[str], str], tmp_path: Path
 ) -> None:
     """By the command that the first page names."""
-    need("matplotlib")
     (command,) = re.findall(r"`(migas usage [^`]* --plot \S+)`", README.split("## For hosts")[0])
     shell(command)
     assert (tmp_path / command.split()[-1]).read_bytes().startswith(b"<?xml")
@@ -214,6 +218,19 @@ def test_the_readme_names_every_module_and_function() -> None:
     assert named & modules == modules
     for name in set(migas.__all__) - {"__version__"}:
         assert f"**`{name}" in README or f"A **`{name}`**" in README
+
+
+def test_what_tox_leaves_out_is_named() -> None:
+    """At the end of `tox`, and in the README's table: each environment of `tox -m full`."""
+    settings = configparser.ConfigParser(interpolation=None)
+    settings.read(ROOT / "tox.ini")
+    first = set(settings["tox"]["env_list"].split(", "))
+    full = set(settings["tox"]["labels"].partition("full = ")[2].split(", "))
+    commands = [command.split()[2].split(",") for command in LEFT_OUT]  # tox -e a,b
+    assert {name for names in commands for name in names} == full - first | {"quick"}
+    table = README.split("### For contributors: what the tests are")[1].split("The minutes are")[0]
+    cells = re.findall(r"^\| (`[^|]*`) \|", table, re.MULTILINE)
+    assert {name for cell in cells for name in re.findall(r"`(\w+)`", cell)} == full | first
 
 
 def test_the_lowest_releases_are_those_that_are_tested() -> None:

@@ -301,6 +301,7 @@ def console_script(tmp_path: Path) -> Callable[[str], str]:
     return install
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["its end", "a status that it returns"])
 def test_a_console_script_has_a_final_status(
     host: Host,
@@ -337,9 +338,11 @@ def test_a_suite_that_tracks_ends_as_pytest_does(
     places = {"module": "pass", "test": "pass", place: TRACK}
     (tmp_path / "test_it.py").write_text(SUITE.format(well=well, **places))
     code = "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
-    options = ["-q", "-p", "no:migas", "-p", "no:cacheprovider", "-p", "no:randomly", "test_it.py"]
+    options = ["-q", "-p", "no:cacheprovider", "test_it.py"]
     start = runner.split() if runner == "-m pytest" else ["-c", code]
-    environ = {**OFFLINE, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    # No plugin: ours would opt the suite out, and the others take most of a second to load.
+    alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **OFFLINE}
+    environ = {**alone, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     ended = host.run("", environ, measured=False, arguments=[*start, *options])
     assert ended.status == (not well), ended
     right = COMPLETED if well else failed("exit status 1")

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from support import FORKS, SLOW, await_condition
+from support import BRIEFLY_IDLE, FORKS, SLOW, await_condition
 
 import migas
 from migas._agent.run import Plan
@@ -473,16 +473,16 @@ with migas.track('owner/repo', '1', signals=[signal.SIGTERM, 9, 0, 4711]):
 def test_a_run_that_is_over_leaves_no_thread(host: Host, server: Server) -> None:
     """A block needs none until the exit, and the host's threads are counted as before."""
     code = """
-import migas._runtime.threads
-migas._runtime.threads.IDLE = 0.01
 with migas.track('owner/repo', '1'): pass
 @migas.track('owner/repo', '1')
 def main(): pass
 assert migas.flush(60) == 0
 deadline = time.monotonic() + 60
-while threading.active_count() > 1: assert time.monotonic() < deadline
+while threading.active_count() > 1:
+    assert time.monotonic() < deadline
+    time.sleep(0.01)
 """
-    assert host.run(HEAD + code, SLOW).calmly
+    assert host.run(HEAD + BRIEFLY_IDLE + code, SLOW).calmly
     assert len(server.crumbs) == 2
 
 
@@ -514,6 +514,7 @@ with migas.track('owner/repo', '1', signals=[signal.SIGCHLD]):
     assert read_reports(server) == [("R", ""), ("S", SUSPENDED + "SIGCHLD after 0:00:")]
 
 
+@pytest.mark.slow
 @posix
 def test_a_handler_that_adds_is_no_trouble(
     host: Host, server: Server, deliver: Callable[[], None]

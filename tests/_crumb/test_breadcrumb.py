@@ -52,6 +52,7 @@ def one(**fields: object) -> tuple[Any, str]:
     return sanitized.breadcrumb, "; ".join(sanitized.changes)
 
 
+@pytest.mark.slow
 @given(ANYTHING, ANYTHING, FIELDS)
 def test_nothing_that_is_passed_is_refused(
     project: object, version: object, fields: dict[str, object]

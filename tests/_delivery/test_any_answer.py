@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import pytest
 from answers import EXAMPLES, EXCHANGES, WORDS
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -197,6 +198,7 @@ NOTES = st.lists(st.booleans(), max_size=3)
 WELL = Exchange(whole=True, status=200, signed=True, body=b'{"data": {}}')
 
 
+@pytest.mark.slow
 @example([WELL._replace(status=400)] * 3, [[False, False, False]], True)
 @settings(max_examples=EXAMPLES)
 @given(

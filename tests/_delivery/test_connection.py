@@ -227,6 +227,7 @@ PIECES = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(PIECES | st.binary(max_size=30), max_size=12).map(b"".join))
 def test_any_bytes_are_an_outcome(answer: bytes) -> None:
@@ -397,6 +398,7 @@ def test_a_server_that_hangs_up_has_no_answer(reader: Reader) -> None:
         transport.close()
 
 
+@pytest.mark.slow
 def test_whoever_asks_changes_nothing() -> None:
     """Another thread asks all the time, while requests come, go, and are hung up on."""
     answers = itertools.cycle([write(), b"", write(head=SIGNED + b"Connection: close\r\n")])

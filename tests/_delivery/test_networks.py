@@ -102,6 +102,7 @@ def networks() -> list[str]:
     return command
 
 
+@pytest.mark.slow
 def test_an_address_that_leads_nowhere_costs_a_quarter_of_a_second(
     networks: list[str], tmp_path: Path
 ) -> None:

@@ -144,6 +144,7 @@ def test_an_exception_that_cannot_be_looked_at_is_named() -> None:
 KINDS = st.sampled_from([Exception, OSError, requests.ConnectionError, ssl.SSLError, SpitefulError])
 
 
+@pytest.mark.slow
 @given(st.lists(KINDS, min_size=1, max_size=60), st.data())
 def test_any_tangle_of_causes_comes_to_an_end(
     kinds: list[type[Exception]], data: st.DataObject

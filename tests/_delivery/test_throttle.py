@@ -200,6 +200,7 @@ def test_what_rounding_adds_to_the_longest_wait_ends_none(
     assert [pace.take() for _ in range(2 * EXITS)].count(True) == EXITS
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.none() | st.floats(0.0, 1e7), JUMPS, st.floats(0.0, 1.0)), max_size=20)
 )

@@ -595,6 +595,7 @@ def test_a_file_that_cannot_be_read_is_set_aside(bench: Bench, content: bytes) -
     assert bench.waiting == []
 
 
+@pytest.mark.slow
 @given(st.lists(st.sampled_from([UNSENT, UNKNOWN, None]), max_size=12))
 def test_whatever_the_weather_nothing_is_lost_and_little_is_sent_twice(
     tmp_path_factory: pytest.TempPathFactory, weather: list[Reply | None]
@@ -665,6 +666,7 @@ CRUMBS = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(CRUMBS, max_size=40), st.lists(st.booleans(), min_size=40, max_size=40))
 def test_no_request_is_over_the_limit_and_each_breadcrumb_is_in_one(
     tmp_path_factory: pytest.TempPathFactory,
@@ -734,6 +736,7 @@ def _texts(value: object) -> Iterator[str]:
         yield value
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.integers(0, 2), st.sampled_from([0.0, 1.0, LEASE / 3])), max_size=12),
     st.integers(1, 30),

@@ -159,6 +159,7 @@ OPERATIONS: dict[str, tuple[Callable[[Case], object], bool]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("once", [True, False], ids=["once", "from then on"])
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_whichever_call_fails_nothing_is_lost(

@@ -100,6 +100,7 @@ def test_a_clock_that_steps_back_does_not_turn_a_run_around(place: Path) -> None
     assert right.birth < wrong.birth - 1e10
 
 
+@pytest.mark.slow
 def test_a_server_hears_of_each_run_in_order(
     host: Host, server: Server, spool: Callable[..., Spool]
 ) -> None:

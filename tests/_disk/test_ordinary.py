@@ -136,6 +136,7 @@ print(migas.flush(40), os.umask(0))
     assert len(server.crumbs) == 1
 
 
+@pytest.mark.slow
 @needs_root
 @pytest.mark.parametrize("umask", [0o000, 0o777])
 def test_what_kubernetes_gives_to_a_group_is_made_private_again(

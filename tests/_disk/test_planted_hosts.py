@@ -206,6 +206,7 @@ def check_arrived(server: Server, unwritten: dict[str, int]) -> None:
     assert sum(unwritten.values()) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux exchanges two names")
 @pytest.mark.parametrize("swapper", ["the person", "somebody else"])
 def test_a_spool_that_is_exchanged_for_a_link_at_any_moment(

@@ -242,6 +242,7 @@ def test_the_oldest_are_dropped_and_counted(
     assert Spool(spool.directory, ROOMY).dropped == spool.dropped
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [200, 2000])
 def test_the_bounds_hold_whatever_the_dice_say(home: Path, size: int) -> None:
     """In number and in bytes, with looks as rare as they are."""
@@ -307,6 +308,7 @@ def test_a_put_looks_at_one_share_now_and_then(home: Path) -> None:
     assert spool.count() == 200
 
 
+@pytest.mark.slow
 def test_a_backlog_is_not_listed_on_a_hosts_path(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

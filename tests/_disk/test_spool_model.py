@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from support import ROOMY
@@ -198,5 +199,5 @@ class SpoolMachine(RuleBasedStateMachine):
         assert self.spools[0].dropped == 0
 
 
-TestSpool = SpoolMachine.TestCase
+TestSpool = pytest.mark.slow(SpoolMachine.TestCase)
 TestSpool.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

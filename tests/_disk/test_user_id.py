@@ -117,6 +117,7 @@ def test_threads_that_start_together_agree(directory: Path) -> None:
     assert len(ids) == 1
 
 
+@pytest.mark.slow
 def test_processes_that_start_together_agree(host: Host, directory: Path) -> None:
     """A job array's first start: 64 processes, let go at the same moment, and one user."""
     code = "import sys; from migas._disk import user_id\n"

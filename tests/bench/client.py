@@ -66,6 +66,9 @@ class Client(NamedTuple):
 
 _URL = 'os.environ["BENCH_URL"]'
 
+#: Seconds that a yardstick waits for an answer.
+_TIMEOUT = 'float(os.environ.get("BENCH_PATIENCE", 5))'
+
 #: What the yardsticks post: the breadcrumb that migas would.
 _BODY = graphql.encode_breadcrumbs(
     [breadcrumb.sanitize("owner/repo", "MARK", {"language_version": "3.12.4"}, {}).breadcrumb]
@@ -119,14 +122,16 @@ YARDSTICKS = [
         imports="import threading, requests",
         begins=f"body = {_BODY!r}; headers = {{'Content-Type': 'application/json'}}",
         call=f"threading.Thread(target=requests.post, args=({_URL} + '/graphql',),"
-        " kwargs={'data': body.replace('MARK', mark), 'headers': headers, 'timeout': 5}).start()",
+        " kwargs={'data': body.replace('MARK', mark), 'headers': headers,"
+        f" 'timeout': {_TIMEOUT}}}).start()",
     ),
     Client(
         "http.client in a thread",
         imports="import threading, http.client, urllib.parse",
         begins=f"""body = {_BODY!r}
 def post(mark):
-    connection = http.client.HTTPConnection(urllib.parse.urlsplit({_URL}).netloc, timeout=5)
+    place = urllib.parse.urlsplit({_URL}).netloc
+    connection = http.client.HTTPConnection(place, timeout={_TIMEOUT})
     headers = {{'Content-Type': 'application/json'}}
     connection.request('POST', '/graphql', body.replace('MARK', mark).encode(), headers)
     connection.getresponse().read()""",

@@ -161,7 +161,15 @@ def _run(command: list[str], environ: dict[str, str], home: Path) -> _Ended:
 
 
 def _make_environ(home: str, client: Client, sky: Sky) -> dict[str, str]:
+    """Return what a process finds in its environment: nothing of this one's but the patience.
+
+    `BENCH_PATIENCE` is how many seconds ours and the yardsticks wait for an answer in place of what
+    each has by itself. A test sets it, whose point is what arrives, on whatever machine.
+    """
+    names = ("MIGAS_EXIT_TIMEOUT", "MIGAS_TIMEOUT", "BENCH_PATIENCE")
+    patience = os.environ.get("BENCH_PATIENCE")
     return {
+        **(dict.fromkeys(names, patience) if patience else {}),
         "PATH": os.environ["PATH"],
         "HOME": home,
         "XDG_CACHE_HOME": f"{home}/cache",

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def run(*arguments: str) -> str:
-    environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    environ = {**os.environ, "BENCH_PATIENCE": str(PATIENCE)}
     # The benchmark's own processes are to be as cheap as anybody's.
     environ = {name: text for name, text in environ.items() if not name.startswith("COVERAGE_")}
     done = subprocess.run(
@@ -31,6 +31,7 @@ def run(*arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "wait4"), reason="POSIX accounts for processes")
 def test_a_table_tells_what_each_client_delivered_and_lost(tmp_path: Path) -> None:
     """In good weather and in bad, beside a thread that posts."""
@@ -51,6 +52,7 @@ def test_a_table_tells_what_each_client_delivered_and_lost(tmp_path: Path) -> No
     assert all(row["noise"] == 0 for row in rows.values())
 
 
+@pytest.mark.slow
 def test_a_simulation_is_the_same_each_time() -> None:
     """By its seed; and ours keeps below the server's limit with far fewer requests."""
     need("simpy")

@@ -29,6 +29,7 @@ needs_root = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 def test_an_opt_out_lasts(
     host: Host,
     server: Server,
@@ -82,6 +83,7 @@ def test_an_opt_out_is_heard_by_a_process_that_runs(
     assert (server.requests, spool().count()) == (0, 0)
 
 
+@pytest.mark.slow
 def test_an_opt_out_prints_what_is_pending() -> None:
     """It stays on disk, unless the person wants it gone as well."""
     put(1)

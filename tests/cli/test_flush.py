@@ -32,6 +32,7 @@ ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 WHY = "; `migas status` says why\n"
 
 
+@pytest.mark.slow
 def test_a_flush_sends_everything(
     server: Server,
 ) -> None:
@@ -145,6 +146,7 @@ def test_a_flush_of_who_has_opted_out_sends_nothing(
     assert server.requests == 0
 
 
+@pytest.mark.slow
 def test_a_flush_shows_a_person_how_far_it_is_and_may_be_interrupted(
     server: Server, spool: Callable[..., Spool]
 ) -> None:
@@ -174,6 +176,7 @@ def test_a_flush_shows_a_person_how_far_it_is_and_may_be_interrupted(
     assert len({crumb["version"] for crumb in server.crumbs}) == 40
 
 
+@pytest.mark.slow
 def test_two_flushes_at_a_time_share_the_numbers(
     spool: Callable[..., Spool], monkeypatch: pytest.MonkeyPatch
 ) -> None:

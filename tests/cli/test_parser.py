@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.mark.slow
 def test_the_demo_shows_three_breadcrumbs_and_leaves_nothing(home: Path) -> None:
     """Online, offline and online again, with a spool of its own."""
     done = run("demo")
@@ -27,6 +28,7 @@ def test_the_demo_shows_three_breadcrumbs_and_leaves_nothing(home: Path) -> None
     assert list(home.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_demo_runs_for_whoever_has_opted_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """It tells nobody but its own server, whatever the environment says."""
     for name in ("MIGAS_OPTOUT", "DO_NOT_TRACK", "MIGAS_DRY_RUN"):

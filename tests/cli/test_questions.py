@@ -111,6 +111,7 @@ def test_the_status_counts_the_exits_that_have_sent(spool: Callable[..., Spool])
     assert "sent at exit  1 of 10 this hour\n" in run("status").stdout
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("server")
 def test_the_status_says_why_nothing_is_kept_on_disk(home: Path) -> None:
     """And where what is pending lies nevertheless; without a home there is no such place."""
@@ -127,6 +128,7 @@ def test_the_status_says_why_nothing_is_kept_on_disk(home: Path) -> None:
     assert "bytes\n              in memory: there is no home" in run("status", **nowhere).stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs links")
 @pytest.mark.parametrize("place", ["config", ".config", "site"])
 def test_the_status_names_the_file_that_opts_out_and_why_it_cannot_be_read(
@@ -168,6 +170,7 @@ def test_the_status_names_what_has_switched_it_off(server: Server, variable: str
     assert server.requests == 0
 
 
+@pytest.mark.slow
 def test_the_status_explains_why_there_is_no_id(home: Path) -> None:
     """The program knows; and with an id it names the file."""
 
@@ -228,6 +231,7 @@ def test_a_person_sees_what_is_pending(
     assert spool().count() == 4
 
 
+@pytest.mark.slow
 def test_a_person_sees_what_was_sent(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every field, when, and what the server answered; the latest last."""
     with Server(projects={"owner/repo"}) as server:
@@ -262,6 +266,7 @@ def test_a_long_text_takes_a_line_of_a_list(spool: Callable[..., Spool]) -> None
     assert line.endswith(" a line…")
 
 
+@pytest.mark.slow
 def test_what_was_sent_in_vain_is_among_what_was_sent(
     host: Host,
     server: Server,

@@ -23,6 +23,7 @@ UUID = "3f0c6e2a-5d39-4f0e-9a37-0f6b3c5d7e11"
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="needs links")
 
 
+@pytest.mark.slow
 def test_what_is_pending_is_removed_once_a_person_agrees(spool: Callable[..., Spool]) -> None:
     """And not before."""
     put(2)
@@ -68,6 +69,7 @@ def test_without_an_input_nothing_is_removed() -> None:
     assert (done.returncode, done.stderr) == (1, "migas: nothing is removed; --yes does not ask\n")
 
 
+@pytest.mark.slow
 def test_what_is_pending_and_what_was_sent_are_removed_each_by_its_name(
     server: Server,
     spool: Callable[..., Spool],
@@ -89,6 +91,7 @@ def test_what_is_pending_and_what_was_sent_are_removed_each_by_its_name(
     assert len(server.crumbs) == 2
 
 
+@pytest.mark.slow
 def test_all_is_removed_for_every_server(
     server: Server,
     spool: Callable[..., Spool],
@@ -131,6 +134,7 @@ def test_without_a_home_nothing_is_removed_from_the_working_directory(
     assert sorted(place.rglob("*")) == before
 
 
+@pytest.mark.slow
 @needs_posix
 def test_a_spool_that_is_a_link_is_left_and_so_is_what_it_leads_to(
     tmp_path: Path,
@@ -174,6 +178,7 @@ def test_what_is_left_is_named_though_it_may_be_much_and_unprintable(
     assert len(read_json("clear", "spool", "--yes")["left"]) == 25
 
 
+@pytest.mark.slow
 def test_the_id_is_removed_by_its_name(
     home: Path,
 ) -> None:

@@ -82,6 +82,7 @@ def test_an_output_that_cannot_be_written_is_explained(arguments: str, unbuffere
     )
 
 
+@pytest.mark.slow
 @needs_posix
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_command_does_its_work_though_streams_are_closed(server: Server, closed: str) -> None:
@@ -101,6 +102,7 @@ def test_an_error_does_not_stand_in_the_output(server: Server) -> None:
     assert shell("migas usage owner/repo --by month --json 2>&-").stdout == "[]\n"
 
 
+@pytest.mark.slow
 @needs_posix
 def test_what_an_encoding_lacks_is_replaced(server: Server, tmp_path: Path) -> None:
     """A stream may be ASCII's, and a name no text at all."""

@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import PATIENCE, need
+from support import PATIENCE
 
 from migas.cli import usage
 from migas.testing import Fault, Server
@@ -105,14 +105,15 @@ def test_a_chart_stands_in_the_terminal(used: Server) -> None:
     assert used.crumbs
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("fonts")
 @pytest.mark.parametrize(
     ("end", "head"), [("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF")]
 )
 def test_a_picture_is_drawn(used: Server, tmp_path: Path, end: str, head: bytes) -> None:
     """In the form that its name says, and the table all the same."""
-    need("matplotlib")
     path = tmp_path / f"uses.{end}"
-    done = run(*MARCH, "--by", "week", "--plot", str(path), MPLCONFIGDIR=str(tmp_path))
+    done = run(*MARCH, "--by", "week", "--plot", str(path))
     assert (done.returncode, done.stderr) == (0, ""), done
     assert path.read_bytes().startswith(head)
     assert done.stdout.count("\n") == 3
@@ -122,11 +123,12 @@ def test_a_picture_is_drawn(used: Server, tmp_path: Path, end: str, head: bytes)
         assert "<!-- owner/repo: uses a week -->" in path.read_text()
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("fonts")
 def test_a_picture_that_cannot_be_drawn_is_explained(used: Server, tmp_path: Path) -> None:
     """The table is there nevertheless."""
-    need("matplotlib")
     for name in ("uses.docx", "no/such/place.png"):
-        done = run(*MARCH, "--plot", str(tmp_path / name), MPLCONFIGDIR=str(tmp_path))
+        done = run(*MARCH, "--plot", str(tmp_path / name))
         assert (done.returncode, done.stdout.count("\n")) == (1, 10)
         assert done.stderr.startswith(f"migas: {tmp_path / name}: ")
         assert "Traceback" not in done.stderr
@@ -150,6 +152,7 @@ def test_no_answer_is_explained(used: Server) -> None:
     assert run("noslash").returncode == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="no such signals")
 def test_an_interruption_loses_nothing_that_is_known(used: Server) -> None:
     """A long range takes its time."""
@@ -235,6 +238,7 @@ def test_periods_cover_each_day_once(since: datetime.date, days: int, by: str) -
     assert all(by != "month" or day.day == 1 for day in starts)
 
 
+@pytest.mark.slow
 def test_the_servers_limit_is_kept(used: Server) -> None:
     """A range of many years waits between two requests, rather than be refused."""
     naps: list[float] = []

@@ -46,6 +46,7 @@ def busy_machine() -> Iterator[None]:
         process.wait(PATIENCE)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("busy_machine")
 @pytest.mark.parametrize("budget", ["0", "0.05", "1"])
 def test_an_exit_on_a_busy_machine_loses_nothing(

@@ -135,6 +135,7 @@ def test_from_a_read_only_installation(
     assert len(server.crumbs) == 1
 
 
+@pytest.mark.slow
 def test_under_pyinstaller(package: Path, server: Server, deliver: Callable[[], None]) -> None:
     """A frozen program finds every module that the agent loads by name."""
     need("PyInstaller")

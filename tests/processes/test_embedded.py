@@ -89,6 +89,7 @@ def run(program: str, code: str, environ: dict[str, str]) -> subprocess.Complete
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_an_interpreter_that_begins_again_meets_no_thread_of_ours(
     program: str, scheme: str

@@ -191,6 +191,7 @@ def test_an_exit_keeps_its_budget_though_the_server_is_silent(
     assert spool().count() == 1
 
 
+@pytest.mark.slow
 def test_an_exit_with_the_queue_full_loses_nothing(
     host: Host, server: Server, spool: Callable[..., Spool]
 ) -> None:
@@ -229,6 +230,7 @@ def test_an_exit_during_the_hosts_import(
     assert len(server.crumbs) == 1
 
 
+@pytest.mark.slow
 def test_an_import_that_takes_long_and_fails(
     host: Host, tmp_path: Path, server: Server, deliver: Callable[[], None]
 ) -> None:

@@ -82,6 +82,7 @@ def test_however_a_child_ends_each_tells_its_own_once(
     assert versions(server) == ["child", "parent"]
 
 
+@pytest.mark.slow
 def test_a_fork_on_another_thread_and_of_grandchildren(host: Host, server: Server) -> None:
     """Wherever it happens, and however deep."""
     code = """
@@ -165,6 +166,7 @@ go.set()
     assert versions(server) == ["child", "parent"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["disk", "network"])
 def test_a_fork_in_the_middle_of_what_our_threads_do(
     host: Host, server: Server, deliver: Callable[[], None], step: str

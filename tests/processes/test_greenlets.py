@@ -163,6 +163,7 @@ def listens() -> bool:
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_workers_of_gunicorn(
@@ -208,6 +209,7 @@ def work(name):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("library", "number", "status"), [("gevent", signal.SIGTERM, 0), ("eventlet", signal.SIGINT, 1)]
 )

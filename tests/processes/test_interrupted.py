@@ -60,6 +60,7 @@ def start(host: Host, code: str, environ: Mapping[str, str] = {}) -> subprocess.
     return process
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, PRESSES, AT_A_TIME))
 def test_a_ctrl_c_while_the_host_starts_kills_it_as_without_us(
     host: Host, server: Server, first: int

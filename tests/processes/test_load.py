@@ -36,6 +36,7 @@ def versions(server: Server) -> list[str]:
     return sorted(str(crumb["version"]) for crumb in server.crumbs)
 
 
+@pytest.mark.slow
 def test_two_thousand_of_one_process_arrive_once_each(host: Host, server: Server) -> None:
     """With a server that is busy for a while in the middle."""
     server.inject([None] * 50 + [BUSY])
@@ -47,6 +48,7 @@ def test_two_thousand_of_one_process_arrive_once_each(host: Host, server: Server
     assert server.requests <= 2000 / 8
 
 
+@pytest.mark.slow
 def test_sixty_processes_twelve_at_a_time_deliver_each_once(
     host: Host, server: Server, spool: Callable[..., Spool]
 ) -> None:
@@ -83,6 +85,7 @@ def fill(spool: Spool, runs: int, count: int = 1000) -> None:
         spool.put(breadcrumb.encode(crumb))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("runs", "fit"), [(1, 16), (1000, 12)])
 def test_a_backlog_of_a_thousand_goes_in_full_requests(
     host: Host, server: Server, spool: Callable[..., Spool], runs: int, fit: int

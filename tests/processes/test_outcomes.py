@@ -205,6 +205,7 @@ def test_a_server_that_is_not_reached(
     assert (status.status, json.loads(status.out)["problem"]) == (1, reason)
 
 
+@pytest.mark.slow
 def test_credentials_are_used_and_shown_nowhere(
     host: Host, server: Server, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -284,6 +285,7 @@ def test_an_outage_in_the_middle_of_a_flush(
     assert sorted(versions(server), key=int) == [f"{number}" for number in range(50)]
 
 
+@pytest.mark.slow
 def test_a_server_that_always_stores_and_never_answers_sees_it_three_times(
     host: Host, server: Server, spool: Callable[..., Spool]
 ) -> None:
@@ -309,6 +311,7 @@ def test_the_exit_after_one_that_gave_up_does_not_wait(
     assert (server.requests, spool().count()) == (1, 2)
 
 
+@pytest.mark.slow
 def test_twenty_processes_after_a_429_make_no_request(
     host: Host, server: Server, spool: Callable[..., Spool]
 ) -> None:

@@ -61,6 +61,7 @@ POOLS = {
 KILL = {"loky": "pool.shutdown(kill_workers=True)"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", POOLS)
 def test_a_pool_that_ends_at_once_loses_nothing(
     host: Host, server: Server, deliver: Callable[[], None], kind: str
@@ -219,6 +220,7 @@ def work(number):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Celery's processes need POSIX")
 def test_celerys_workers_that_end_after_each_task_lose_nothing(
     host: Host, server: Server, deliver: Callable[[], None], tmp_path: Path

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from support import PATIENCE, SLOW, need, versions
+from support import BRIEFLY_IDLE, PATIENCE, SLOW, need, versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +31,7 @@ threads = [threading.Thread(target=call, args=(n,)) for n in range(200)]
 """
 
 
+@pytest.mark.slow
 def test_200_threads_that_import_and_call_at_once(
     host: Host, tmp_path: Path, server: Server, deliver: Callable[[], None]
 ) -> None:
@@ -44,6 +45,7 @@ def test_200_threads_that_import_and_call_at_once(
     assert versions(server) == sorted(["0", *(f"1.{number}" for number in range(200))])
 
 
+@pytest.mark.slow
 def test_200_threads_that_call_while_the_interpreter_ends(host: Host, server: Server) -> None:
     """Daemon threads run on beside the exit hooks, and are stopped anywhere: nobody hangs."""
     code = """
@@ -131,6 +133,7 @@ def test_programs_that_wait_in_a_loop(
     assert versions(server) == ["1", "2", *["3"] * ("use" in name)]
 
 
+@pytest.mark.slow
 def test_a_kernel_that_is_restarted(
     server: Server, deliver: Callable[[], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -172,6 +175,7 @@ manager.shutdown_kernel()
     assert len({crumb["session_id"] for crumb in server.crumbs}) == 2
 
 
+@pytest.mark.slow
 def test_a_line_of_ipython(
     host: Host, tmp_path: Path, server: Server, deliver: Callable[[], None]
 ) -> None:
@@ -257,6 +261,9 @@ def state():
     }
 before = state()
 import migas
+"""
+STATE += BRIEFLY_IDLE
+STATE += """
 receipt = migas.add_project('owner/repo', '1')
 assert receipt.result(40)['success']
 assert migas.get_usage('owner/repo', '2026-01-01')['success']

@@ -126,6 +126,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_no_state_of_the_process_is_changed_at_any_stage(host: Host, server: Server) -> None:
     """Import, first call, write, delivery, callback, exit, fork and worker (pains 32 to 36)."""
     environ = {**FORKS, "GUARD_REPORTS": ""}
@@ -154,6 +155,7 @@ print(hashlib.sha256(repr(numbers).encode()).hexdigest())
 MORE = "migas.add_project('owner/repo', f'{round}')"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("generator", ["random", "numpy"])
 def test_a_host_that_seeds_its_generator_gets_the_same_numbers(
     host: Host, server: Server, generator: str

@@ -83,6 +83,7 @@ sys.addaudithook(watch)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="looks up what is open in /proc")
 def test_the_agent_runs_where_there_is_no_posix(
     host: Host, server: Server, spool: Callable[..., Spool]

@@ -91,6 +91,7 @@ def program(tmp_path: Path, host: Host) -> Callable[..., object]:
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_workers_tell_what_they_add_and_not_what_their_parent_has_told(
@@ -108,6 +109,7 @@ def test_workers_tell_what_they_add_and_not_what_their_parent_has_told(
     assert session is not None
 
 
+@pytest.mark.slow
 def test_the_workers_of_joblib(
     program: Callable[..., None], server: Server, deliver: Callable[[], None]
 ) -> None:
@@ -125,6 +127,7 @@ def test_the_workers_of_joblib(
     assert len({crumb["session_id"] for crumb in server.crumbs}) == 1
 
 
+@pytest.mark.slow
 def test_the_workers_of_dask(
     program: Callable[..., None], server: Server, deliver: Callable[[], None], tmp_path: Path
 ) -> None:
@@ -146,6 +149,7 @@ def test_the_workers_of_dask(
     assert len({crumb["session_id"] for crumb in server.crumbs}) == 1
 
 
+@pytest.mark.slow
 def test_a_worker_that_ends_at_once_loses_nothing(
     program: Callable[..., None], server: Server, deliver: Callable[[], None]
 ) -> None:
@@ -165,6 +169,7 @@ def test_a_worker_that_ends_at_once_loses_nothing(
     assert versions(server) == sorted(map(str, [1, *expected]))
 
 
+@pytest.mark.slow
 def test_workers_of_workers_know_what_all_their_parents_have_told(
     program: Callable[..., None], server: Server, deliver: Callable[[], None]
 ) -> None:
@@ -247,6 +252,7 @@ def test_opted_out_nothing_is_handed_down(host: Host) -> None:
     assert host.run(code, {"MIGAS_OPTOUT": "1"}).calmly
 
 
+@pytest.mark.slow
 def test_nothing_is_left_in_the_temporary_directory(
     program: Callable[..., None], tmp_path: Path
 ) -> None:

@@ -125,6 +125,7 @@ def test_at_last(): deliver('4')
 EARLIER = "import migas; migas.add_project('owner/repo', '0')['message']"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tool", TOOLS)
 def test_nothing_of_ours_shows_in_a_hosts_tests(
     tool: str, pytester: pytest.Pytester, server: Server, host: Host, home: Path

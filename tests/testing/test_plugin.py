@@ -63,6 +63,7 @@ def test_main():
     assert list(home.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_test_that_clears_the_environment_stays_opted_out(
     run: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,6 +105,7 @@ def test_a_host_may_ask_for_telemetry(run: Runner, server: Server) -> None:
     assert len(server.crumbs) == 1
 
 
+@pytest.mark.slow
 def test_the_fixture_shows_what_is_told(run: Runner, home: Path) -> None:
     """Each test has a server, a spool and an id of its own, even if its user has opted out."""
     code = """
@@ -128,6 +130,7 @@ def test_later():
     assert [path.name for path in home.rglob("*") if path.is_file()] == ["optout"]
 
 
+@pytest.mark.slow
 def test_the_fixture_shows_what_a_process_tells(run: Runner) -> None:
     """A command line, say, that the test starts."""
     code = f"""
@@ -140,6 +143,7 @@ def test_main(migas_server):
     run(code).assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_the_fixtures_server_fails_as_it_is_told(run: Runner, tmp_path: Path) -> None:
     """A host's tests see what it does in bad weather; what waits lies in the test's directory."""
     code = """

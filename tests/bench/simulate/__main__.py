@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import simpy
 
 from .client import CLIENTS, Client
-from .picture import draw
 from .server import Server
 from .world import WORLDS, World
 
@@ -45,6 +44,8 @@ def main() -> None:
         for run in runs:
             print(_write_row(world, run))
         if options.plots:
+            from .picture import draw  # matplotlib takes a second, and most runs draw nothing
+
             draw(world, runs, options.plots / f"{name}.png")
 
 

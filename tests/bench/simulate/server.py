@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 #: Requests in so many seconds that the hosted server answers one address.
 _LIMIT, _WINDOW = 1000, 60.0
 
+#: What the agent makes of a server that is busy: the same each time, since no date is in it.
+_REFUSAL = policy.judge(Exchange(status=429), 0.0)
+
 #: The share of answers that are lost though the server has stored what it was sent.
 _UNHEARD = 0.002
 
@@ -42,9 +45,11 @@ class Server:
 
     def ask(self, address: int, births: Sequence[float]) -> Reply:
         """Answer a request, and judge that as the agent does."""
-        return policy.judge(self._answer(address, births), self._env.now)
+        exchange = self._answer(address, births)
+        return _REFUSAL if exchange is None else policy.judge(exchange, self._env.now)
 
-    def _answer(self, address: int, births: Sequence[float]) -> Exchange:
+    def _answer(self, address: int, births: Sequence[float]) -> Exchange | None:
+        """Return what is seen of a request, or None if the address has sent too many."""
         now = self._env.now
         if self._world.outage_from <= now < self._world.outage_until:
             return Exchange(error="no route")
@@ -52,7 +57,7 @@ class Server:
         knocks = self._knocks.setdefault(address, deque(maxlen=_LIMIT + 1))
         knocks.append(now)
         if len(knocks) > _LIMIT and knocks[0] > now - _WINDOW:
-            return Exchange(status=429)
+            return None
         for birth in births:
             if not self.stored[birth]:
                 self.ages.append((now, now - birth))
