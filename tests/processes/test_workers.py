@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 from support import FORKS, need, versions
 
-from migas._agent import reported
+from migas._agent.reported import MAX_USES, TOLD, Reported, make_use_key
 from migas._runtime import settings
+from migas._runtime.native import make_rlock
 from migas._runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -275,22 +276,23 @@ def test_what_is_handed_down_is_what_the_child_would_not_know() -> None:
 def test_what_has_been_told_is_bounded_and_fit_for_an_environment() -> None:
     """Whatever a host calls itself, and however much it tells."""
     environ: dict[str, str] = {}
+    uses = Reported(environ, make_rlock())
     for number in range(200):
-        reported.add_use(reported.make_use_key("o/\0;\n\udcff" * 50, str(number), None), environ)
-        reported.add_use(reported.make_use_key("owner/repo", str(number), "C"), environ)
-    assert len(environ[reported.TOLD]) < 10_000
-    assert environ[reported.TOLD].isprintable()
-    assert environ[reported.TOLD].isascii()
-    told = environ[reported.TOLD].split(";")
-    assert len(told) == reported.MAX_USES
-    assert told[1:] == [f"owner/repo {number} C" for number in range(reported.MAX_USES - 1)]
+        assert uses.may_report(make_use_key("o/\0;\n\udcff" * 50, str(number), None))
+        assert uses.may_report(make_use_key("owner/repo", str(number), "C"))
+    assert len(environ[TOLD]) < 10_000
+    assert environ[TOLD].isprintable()
+    assert environ[TOLD].isascii()
+    told = environ[TOLD].split(";")
+    assert len(told) == MAX_USES
+    assert told[1:] == [f"owner/repo {number} C" for number in range(MAX_USES - 1)]
 
 
 @pytest.mark.parametrize("use", [(None, "1", None), ("a/b", 1, None), (object(), b"", 7)])
 def test_what_is_no_text_is_never_taken_for_told(use: tuple[object, object, object]) -> None:
     """Nor is a caller's object asked for its text on the caller's thread."""
     environ: dict[str, str] = {}
-    reported.add_use(reported.make_use_key(*use), environ)
+    assert Reported(environ, make_rlock()).may_report(make_use_key(*use))
     assert environ == {}
 
 
