@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import PATIENCE
+from support import PATIENCE, SLOW
 
 from migas._runtime import native
-from migas._runtime.threads import NEVER, Worker
+from migas._runtime.threads import NEVER, Monitor, Worker
+
+if TYPE_CHECKING:
+    from support import Host
+
+    from migas.testing import Server
+
+
+#: A size that a host may set: 3.14 and later take no less than some 52 KiB.
+SMALL = 1 << 16
 
 
 def take(items: list[Any], _can_wait: bool) -> float:
@@ -18,7 +28,7 @@ def take(items: list[Any], _can_wait: bool) -> float:
     return NEVER
 
 
-@pytest.mark.parametrize("size", [0, 32768, native.STACK, 4 * native.STACK])
+@pytest.mark.parametrize("size", [0, SMALL, native.STACK, 4 * native.STACK])
 def test_the_hosts_size_of_stacks_is_as_it_was(size: int) -> None:
     """Our threads have what they need, and the host's next thread has what the host has set."""
     before = threading.stack_size(size)
@@ -33,11 +43,11 @@ def test_the_hosts_size_of_stacks_is_as_it_was(size: int) -> None:
 
 def test_a_start_that_fails_leaves_the_hosts_size_of_stacks() -> None:
     """The system may refuse a thread between the steps that change the size."""
-    before = threading.stack_size(32768)
+    before = threading.stack_size(SMALL)
     try:
         with pytest.raises(TypeError):
             native.start_thread(42)  # type: ignore[arg-type]
-        assert threading.stack_size(32768) == 32768
+        assert threading.stack_size(SMALL) == SMALL
     finally:
         threading.stack_size(before)
 
@@ -73,7 +83,7 @@ def test_a_thread_that_fails_leaves_its_place_to_another(monkeypatch: pytest.Mon
 
 def test_a_monitor_wakes_all_that_wait_and_no_longer_than_they_wait() -> None:
     """A notification ends each wait, and so does the time."""
-    monitor, woken = native.Monitor(), []
+    monitor, woken = Monitor(), []
     waiting = threading.Semaphore(0)
 
     def wait() -> None:
@@ -94,3 +104,33 @@ def test_a_monitor_wakes_all_that_wait_and_no_longer_than_they_wait() -> None:
     with monitor:
         monitor.wait(0.001)
     assert not monitor._waiting
+
+
+CONTEXT = """
+import contextvars, gc, logging, threading, weakref
+import migas
+class Value: pass
+variable = contextvars.ContextVar('variable', default='nothing')
+seen, values = [], [Value()]
+alive = weakref.ref(values[0])
+def edit(crumb):
+    seen.append(variable.get())
+    return crumb
+def use():
+    variable.set(values.pop())
+    migas.add_project('owner/repo', '1').result(40)
+migas.setup(before_send=edit)
+contextvars.copy_context().run(use)
+gc.collect()
+ours = [each.name for each in threading.enumerate() if each.name.startswith('migas-')]
+print(*seen, alive(), *sorted(ours))
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="no thread inherits a context")
+def test_our_threads_begin_with_an_empty_context(host: Host, server: Server) -> None:
+    """`before_send` sees nothing of the host's, and nothing of it lives on with our threads."""
+    arguments = ("-X", "thread_inherit_context=1", "-c", CONTEXT)
+    ended = host.run("", SLOW, arguments=arguments)
+    assert (ended.out, ended.calmly) == ("nothing None migas-sender migas-writer\n", True), ended
+    assert len(server.crumbs) == 1
