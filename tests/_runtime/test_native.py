@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import PATIENCE, SLOW
+from support import FORKS, PATIENCE, SLOW
 
 from migas._runtime import native
 from migas._runtime.threads import NEVER, Monitor, Worker
@@ -50,6 +52,53 @@ def test_a_start_that_fails_leaves_the_hosts_size_of_stacks() -> None:
         assert threading.stack_size(SMALL) == SMALL
     finally:
         threading.stack_size(before)
+
+
+def test_two_threads_that_start_ours_at_once_leave_the_hosts_size() -> None:
+    """The second one would take our size for the host's, and leave it behind."""
+    begun, ended = threading.Event(), threading.Event()
+
+    def start_another() -> None:
+        other.start()
+        begun.wait(0.1)  # it waits for the lock
+
+    def stay() -> None:
+        begun.set()
+        ended.wait(PATIENCE)
+
+    other = threading.Thread(target=native.run_with_stack, args=[functools.partial(stay)])
+    assert native.run_with_stack(functools.partial(start_another)) == 0
+    ended.set()
+    other.join(PATIENCE)
+    assert threading.stack_size(0) == 0
+
+
+HELD = """
+import os, threading
+from migas._runtime.native import ProcessLock
+lock, held, goes_on = ProcessLock(), threading.Event(), threading.Event()
+def hold():
+    with lock:
+        held.set()
+        goes_on.wait(60)
+thread = threading.Thread(target=hold)
+thread.start()
+held.wait(60)
+child = os.fork()
+with (lock if child == 0 else threading.Lock()):
+    if child == 0:
+        os._exit(7)
+goes_on.set()
+thread.join()
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_does_not_wait_for_a_lock_of_its_parents(host: Host) -> None:
+    """The thread that held it at that moment does not exist there."""
+    ended = host.run(HELD, FORKS, measured=False)
+    assert (ended.out, ended.calmly) == ("7\n", True), ended
 
 
 def test_a_double_of_start_that_starts_nothing_leaves_no_thread_to_wait_for(

@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 import textwrap
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -317,3 +318,40 @@ def test_what_is_no_identifier_is_refused(text: str) -> None:
     """Not taken for one by chance."""
     with pytest.raises(ValueError, match="no UUID"):
         settings.parse_id(text)
+
+
+class Interrupted(dict[str, str]):
+    """An environment in which something else happens between a reading and the writing after it."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        super().__init__()
+        self.acts = [act]
+
+    def get(self, name: str, default: object = None) -> str:
+        value = super().get(name, default)
+        if self.acts:
+            self.acts.pop()()
+        return str(value)
+
+
+@pytest.mark.parametrize("who", ["a signal handler", "another thread"])
+def test_of_two_that_report_at_once_none_undoes_what_the_other_has_added(who: str) -> None:
+    """The variable is read, changed and written, and a signal handler waits for no lock."""
+    threads: list[threading.Thread] = []
+
+    def interrupt() -> None:
+        if who == "a signal handler":
+            uses.may_report("second")
+            return
+        thread = threading.Thread(target=uses.may_report, args=["second"])
+        thread.start()
+        thread.join(0.1)  # it waits for the lock
+        threads.append(thread)
+
+    environ = Interrupted(lambda: None)
+    uses = Reported(environ, make_rlock())
+    environ.acts = [interrupt]
+    uses.may_report("first")
+    for thread in threads:
+        thread.join()
+    assert sorted(environ[TOLD].split(";")) == ["first", "second"]
