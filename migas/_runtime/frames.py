@@ -136,10 +136,8 @@ class Monitor:
         outermost = None if program is None else find_outermost_frame(program)
         watcher = (program, outermost, take)
         with self._changing:
-            # First of all, so that no signal handler takes the tool away meanwhile.
             self._watched.append(watcher)
-            if self._tool is None:
-                self._tool = _register(_make_handler(self._watched))
+            self._adjust_tool()
             if self._tool is None:
                 self._watched.remove(watcher)
                 return False
@@ -152,9 +150,21 @@ class Monitor:
                 # A signal handler on this thread may have removed it meanwhile.
                 if watcher[2] == take and watcher in self._watched:
                     self._watched.remove(watcher)
-            if not self._watched and self._tool is not None:
+            self._adjust_tool()
+
+    def _adjust_tool(self) -> None:
+        """Register the tool if there is a watcher, or unregister it, with the lock held.
+
+        A signal handler on this thread may begin or end a watch between any two steps.
+        """
+        while bool(self._watched) is (self._tool is None):
+            if self._tool is not None:
                 tool, self._tool = self._tool, None
                 _unregister(tool)
+                continue
+            self._tool = _register(_make_handler(self._watched))
+            if self._tool is None:  # there is no room for one
+                return
 
 
 def _make_handler(

@@ -14,28 +14,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Callback:
-    """A callback that does something else while it is compared: there a thread may be switched."""
+class Watched(list[Any]):
+    """Watchers. Right after somebody has seen that there are none, something else happens."""
 
-    __hash__ = None  # type: ignore[assignment]
+    act: Callable[[], object] | None = None
 
-    def __init__(self, act: Callable[[], None] = lambda: None) -> None:
-        self._act = act
-
-    def __call__(self, error: BaseException) -> None:
-        """Do nothing with an exception."""
-
-    def __eq__(self, other: object) -> bool:
-        act, self._act = self._act, lambda: None
-        act()
-        return self is other
+    def __len__(self) -> int:
+        length = super().__len__()
+        if length == 0 and self.act is not None:
+            act, self.act = self.act, None
+            act()
+        return length
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="needs sys.monitoring")
 @pytest.mark.parametrize("who", ["a signal handler", "another thread"])
 def test_a_watch_that_begins_while_the_last_one_ends_is_not_lost(who: str) -> None:
-    """Neither its callback nor the tool that calls it."""
-    monitor, second, threads = Monitor(), Callback(), []
+    """The last one takes the tool with it that would have called the new one's callback."""
+    monitor, watched = Monitor(), Watched()
+    threads: list[threading.Thread] = []
 
     def begin() -> None:
         if who == "a signal handler":
@@ -46,18 +43,23 @@ def test_a_watch_that_begins_while_the_last_one_ends_is_not_lost(who: str) -> No
         thread.join(0.1)  # it waits for the lock
         threads.append(thread)
 
+    def first(_error: BaseException) -> None:
+        """Take an exception."""
+
+    def second(_error: BaseException) -> None:
+        """Take another."""
+
     def find_tools() -> list[str | None]:
         monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
         return [monitoring.get_tool(number) for number in range(6)]
 
-    before = find_tools()
-    first = Callback(begin)
+    before, monitor._watched = find_tools(), watched
     assert monitor.watch(None, first)
-    monitor.unwatch(Callback())
+    watched.act = begin
+    monitor.unwatch(first)
     for thread in threads:
         thread.join()
-    monitor.unwatch(first)
-    assert [watched[2] for watched in monitor._watched] == [second]
+    assert [each[2] for each in watched] == [second]
     assert find_tools() != before
     monitor.unwatch(second)
     assert find_tools() == before

@@ -323,15 +323,13 @@ def test_what_is_no_identifier_is_refused(text: str) -> None:
 class Interrupted(dict[str, str]):
     """An environment in which something else happens between a reading and the writing after it."""
 
-    def __init__(self, act: Callable[[], object]) -> None:
-        super().__init__()
-        self.acts = [act]
+    act: Callable[[], object] | None = None
 
-    def get(self, name: str, default: object = None) -> str:
-        value = super().get(name, default)
-        if self.acts:
-            self.acts.pop()()
-        return str(value)
+    def __setitem__(self, name: str, value: str) -> None:
+        act, self.act = self.act, None
+        if act is not None:
+            act()
+        super().__setitem__(name, value)
 
 
 @pytest.mark.parametrize("who", ["a signal handler", "another thread"])
@@ -348,9 +346,9 @@ def test_of_two_that_report_at_once_none_undoes_what_the_other_has_added(who: st
         thread.join(0.1)  # it waits for the lock
         threads.append(thread)
 
-    environ = Interrupted(lambda: None)
+    environ = Interrupted()
     uses = Reported(environ, make_rlock())
-    environ.acts = [interrupt]
+    environ.act = interrupt
     uses.may_report("first")
     for thread in threads:
         thread.join()
