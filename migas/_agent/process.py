@@ -23,7 +23,7 @@ from migas._runtime.receipt import Listeners
 from migas._runtime.settings import Settings
 
 from .agent import Agent
-from .reported import MAX_USES, add_use, make_use_key, read_reported_by_parent, withdraw_use
+from .reported import Reported, make_use_key, share_with_fork_server
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,9 +69,7 @@ class Process:
         # The agents that `setup()` has replaced: the exit ends them, too. All share the listeners.
         self._former: list[Agent] = []
         self._listeners = Listeners()
-        # The uses that this worker's parent has reported; None before the agent is built.
-        self._reported_by_parent: frozenset[str] | None = None
-        self._reported: set[str] = set()
+        self._reported: Reported | None = None  # None before the agent is built
         self._runs: list[Run] = []  # the open ones, the innermost last
         self._is_closing = False  # set when our exit hook begins
         # Set once our exit hook has finished the runs: later calls write on the calling thread.
@@ -108,9 +106,10 @@ class Process:
                 settings = self.use_settings()
                 if settings.off_by:
                     return None
-                if self._reported_by_parent is None:
-                    self._reported_by_parent = read_reported_by_parent(os.environ)
+                if self._reported is None:
+                    self._reported = Reported(os.environ, self._lock)
                 settings.hand_down(os.environ)
+                share_with_fork_server()
                 self._agent = Agent(settings, self._listeners, keep_alive=self._keeps_threads)
                 _close_with_worker()
                 if self._keeps_threads():
@@ -124,21 +123,17 @@ class Process:
 
         Otherwise the use counts as reported, and this process's own workers do not repeat it.
         """
-        if use in (self._reported_by_parent or ()):
-            return False
-        if use not in self._reported and len(self._reported) < MAX_USES:
-            self._reported.add(use)
-            add_use(use, os.environ)
-        return True
+        return self._reported is None or self._reported.may_report(use)
 
     def may_report_breadcrumb(self, project: object, version: object, *words: object) -> bool:
         """Return False if this worker's parent process has already reported this breadcrumb.
 
         The arguments are those of `make_use_key`, which is called only where it matters.
         """
-        if not self._reported_by_parent and len(self._reported) >= MAX_USES:
+        reported = self._reported
+        if reported is None or (reported.is_full() and not reported.is_worker_of_reporter()):
             return True
-        return self.may_report(make_use_key(project, version, *words))
+        return reported.may_report(make_use_key(project, version, *words))
 
     def enter(self, run: Run) -> bool:
         """Open a run. Returns False if it is a part of a run, here or in this worker's parent."""
@@ -162,8 +157,8 @@ class Process:
         with self._lock:
             if not self.leave(run):
                 return False
-            self._reported.discard(run.use)
-            withdraw_use(run.use, os.environ)
+            if self._reported is not None:
+                self._reported.withdraw(run.use)
             return True
 
     def setup(self, values: Mapping[str, object]) -> None:
@@ -175,6 +170,7 @@ class Process:
             self._agent = self._settings = None
             if not find_optout(os.environ):
                 self.use_settings().hand_down(os.environ)
+                share_with_fork_server()
 
     def flush(self, timeout: float | None) -> int:
         """Send what is pending within ``timeout`` seconds, and return how much is left.

@@ -8,35 +8,100 @@ worker reports a use that its parent has reported.
 
 from __future__ import annotations
 
+import sys
+
 from migas._runtime.place import is_worker_process
+from migas._runtime.settings import HANDED_DOWN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
+    from typing import Any
 
 #: The variable that holds the reported uses of a process and its parents, separated by `;`.
-TOLD = "MIGAS_TOLD"
+TOLD = HANDED_DOWN[-1]
 
 #: How many uses the variable holds at most, and characters of each. The C library never frees an
 #: old value of a variable, so a host that reports ever new uses must not grow it without end.
 MAX_USES, _MAX_USE = 50, 120
 
 
-def add_use(use: str, environ: MutableMapping[str, str]) -> None:
-    """Add a reported use to the variable that workers read.
+class Reported:
+    """The uses that this process has reported, and those that its parents had.
 
-    Only the first `MAX_USES` are kept, which are those of the host's own import.
+    Parameters:
+        environ: the environment that workers inherit. It is read here once.
+        lock: a reentrant lock of this process's, see `Process`. A variable cannot be changed in one
+            step: of two threads that do, one would undo what the other has added.
     """
-    uses = _read_uses(environ)
-    if use and use not in uses and len(uses) < MAX_USES:
-        environ[TOLD] = ";".join([*uses, use])
+
+    def __init__(self, environ: MutableMapping[str, str], lock: Any) -> None:
+        self._environ = environ
+        self._lock = lock
+        self._by_parents = read_reported_by_parent(environ)
+        # The keys are this process's own uses, in order. Changed under the lock.
+        self._own: dict[str, None] = {}
+
+    def may_report(self, use: str) -> bool:
+        """Return False if this worker's parent process has already reported the use.
+
+        Otherwise the use counts as reported, and this process's own workers do not repeat it.
+
+        Parameters:
+            use: made by `make_use_key`.
+        """
+        if use in self._by_parents:
+            return False
+        # Without the lock, since nearly every call ends here.
+        if use and use not in self._own and not self.is_full():
+            with self._lock:
+                if not self.is_full():
+                    self._own[use] = None
+                    self._hand_down()
+        return True
+
+    def is_full(self) -> bool:
+        """Return True if no further use is remembered."""
+        return len(self._own) >= MAX_USES
+
+    def is_worker_of_reporter(self) -> bool:
+        """Return True if a parent process has reported any use."""
+        return bool(self._by_parents)
+
+    def withdraw(self, use: str) -> None:
+        """Forget a use of this process's own: it is not reported after all."""
+        with self._lock:
+            self._own.pop(use, None)
+            uses = _read_uses(self._environ)
+            if use in uses:
+                self._environ[TOLD] = ";".join(other for other in uses if other != use)
+            self._hand_down()
+
+    def _hand_down(self) -> None:
+        """Add this process's uses to the variable, with the lock held.
+
+        Only the first `MAX_USES` are kept, which are those of the host's own import. A signal
+        handler on this thread may add a use between the reading and the writing, so that is done
+        until nothing is missing.
+        """
+        while True:
+            uses = _read_uses(self._environ)
+            missing = [use for use in tuple(self._own) if use not in uses][: MAX_USES - len(uses)]
+            if not missing:
+                break
+            self._environ[TOLD] = ";".join([*uses, *missing])
+        share_with_fork_server()
 
 
-def withdraw_use(use: str, environ: MutableMapping[str, str]) -> None:
-    """Remove a use from the variable that workers read."""
-    uses = _read_uses(environ)
-    if use in uses:
-        environ[TOLD] = ";".join(other for other in uses if other != use)
+def share_with_fork_server() -> None:
+    """Have children of a fork server get the variables, too, if the host uses `multiprocessing`.
+
+    A fork server that begins later has the variables from the beginning.
+    """
+    if "multiprocessing.reduction" in sys.modules:
+        from migas._runtime.forkserver import share
+
+        share()
 
 
 def make_use_key(project: object, version: object, *words: object) -> str:

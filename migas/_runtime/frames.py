@@ -13,6 +13,7 @@ import sys
 import threading
 
 from .loading import are_frames_hidden
+from .native import ProcessLock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -123,28 +124,47 @@ class Monitor:
         # each, since the event's handler may run between any two of them.
         self._watched: list[tuple[FrameType | None, FrameType | None, Callable[..., None]]] = []
         self._tool: int | None = None
+        # Held while these change: the tool is registered exactly while there is a watcher. A signal
+        # handler that interrupts the holder may end a watch, too.
+        self._changing = ProcessLock()
 
     def watch(self, program: FrameType | None, take: Callable[[BaseException], None]) -> bool:
         """Have ``take`` called with the exception by which the program ends, once.
 
         Returns False if this interpreter cannot do that, or if other tools leave no room.
         """
-        if self._tool is None:
-            # Two threads that are first at the same time may take both ids. One stays taken then,
-            # and its handler is called in vain.
-            self._tool = _register(_make_handler(self._watched))
-        if self._tool is None:
-            return False
         outermost = None if program is None else find_outermost_frame(program)
-        self._watched.append((program, outermost, take))
+        watcher = (program, outermost, take)
+        with self._changing:
+            self._watched.append(watcher)
+            self._adjust_tool()
+            if self._tool is None:
+                self._watched.remove(watcher)
+                return False
         return True
 
     def unwatch(self, take: Callable[[BaseException], None]) -> None:
         """Forget a callback. The last one takes the tool with it."""
-        self._watched[:] = [watched for watched in self._watched if watched[2] != take]
-        if not self._watched and self._tool is not None:
-            tool, self._tool = self._tool, None
-            _unregister(tool)
+        with self._changing:
+            for watcher in tuple(self._watched):
+                # A signal handler on this thread may have removed it meanwhile.
+                if watcher[2] == take and watcher in self._watched:
+                    self._watched.remove(watcher)
+            self._adjust_tool()
+
+    def _adjust_tool(self) -> None:
+        """Register the tool if there is a watcher, or unregister it, with the lock held.
+
+        A signal handler on this thread may begin or end a watch between any two steps.
+        """
+        while bool(self._watched) is (self._tool is None):
+            if self._tool is not None:
+                tool, self._tool = self._tool, None
+                _unregister(tool)
+                continue
+            self._tool = _register(_make_handler(self._watched))
+            if self._tool is None:  # there is no room for one
+                return
 
 
 def _make_handler(

@@ -39,8 +39,8 @@ class Importer:
     def __init__(self, load: Callable[[str], None], is_done: Callable[[], bool]) -> None:
         self._load = load
         self._is_done = is_done
-        # Shared with the threads that want something; each step is atomic, and only the greenlet
-        # takes names out.
+        # Shared with the threads that want something. A name that two add at once is imported once
+        # more, which does nothing.
         self._wanted: list[str] = []
         self._errors: dict[str, Exception] = {}
         self._is_running = False
@@ -68,8 +68,8 @@ class Importer:
 
     def serve(self) -> None:
         """Import on this thread what is wanted: at the exit the greenlet runs no more."""
-        while self._wanted:
-            self._import(self._wanted.pop(0))
+        while self._import_next():
+            pass
 
     def close(self) -> None:
         """Import nothing more."""
@@ -79,14 +79,19 @@ class Importer:
         left = _LOOKS
         while self._is_running and left and not self._is_done():
             left -= 1
-            if self._wanted:
+            if self._import_next():
                 left = _LOOKS
-                self._import(self._wanted.pop(0))
             time.sleep(_PAUSE)  # the patched one, too
         self._is_running = False
 
-    def _import(self, name: str) -> None:
+    def _import_next(self) -> bool:
+        """Import the module that is wanted first. Returns False if none is."""
+        try:
+            name = self._wanted.pop(0)
+        except IndexError:  # the exit, on another thread, may have taken the last one
+            return False
         try:
             self._load(name)
         except Exception as error:  # a broken installation
             self._errors[name] = error
+        return True

@@ -14,6 +14,7 @@ from __future__ import annotations
 # What `signal` is made of: that module itself would cost an import of `enum`.
 import _signal  # type: ignore[import-not-found]  # typeshed leaves it out
 import _thread
+import os
 import sys
 import threading
 import time as hosts_time
@@ -26,7 +27,7 @@ from .place import is_main_interpreter
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType, TracebackType
+    from types import ModuleType
     from typing import Any
 
 #: Bytes of stack that a thread of ours has at least, as musl's linker is told for CPython. TLS and
@@ -69,16 +70,49 @@ TIMEOUT_MAX: float = _native.TIMEOUT_MAX
 time = _copy(hosts_time, "monotonic", "process_time", "thread_time")
 
 # The agent's threads that run now, by their numbers: `threading.current_thread()` knows others only
-# where the host has replaced threads. Each step is atomic.
+# where the host has replaced threads. Each thread sets and removes its own number only.
 _running: dict[int, Thread] = {}
 
 #: Calls a `partial` without a step of Python's own.
 _call: Callable[[Any], object] = partial.__call__
 
 
+class ProcessLock:
+    """A reentrant lock of this process's: a forked child has another one.
+
+    The one that it was forked with may have been held by a thread that the child does not have, and
+    a fork may run no hooks (uWSGI).
+
+    Example:
+        >>> lock = ProcessLock()
+        >>> with lock, lock:
+        ...     pass
+    """
+
+    __slots__ = ("_locks",)
+
+    def __init__(self) -> None:
+        # By process id. `setdefault` is atomic: threads that race for the first use get one lock.
+        self._locks: dict[int, Any] = {}
+
+    def __enter__(self) -> None:
+        pid = os.getpid()
+        (self._locks.get(pid) or self._locks.setdefault(pid, make_rlock())).acquire()
+
+    def __exit__(self, *_: object) -> None:
+        # A signal handler of the host's may have forked in between: its child holds nothing.
+        lock = self._locks.get(os.getpid())
+        if lock is not None:
+            lock.release()
+
+
 def are_threads_replaced() -> bool:
     """Return True if a host's threads are not the system's now: greenlets, or a test's double."""
     return type(_thread.start_new_thread) is not type(_native.start_new_thread)
+
+
+#: Held while new threads have stacks of our size.
+_sizing = ProcessLock()
 
 
 def start_thread(function: Callable[[], object]) -> None:
@@ -87,8 +121,9 @@ def start_thread(function: Callable[[], object]) -> None:
     The size of new threads' stacks is a setting of the whole process. It can only be read by
     setting it, and between two instructions another thread of the host's may start one. So all
     three steps are one call of C code, which holds the GIL from beginning to end. (An audit hook of
-    the host's lets it go in the middle. A thread that starts just then has a larger stack than its
-    starter asked for, which harms nobody.)
+    the host's lets it go in the middle, and a free-threaded interpreter has none. A thread that
+    starts just then has a larger stack than its starter asked for, which harms nobody. A host that
+    sets the size in these microseconds finds it as it was before.)
 
     Raises:
         Exception: the system allows no more threads, or the host's audit hook does not.
@@ -105,7 +140,15 @@ def is_stack_small() -> bool:
 
 
 def run_with_stack(call: partial[object]) -> int:
-    """Call a C function while new threads have stacks of `STACK` bytes. Returns the host's size."""
+    """Call a C function while new threads have stacks of `STACK` bytes. Returns the host's size.
+
+    One thread at a time: without a GIL another would take our size for the host's.
+    """
+    with _sizing:
+        return _run_with_stack(call)
+
+
+def _run_with_stack(call: partial[object]) -> int:
     before: list[int] = []
     steps: tuple[partial[Any], ...] = (
         partial(before.extend, map(_native.stack_size, (STACK,))),
@@ -149,60 +192,11 @@ def await_lock(lock: Any, timeout: float) -> bool:
     return True
 
 
-class Monitor:
-    """A reentrant lock, and a wait for what other threads do while they hold it.
-
-    It is `threading.Condition` of the system's locks. That class would make its locks by whatever
-    `threading` holds at each wait.
-    """
-
-    # eventlet looks for locks to replace in every `__dict__`.
-    __slots__ = ("_lock", "_waiting")
-
-    def __init__(self) -> None:
-        self._lock = make_rlock()
-        # A locked lock for each thread that waits. Whoever takes one out of the list unlocks it.
-        self._waiting: list[Any] = []
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(
-        self,
-        etype: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._lock.release()
-
-    def wait(self, timeout: float) -> None:
-        """Let the lock go until another thread notifies this one, and take it again.
-
-        Parameters:
-            timeout: seconds to wait at most, > 0.
-        """
-        latch = allocate_lock()
-        latch.acquire()
-        self._waiting.append(latch)
-        state = self._lock._release_save()  # noqa: SLF001  # as `threading.Condition` does
-        try:
-            latch.acquire(timeout=min(timeout, TIMEOUT_MAX))
-        finally:
-            self._lock._acquire_restore(state)  # noqa: SLF001
-            if latch in self._waiting:
-                self._waiting.remove(latch)
-
-    def notify_all(self) -> None:
-        """Have all threads go on that wait. The caller holds the lock."""
-        while self._waiting:
-            self._waiting.pop().release()
-
-
 class Thread(threading.Thread):
     """A daemon thread of the agent, which no signal interrupts. It is never a greenlet."""
 
     def __init__(self, target: Callable[[], object], name: str) -> None:
-        super().__init__(name=f"migas-{name}", daemon=True)
+        super().__init__(name=f"migas-{name}", daemon=True, **_make_context())
         self._function = target
         # The system's number of the thread: once it runs, and while it does.
         self._number: int | None = None
@@ -271,6 +265,20 @@ class Thread(threading.Thread):
             super()._delete()  # type: ignore[misc]  # typeshed leaves it out
         except KeyError:
             return
+
+
+def _make_context() -> dict[str, Any]:
+    """Return the argument by which a thread begins with an empty context, as before Python 3.14.
+
+    Otherwise it may begin with a copy of its starter's: by `-X thread_inherit_context=1`, and by
+    default in a free-threaded interpreter. `before_send` would see what the host has set there, and
+    all of that would live as long as the thread.
+    """
+    if sys.version_info >= (3, 14):
+        import _contextvars  # loaded already, by `threading`
+
+        return {"context": _contextvars.Context()}
+    return {}
 
 
 def find_own_thread() -> Thread | None:

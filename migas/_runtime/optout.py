@@ -130,10 +130,9 @@ class OptoutFile:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        # When to look again; None: nobody has looked yet.
-        self._due: float | None = None
-        # The file's path, or "" if it was not there.
-        self._found = ""
+        # When to look again, and the file's path, or "" if it was not there; None: nobody has
+        # looked yet. One object, since another thread must not see one without the other.
+        self._last: tuple[float, str] | None = None
 
     def find(self, environ: Mapping[str, str]) -> str:
         """Return the file's path if it was there at the last look, or `""`.
@@ -141,20 +140,20 @@ class OptoutFile:
         The first call looks, and is the only use of the disk on a caller's thread. After that only
         `look` does, on threads of ours: the home may have stopped answering.
         """
-        return self.look(environ) if self._due is None else self._found
+        last = self._last
+        return self.look(environ) if last is None else last[1]
 
     def look(self, environ: Mapping[str, str]) -> str:
         """Return the file's path or `""`, and look again if the last look is `LOOK_AGAIN` old."""
-        now = self._clock()
-        if self._due is None or now >= self._due:
+        now, last = self._clock(), self._last
+        if last is None or now >= last[0]:
             looks = map(_look_at, list_optout_files(environ))
-            self._found = next(filter(None, looks), "")
-            self._due = now + LOOK_AGAIN
-        return self._found
+            self._last = last = (now + LOOK_AGAIN, next(filter(None, looks), ""))
+        return last[1]
 
     def forget(self) -> None:
         """Forget what the last look found, so that the next call looks."""
-        self._due = None
+        self._last = None
 
 
 def locate_optout(environ: Mapping[str, str]) -> str:

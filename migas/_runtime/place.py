@@ -23,11 +23,16 @@ def is_worker_process() -> bool:
     """Return True if this is a worker process of a pool, whose parent has told it what to do.
 
     Such processes are known of `multiprocessing`, by any start method, and of what is built on it
-    (loky, joblib, Dask, PyTorch); of billiard, which is Celery's; of Ray; and of Spark.
+    (loky, joblib, Dask, PyTorch); of billiard, which is Celery's; of Ray; and of Spark. A fork
+    server counts as one: it may import the host for the workers' sake.
     """
-    return any(
-        _is_child(sys.modules.get(name)) for name in ("multiprocessing.process", "billiard.process")
-    ) or (_is_of_ray() or _is_of_spark())
+    return (
+        _is_child(sys.modules.get("multiprocessing.process"))
+        or _is_child(sys.modules.get("billiard.process"))
+        or _is_fork_server()
+        or _is_of_ray()
+        or _is_of_spark()
+    )
 
 
 def _is_child(module: object) -> bool:
@@ -43,6 +48,18 @@ def _is_child(module: object) -> bool:
     if getattr(current, "_parent_pid", None) is not None:
         return True
     return bool(getattr(current, "_inheriting", False))
+
+
+def _is_fork_server() -> bool:
+    """Return True in the server of the start method `forkserver`, or a child that it has forked.
+
+    Its command line is `python -c "from multiprocessing.forkserver import main; …"`, with more
+    before that from Python 3.15 on: `ensure_running` in Lib/multiprocessing/forkserver.py.
+    """
+    if "multiprocessing.forkserver" not in sys.modules:
+        return False
+    _, is_command, rest = "\0".join(sys.orig_argv).partition("\0-c\0")
+    return bool(is_command) and "multiprocessing.forkserver import main" in rest.partition("\0")[0]
 
 
 def _is_of_ray() -> bool:

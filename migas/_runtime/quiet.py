@@ -79,7 +79,8 @@ class Quiet:
         # How often each thread has entered, by its id; and a lock for all that enter and leave.
         # Another thread may look without the lock: a thread asks for itself only.
         self._depths: dict[int, int] = {}
-        self._lock = threading.Lock()
+        # Reentrant, for a signal handler on the thread that holds it.
+        self._lock = threading.RLock()
         # What a thread has entered, the last one at the end: its id, and how to leave its context.
         self._local = threading.local()
         self.pid = os.getpid()
@@ -113,7 +114,7 @@ class Quiet:
         """Begin as new in a forked child, whose parent's other threads may have been quiet."""
         ident = threading.get_ident()
         self._depths = {ident: self._depths[ident]} if ident in self._depths else {}
-        self._lock = threading.Lock()  # another thread may have held it
+        self._lock = threading.RLock()  # another thread may have held it
         self.pid = os.getpid()
         if not self._depths and type(warnings) is _Warnings:
             ModuleType.__setattr__(warnings, "__class__", ModuleType)

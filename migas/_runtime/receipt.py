@@ -282,7 +282,8 @@ class Listeners:
     """
 
     def __init__(self) -> None:
-        # Each access is one step of a dict's, which no other thread can come between.
+        # Each access is one operation of a dict's, which is atomic, with a GIL or without one:
+        # https://docs.python.org/3/howto/free-threading-python.html#thread-safety
         self._receipts: dict[str, Receipt] = {}
 
     def add(self, token: str, receipt: Receipt) -> None:

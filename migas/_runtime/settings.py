@@ -23,6 +23,12 @@ DEFAULT_ENDPOINT = "https://migas.nipreps.org/graphql"
 DEFAULT_TIMEOUT = 5.0
 DEFAULT_EXIT_TIMEOUT = 1.0
 
+#: The variables by which children inherit server, user, run, spool, and what has been reported.
+HANDED_DOWN = (
+    *("MIGAS_ENDPOINT", "MIGAS_USER_ID", "MIGAS_SESSION_ID", "MIGAS_CACHE_DIR"),
+    "MIGAS_TOLD",
+)
+
 #: The longest wait that a variable can set, in seconds. `threading` overflows far above it.
 MAX_TIMEOUT = 3600.0
 

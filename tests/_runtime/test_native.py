@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import functools
+import os
+import sys
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import PATIENCE
+from support import FORKS, PATIENCE, SLOW
 
 from migas._runtime import native
-from migas._runtime.threads import NEVER, Worker
+from migas._runtime.threads import NEVER, Monitor, Worker
+
+if TYPE_CHECKING:
+    from support import Host
+
+    from migas.testing import Server
+
+
+#: A size that a host may set: 3.14 and later take no less than some 52 KiB.
+SMALL = 1 << 16
 
 #: Bytes, more than any Python takes for the least: 3.15 asks for 52 KiB.
 SMALL = 1 << 16
@@ -45,6 +57,53 @@ def test_a_start_that_fails_leaves_the_hosts_size_of_stacks() -> None:
         threading.stack_size(before)
 
 
+def test_two_threads_that_start_ours_at_once_leave_the_hosts_size() -> None:
+    """The second one would take our size for the host's, and leave it behind."""
+    begun, ended = threading.Event(), threading.Event()
+
+    def start_another() -> None:
+        other.start()
+        begun.wait(0.1)  # it waits for the lock
+
+    def stay() -> None:
+        begun.set()
+        ended.wait(PATIENCE)
+
+    other = threading.Thread(target=native.run_with_stack, args=[functools.partial(stay)])
+    assert native.run_with_stack(functools.partial(start_another)) == 0
+    ended.set()
+    other.join(PATIENCE)
+    assert threading.stack_size(0) == 0
+
+
+HELD = """
+import os, threading
+from migas._runtime.native import ProcessLock
+lock, held, goes_on = ProcessLock(), threading.Event(), threading.Event()
+def hold():
+    with lock:
+        held.set()
+        goes_on.wait(60)
+thread = threading.Thread(target=hold)
+thread.start()
+held.wait(60)
+child = os.fork()
+with (lock if child == 0 else threading.Lock()):
+    if child == 0:
+        os._exit(7)
+goes_on.set()
+thread.join()
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_does_not_wait_for_a_lock_of_its_parents(host: Host) -> None:
+    """The thread that held it at that moment does not exist there."""
+    ended = host.run(HELD, FORKS, measured=False)
+    assert (ended.out, ended.calmly) == ("7\n", True), ended
+
+
 def test_a_double_of_start_that_starts_nothing_leaves_no_thread_to_wait_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -76,7 +135,7 @@ def test_a_thread_that_fails_leaves_its_place_to_another(monkeypatch: pytest.Mon
 
 def test_a_monitor_wakes_all_that_wait_and_no_longer_than_they_wait() -> None:
     """A notification ends each wait, and so does the time."""
-    monitor, woken = native.Monitor(), []
+    monitor, woken = Monitor(), []
     waiting = threading.Semaphore(0)
 
     def wait() -> None:
@@ -97,3 +156,33 @@ def test_a_monitor_wakes_all_that_wait_and_no_longer_than_they_wait() -> None:
     with monitor:
         monitor.wait(0.001)
     assert not monitor._waiting
+
+
+CONTEXT = """
+import contextvars, gc, logging, threading, weakref
+import migas
+class Value: pass
+variable = contextvars.ContextVar('variable', default='nothing')
+seen, values = [], [Value()]
+alive = weakref.ref(values[0])
+def edit(crumb):
+    seen.append(variable.get())
+    return crumb
+def use():
+    variable.set(values.pop())
+    migas.add_project('owner/repo', '1').result(40)
+migas.setup(before_send=edit)
+contextvars.copy_context().run(use)
+gc.collect()
+ours = [each.name for each in threading.enumerate() if each.name.startswith('migas-')]
+print(*seen, alive(), *sorted(ours))
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="no thread inherits a context")
+def test_our_threads_begin_with_an_empty_context(host: Host, server: Server) -> None:
+    """`before_send` sees nothing of the host's, and nothing of it lives on with our threads."""
+    arguments = ("-X", "thread_inherit_context=1", "-c", CONTEXT)
+    ended = host.run("", SLOW, arguments=arguments)
+    assert (ended.out, ended.calmly) == ("nothing None migas-sender migas-writer\n", True), ended
+    assert len(server.crumbs) == 1

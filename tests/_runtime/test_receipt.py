@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from support import PATIENCE
+from support import PATIENCE, await_condition
 
 from migas import Receipt
 
@@ -56,8 +56,12 @@ def test_the_first_answer_counts() -> None:
 def test_a_result_is_waited_for_and_hurried() -> None:
     """Whoever waits need not wait for the half second that others save."""
     pending = Pending()
-    thread = threading.Timer(0.01, pending.receipt.settle, [{"success": True}])
-    thread.start()
+
+    def settle() -> None:
+        await_condition(lambda: pending.hurried == 1)
+        pending.receipt.settle({"success": True})
+
+    threading.Thread(target=settle).start()
     assert pending.receipt.result() == {"success": True}
     assert pending.receipt.result(PATIENCE) == {"success": True}
     assert pending.hurried == 1

@@ -18,11 +18,12 @@ OWN = {
     "random": r"random",
     "numpy": r"random",
     "masks": r"sigmask",
-    "handlers": r"signal|SIG[A-Z]|asyncio|trio|pdb",
-    "caught": r"signal|SIG[A-Z]|asyncio|trio|faulthandler|pdb",
+    "handlers": r"signal|SIG[A-Z]|asyncio|trio|pdb|forkserver import main",
+    "caught": r"signal|SIG[A-Z]|asyncio|trio|faulthandler|pdb|forkserver import main",
     "hooks": r"hook|sys\.(exit|std\w+|settrace|setprofile)|StringIO|redirect_std|__import__|mock",
     "filters": r"warn|requests|urllib3|migas\._delivery",
     "logging": r"basicConfig|addHandler|setLevel|addFilter|dictConfig|disable|propagate",
+    "pickling": r"ForkingPickler|copyreg",
     "locale": r"locale",
     "umask": r"umask",
     "cwd": r"chdir|rmdir|rmtree|rename",
@@ -48,6 +49,7 @@ LIBRARIES = {
     "multiprocessing": {"descriptors", "hooks", "path", "handlers", "caught"},
     "nipype": {"logging", "numpy"},
     "numpy": {"filters"},
+    "torch": {"pickling"},
     "readline": {"caught"},
     "typer": {"hooks", "random"},
     "click.testing": {"random"},
@@ -95,8 +97,9 @@ class Guard:
             if posix.getpid() != self._pid:  # Python seeds it anew in a forked child
                 return []
             return [] if old is None and is_unused(name) else ["numbers were drawn"]
-        if name == "masks":
-            return self._find_masks(old, new)
+        if name in ("masks", "pickling"):
+            find = self._find_masks if name == "masks" else self._find_reducers
+            return find(old, new)
         if not isinstance(old, dict) or not isinstance(new, dict):
             return [] if self._is_by_design(name, "", old, new) else [f"{old} became {new}"]
         return [
@@ -118,6 +121,22 @@ class Guard:
             time.sleep(0.01)
             new = look_at_masks()
         return [f"thread {task} has {mask}, not {known}" for task, mask in others.items()]
+
+    def _find_reducers(self, old: object, new: object) -> list[str]:
+        """Return the types that `multiprocessing` pickles in another way, but for two kinds.
+
+        A key's pickle sets the variables in children of a fork server, whose environment is older:
+        nothing else of what is sent comes early enough. It unpickles as the same key. And what the
+        library does itself is its own.
+        """
+        assert isinstance(old, dict)
+        assert isinstance(new, dict)
+        known = ("migas._runtime.forkserver.", "multiprocessing.")
+        return [
+            f"{key}: {old.get(key)} became {reducer}"
+            for key, reducer in new.items()
+            if old and old.get(key) != reducer and not reducer.startswith(known)
+        ]
 
     def _is_by_design(self, name: str, key: object, old: object, new: object) -> bool:
         """Return True for a difference that has a reason, which stands at each."""

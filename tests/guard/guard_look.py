@@ -167,6 +167,13 @@ def look_at_logging() -> dict[str, object]:
     return found
 
 
+def look_at_pickling() -> dict[str, str]:
+    """Return how `multiprocessing` pickles objects of certain types."""
+    pickler = getattr(loaded("multiprocessing.reduction"), "ForkingPickler", None)
+    reducers = dict(getattr(pickler, "_extra_reducers", ()))
+    return {name_object(each): name_object(reducer) for each, reducer in reducers.items()}
+
+
 def look_at_descriptors() -> dict[int, str]:
     """Return the open descriptors, and what each of them is."""
     found = {}
@@ -229,6 +236,7 @@ LOOKS = {
     "hooks": look_at_hooks,
     "filters": look_at_filters,
     "logging": look_at_logging,
+    "pickling": look_at_pickling,
     "locale": lambda: _locale.setlocale(_locale.LC_ALL, None),
     "umask": lambda: read_status("Umask"),
     "cwd": posix.getcwd,

@@ -26,6 +26,7 @@ CHANGES = {
     "hooks": "import threading; threading.excepthook = print",
     "filters": "import warnings; warnings.simplefilter('always')",
     "logging": "import logging; logging.basicConfig()",
+    "pickling": "import multiprocessing.reduction as r; r.register(list, repr)",
     "locale": "import locale; locale.setlocale(locale.LC_ALL, 'C')",
     "umask": "import os; os.umask(0o12)",
     "cwd": "import os; os.chdir('/')",

@@ -6,13 +6,15 @@ import os
 import sys
 import tempfile
 import textwrap
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 from support import FORKS, need, versions
 
-from migas._agent import reported
+from migas._agent.reported import MAX_USES, TOLD, Reported, make_use_key
 from migas._runtime import settings
+from migas._runtime.native import make_rlock
 from migas._runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -281,22 +283,23 @@ def test_what_is_handed_down_is_what_the_child_would_not_know() -> None:
 def test_what_has_been_told_is_bounded_and_fit_for_an_environment() -> None:
     """Whatever a host calls itself, and however much it tells."""
     environ: dict[str, str] = {}
+    uses = Reported(environ, make_rlock())
     for number in range(200):
-        reported.add_use(reported.make_use_key("o/\0;\n\udcff" * 50, str(number), None), environ)
-        reported.add_use(reported.make_use_key("owner/repo", str(number), "C"), environ)
-    assert len(environ[reported.TOLD]) < 10_000
-    assert environ[reported.TOLD].isprintable()
-    assert environ[reported.TOLD].isascii()
-    told = environ[reported.TOLD].split(";")
-    assert len(told) == reported.MAX_USES
-    assert told[1:] == [f"owner/repo {number} C" for number in range(reported.MAX_USES - 1)]
+        assert uses.may_report(make_use_key("o/\0;\n\udcff" * 50, str(number), None))
+        assert uses.may_report(make_use_key("owner/repo", str(number), "C"))
+    assert len(environ[TOLD]) < 10_000
+    assert environ[TOLD].isprintable()
+    assert environ[TOLD].isascii()
+    told = environ[TOLD].split(";")
+    assert len(told) == MAX_USES
+    assert told[1:] == [f"owner/repo {number} C" for number in range(MAX_USES - 1)]
 
 
 @pytest.mark.parametrize("use", [(None, "1", None), ("a/b", 1, None), (object(), b"", 7)])
 def test_what_is_no_text_is_never_taken_for_told(use: tuple[object, object, object]) -> None:
     """Nor is a caller's object asked for its text on the caller's thread."""
     environ: dict[str, str] = {}
-    reported.add_use(reported.make_use_key(*use), environ)
+    assert Reported(environ, make_rlock()).may_report(make_use_key(*use))
     assert environ == {}
 
 
@@ -321,3 +324,38 @@ def test_what_is_no_identifier_is_refused(text: str) -> None:
     """Not taken for one by chance."""
     with pytest.raises(ValueError, match="no UUID"):
         settings.parse_id(text)
+
+
+class Interrupted(dict[str, str]):
+    """An environment in which something else happens between a reading and the writing after it."""
+
+    act: Callable[[], object] | None = None
+
+    def __setitem__(self, name: str, value: str) -> None:
+        act, self.act = self.act, None
+        if act is not None:
+            act()
+        super().__setitem__(name, value)
+
+
+@pytest.mark.parametrize("who", ["a signal handler", "another thread"])
+def test_of_two_that_report_at_once_none_undoes_what_the_other_has_added(who: str) -> None:
+    """The variable is read, changed and written, and a signal handler waits for no lock."""
+    threads: list[threading.Thread] = []
+
+    def interrupt() -> None:
+        if who == "a signal handler":
+            uses.may_report("second")
+            return
+        thread = threading.Thread(target=uses.may_report, args=["second"])
+        thread.start()
+        thread.join(0.1)  # it waits for the lock
+        threads.append(thread)
+
+    environ = Interrupted()
+    uses = Reported(environ, make_rlock())
+    environ.act = interrupt
+    uses.may_report("first")
+    for thread in threads:
+        thread.join()
+    assert sorted(environ[TOLD].split(";")) == ["first", "second"]
