@@ -5,7 +5,7 @@ and no frame of another thread is looked at: other interpreters in the process, 
 a GIL, change their frames at any moment.
 
 What may go wrong: `importlib` has no such list of locks. Then every thread counts as importing, and
-nothing is loaded in the background. Or an exception that the host keeps holds on to a lock: so too.
+nothing is loaded in the background; nor is it while a thread of the host's imports without end.
 """
 
 from __future__ import annotations

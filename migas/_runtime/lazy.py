@@ -33,7 +33,7 @@ def is_whole(name: str) -> bool:
 def make_whole(name: str) -> None:
     """Import all that a loaded module, and the modules that it uses, would import on first use.
 
-    Whoever calls it decides about locks and warnings, as for any import.
+    The caller decides about locks and warnings, as for any import.
 
     Parameters:
         name: the module, in full. One that is not loaded has nothing to import.
