@@ -39,8 +39,15 @@ LIGHT = {"migas", "migas.operations"} | {
     f"migas.{name}"
     for name in (
         *("_agent", "_agent.agent", "_agent.jobs", "_agent.process", "_agent.reported"),
-        *("_runtime", "_runtime.exit", "_runtime.loading", "_runtime.log", "_runtime.native"),
-        *("_runtime.optout", "_runtime.place", "_runtime.receipt", "_runtime.settings"),
+        *("_runtime", "_runtime.exit", "_runtime.imports", "_runtime.loading", "_runtime.log"),
+        *(("_runtime.forks",) if sys.version_info >= (3, 15) else ()),
+        *(
+            "_runtime.native",
+            "_runtime.optout",
+            "_runtime.place",
+            "_runtime.receipt",
+            "_runtime.settings",
+        ),
         "_runtime.threads",
     )
 }

@@ -15,13 +15,13 @@ import time
 
 from migas._runtime import log
 from migas._runtime.exit import Exit
+from migas._runtime.imports import is_loaded, make_whole
 from migas._runtime.loading import (
     SENDER_MODULES,
     TRANSPORT_MODULES,
     WRITER_MODULES,
     Import,
     Loader,
-    is_loaded,
     load,
 )
 from migas._runtime.native import find_own_thread
@@ -75,6 +75,8 @@ class Agent:
         listeners: Listeners,
         keep_alive: Callable[[], bool] = lambda: False,
     ) -> None:
+        # Our threads run these modules before they can load any.
+        make_whole(__name__)
         self.settings = settings
         self._listeners = listeners
         # A forked child has an agent of its own.

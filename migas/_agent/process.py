@@ -15,7 +15,9 @@ import sys
 import time
 
 from migas._runtime import log
-from migas._runtime.exit import end_by_ctrl_c, is_ctrl_c, is_interrupted
+from migas._runtime.exit import end_by_ctrl_c, is_ctrl_c, is_interrupted, runs_no_more_hooks
+from migas._runtime.imports import disregard_orphans
+from migas._runtime.loading import fork_gate
 from migas._runtime.native import make_rlock
 from migas._runtime.optout import find_optout, lasting
 from migas._runtime.place import is_worker_process
@@ -112,10 +114,10 @@ class Process:
                 share_with_fork_server()
                 self._agent = Agent(settings, self._listeners, keep_alive=self._keeps_threads)
                 _close_with_worker()
-                if self._keeps_threads():
-                    self._agent.start()
-                if self._ends:
+                if self._ends or runs_no_more_hooks():
                     self._agent.close(0.0)
+                elif self._keeps_threads():
+                    self._agent.start()
             return self._agent
 
     def may_report(self, use: str) -> bool:
@@ -300,7 +302,14 @@ def _forget_parents() -> None:
     # Another thread of the parent's may have been quiet at that moment.
     if (module := sys.modules.get("migas._runtime.quiet")) is not None:
         module.quiet.forget()
+    disregard_orphans()
 
 
 if hasattr(os, "register_at_fork"):  # Windows has no fork
     os.register_at_fork(after_in_child=_forget_parents)
+    if fork_gate is not None:
+        os.register_at_fork(
+            before=fork_gate.enter,
+            after_in_parent=fork_gate.leave,
+            after_in_child=fork_gate.leave,
+        )

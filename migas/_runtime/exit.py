@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # see `threads`
 import sys
+import threading
 import time
 
 from .threads import NEVER
@@ -76,6 +77,52 @@ class Exit:
         So half of the budget is left for the answer to the last request.
         """
         return self.sends and self._clock() < self.deadline - self.budget / 2
+
+
+def runs_no_more_hooks() -> bool:
+    """Return True if the interpreter's exit has come so far that a new exit hook would not run.
+
+    That is so in an exit hook of the host's, in a finalizer that runs after these hooks, and in a
+    daemon thread meanwhile. It is not yet so while the main thread, at its end, waits for threads
+    of the host's that are no daemons, which may last for days. A thread of ours that was started
+    now would be stopped at any moment, and before Python 3.12 its starter might wait without end.
+
+    There is a race with a daemon thread that asks just before the exit: its breadcrumb is lost if
+    the interpreter stops our thread before the disk has it. Nothing can be done for a daemon.
+    """
+    if sys.is_finalizing():
+        return True
+    main = threading.main_thread()
+    if main.is_alive():
+        is_unknown = _is_threading_ours() and threading.current_thread() is main
+        return is_unknown and _is_called_by_c()
+    # The interpreter has joined all of them before it runs the hooks.
+    others = (thread for thread in threading.enumerate() if thread is not main)
+    return not any(thread.is_alive() and not thread.daemon for thread in others)
+
+
+def _is_threading_ours() -> bool:
+    """Return True if `threading` was first imported by us: even in an exit hook.
+
+    Then it takes the main thread for alive until the process is gone.
+    """
+    # In the order in which the imports came to their ends. The package `_runtime` is empty, and
+    # comes to its end before any module of ours imports `threading`.
+    names = [name for name in list(sys.modules) if name in (__package__, "threading")]
+    return names == [__package__, "threading"]
+
+
+def _is_called_by_c() -> bool:
+    """Return True if C code has called a function on this thread, in place of running a program.
+
+    So exit hooks are called, while the first frame of a program is a module's, or runpy's. (A
+    program in C that embeds Python may call functions, too. If nothing there has loaded `threading`
+    before us, its breadcrumbs stay on disk for a later process.)
+    """
+    frame = sys._getframe()  # noqa: SLF001  # documented, though its name has an underscore
+    while frame.f_back is not None:
+        frame = frame.f_back
+    return frame.f_code.co_name not in ("<module>", "_run_module_as_main")
 
 
 def is_interrupted() -> bool:

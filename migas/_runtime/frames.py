@@ -12,7 +12,6 @@ from __future__ import annotations
 import sys
 import threading
 
-from .loading import are_frames_hidden
 from .native import ProcessLock
 
 TYPE_CHECKING = False
@@ -227,6 +226,20 @@ def _unregister(tool: int) -> None:
     monitoring.set_events(tool, 0)
     monitoring.register_callback(tool, monitoring.events.PY_UNWIND, None)
     monitoring.free_tool_id(tool)
+
+
+def are_frames_hidden() -> bool:
+    """Return True if other threads' frames do not exist, or if it is unsafe to look at them.
+
+    They belong to every interpreter in the process. One with a GIL of its own may be changing its
+    frames at this moment, and to look at them may abort the process (seen on Python 3.12 and 3.13).
+    Without a GIL every thread may: https://docs.python.org/3/howto/free-threading-python.html
+    """
+    has_gil = getattr(sys, "_is_gil_enabled", lambda: True)  # of Python 3.13
+    if not hasattr(sys, "_current_frames") or not has_gil():
+        return True
+    modules = filter(None, map(sys.modules.get, ("_interpreters", "_xxsubinterpreters")))
+    return any(len(module.list_all()) > 1 for module in modules)
 
 
 def _find_main_threads_frame() -> FrameType | None:

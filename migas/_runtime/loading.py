@@ -7,15 +7,17 @@ In CPython an import on a background thread can break its host in two ways:
 - The host forks at that moment. The child inherits import locks whose holder does not exist in it,
   and hangs at its next import (25 of 128 children).
 
-So an import of ours is *exclusive*. It starts only if no other thread is importing, which the
-frames of all threads show; and it holds the import lock, which every other import needs to start,
-and the lock of `logging`, which together with the import lock every fork needs. So other imports
-and forks wait until it is done. This module owns that rule, and the CPython internals it needs.
+So an import of ours is *exclusive*. It starts only if no other thread is importing, which
+`importlib`'s locks of modules show; and it holds the import lock, which every other import needs to
+start, and the lock of `logging`, which together with the import lock every fork needs. So other
+imports and forks wait until it is done. This module owns that rule, and the CPython internals it
+needs. No frame of another thread is looked at: other interpreters in the process, and threads
+without a GIL, change theirs at any moment.
 
 Under gevent and eventlet, whose locks no two threads can share, a greenlet of the host's imports
 instead: see `greenlet`.
 
-What may go wrong: the host imports without a pause, or the frames cannot be looked at. Then nothing
+What may go wrong: the host imports without a pause, or `importlib` has no such locks. Then nothing
 is loaded in the background, and `Loader.attempt` keeps returning False. The exit hook, or a caller
 who waits for an answer, loads on its own thread instead, like any import of the host's. And imports
 and forks of the host wait while one module of ours is loaded: 0.24 s was the longest wait measured.
@@ -26,19 +28,22 @@ from __future__ import annotations
 import _imp
 import sys
 
-from .native import allocate_lock, find_own_thread, get_ident
+from .imports import (
+    find_logging_lock,
+    is_announced,
+    is_another_thread_importing,
+    is_loaded,
+    is_ready,
+    make_whole,
+)
+from .native import allocate_lock, find_own_thread
 
 TYPE_CHECKING = False  # the usual constant lives in `typing`, whose import costs 16 ms
 if TYPE_CHECKING:
     import logging
-    import threading
     from collections.abc import Iterable
-    from types import FrameType
 
     from .greenlet import Importer
-
-#: The file name of CPython's import code. A thread with a frame of that file is importing.
-_IMPORTING = "<frozen importlib._bootstrap>"
 
 #: What each stage needs, in pieces: the host's imports and forks wait for one piece at most.
 WRITER_MODULES = ("json", "platformdirs", "migas._delivery.writer")
@@ -59,6 +64,13 @@ _LOGGING_LOCK_TIMEOUT = 1.0
 
 #: Seconds, half of the pause after the first attempt to import that could not be made.
 _FIRST_PAUSE = 0.005
+
+#: Forks pass it, and wait while `logging` is imported first. None where no import can be lazy.
+fork_gate = None
+if hasattr(sys, "lazy_modules"):  # from Python 3.15 on
+    from .forks import ForkGate
+
+    fork_gate = ForkGate()
 
 
 class Loader:
@@ -105,9 +117,10 @@ class Loader:
         Parameters:
             names: modules, in the order to import them. Each is imported by itself, so that the
                 host waits for one at a time.
-            loads_logging: True if one of them imports `logging`. This method never is the first to
-                import it: the code of `logging` takes its own lock, with the import lock held, and
-                a fork takes the two in the other order. Both would wait for each other.
+            loads_logging: True if one of them imports `logging`. This method is the first to import
+                that only if the host has said that it wants it, by a lazy import, since the code of
+                `logging` takes its own lock, with the import lock held, and a fork takes the two in
+                the other order: see `forks`. Else this returns False until the host has loaded it.
 
         Returns:
             True if all are loaded. False if an import could do harm now: the caller tries again a
@@ -122,7 +135,7 @@ class Loader:
         for name in names:
             with self._gate:
                 if self._closed or not (
-                    is_loaded(name) or self._import_exclusively(name, loads_logging)
+                    is_ready(name) or self._import_exclusively(name, loads_logging)
                 ):
                     return False
         return True
@@ -142,7 +155,7 @@ class Loader:
 
     def _want(self, names: Iterable[str]) -> bool:
         """Return True if all are loaded, and have the greenlet import those that are not."""
-        missing = [name for name in names if not is_loaded(name)]
+        missing = [name for name in names if not is_ready(name)]
         if self._importer is not None:
             for name in missing:
                 self._importer.want(name)
@@ -150,14 +163,16 @@ class Loader:
 
     def _import_exclusively(self, name: str, loads_logging: bool) -> bool:
         """Import a module with both locks held, or return False: see `attempt`."""
-        if are_frames_hidden() or _is_another_thread_importing():
+        if is_another_thread_importing():
             return False
         # The order of os.fork(): the fork hook of `logging` takes its lock, and then os.fork()
         # itself takes the import lock. An import takes the second one only.
-        logging_lock = _find_logging_lock()
+        logging_lock = find_logging_lock()
         if logging_lock is None:
-            if loads_logging or "logging" in sys.modules:
+            if "logging" in sys.modules:  # half
                 return False
+            if loads_logging:
+                return self._import_logging() and self._import_exclusively(name, loads_logging)
             return self._import_if_still_alone(name, logging_loaded=False)
         if not logging_lock.acquire(timeout=_LOGGING_LOCK_TIMEOUT):
             return False
@@ -166,13 +181,22 @@ class Loader:
         finally:
             logging_lock.release()
 
+    def _import_logging(self) -> bool:
+        """Import `logging` before the host does, if that has said by a lazy import that it will."""
+        if fork_gate is None or not is_announced("logging") or not fork_gate.close():
+            return False
+        try:
+            return self._import_if_still_alone("logging", logging_loaded=False)
+        finally:
+            fork_gate.open()
+
     def _import_if_still_alone(self, name: str, *, logging_loaded: bool) -> bool:
         """Take the import lock, and import unless another thread was faster."""
         _imp.acquire_lock()
         try:
             # Between the first look and this lock another thread may have started an import, or
             # loaded `logging`, whose lock we would not hold. From here on neither can happen.
-            if _is_another_thread_importing() or ("logging" in sys.modules) is not logging_loaded:
+            if is_another_thread_importing() or ("logging" in sys.modules) is not logging_loaded:
                 return False
             load(name)
             return True
@@ -229,6 +253,7 @@ def load(name: str) -> None:
 
     with quiet:
         __import__(name)
+        make_whole(name)
 
 
 def keep_ours_out(name: str) -> None:
@@ -248,24 +273,9 @@ def _is_from_host(_record: logging.LogRecord) -> bool:
     return find_own_thread() is None
 
 
-def is_loaded(name: str) -> bool:
-    """Return True if a module has been imported and has run to its end.
-
-    A module whose import is still under way is in `sys.modules` as well.
-    """
-    module = sys.modules.get(name)
-    spec = getattr(module, "__spec__", None)
-    return module is not None and not getattr(spec, "_initializing", False)
-
-
 def is_transport_loaded() -> bool:
     """Return True if the host has paid for `requests` already, nearly all that sending costs."""
     return is_loaded("requests")
-
-
-def _find_logging_lock() -> threading.RLock | None:
-    """Return the lock that a fork takes first, or None if `logging` is not loaded that far."""
-    return getattr(sys.modules.get("logging"), "_lock", None)
 
 
 def _is_lock_of_greenlets() -> bool:
@@ -273,33 +283,5 @@ def _is_lock_of_greenlets() -> bool:
 
     Both leave a reentrant lock of `threading`'s in Python there, around one of their own.
     """
-    lock = _find_logging_lock()
+    lock = find_logging_lock()
     return lock is not None and type(lock).__module__ != "_thread"
-
-
-def are_frames_hidden() -> bool:
-    """Return True if the frames of all threads do not exist, or if it is unsafe to look at them.
-
-    They belong to every interpreter in the process. One with a GIL of its own may be changing its
-    frames at this moment, and to look at them may abort the process (seen on Python 3.12 and 3.13).
-    """
-    modules = filter(None, map(sys.modules.get, ("_interpreters", "_xxsubinterpreters")))
-    return not hasattr(sys, "_current_frames") or any(len(m.list_all()) > 1 for m in modules)
-
-
-def _is_another_thread_importing() -> bool:
-    """Return True if any thread but this one has a frame of CPython's import code."""
-    frames = sys._current_frames()  # noqa: SLF001  # documented, though its name has an underscore
-    # This thread's frame holds `frames`, which holds this frame: a circle, which would keep every
-    # local variable in all these frames alive until the garbage collector runs.
-    frames.pop(get_ident(), None)
-    return any(map(_is_importing, frames.values()))
-
-
-def _is_importing(frame: FrameType | None) -> bool:
-    """Return True if a frame, or one of its callers, is of CPython's import code."""
-    while frame is not None:
-        if frame.f_code.co_filename == _IMPORTING:
-            return True
-        frame = frame.f_back
-    return False

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 
-from .loading import is_loaded
+from .imports import is_loaded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The monitor of a program's end, which all runs of a process share."""
+"""Frames are looked at where that is safe; all runs share the monitor of the program's end."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from migas._runtime import frames
 from migas._runtime.frames import Monitor
 
 if TYPE_CHECKING:
@@ -63,3 +64,20 @@ def test_a_watch_that_begins_while_the_last_one_ends_is_not_lost(who: str) -> No
     assert find_tools() != before
     monitor.unwatch(second)
     assert find_tools() == before
+
+
+def test_no_other_threads_frames_are_looked_at_without_a_gil(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """CPython's HOWTO calls that unsafe there; with a GIL the main thread's frame is found."""
+    found: list[bool] = []
+
+    def find() -> None:
+        found.append(frames.find_program_frame() is None)
+
+    for has_gil in (True, False):
+        monkeypatch.setattr(sys, "_is_gil_enabled", lambda has_gil=has_gil: has_gil, raising=False)
+        thread = threading.Thread(target=find)
+        thread.start()
+        thread.join()
+    assert found == [False, True]

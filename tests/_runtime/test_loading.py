@@ -11,15 +11,18 @@ import weakref
 from typing import TYPE_CHECKING
 
 import pytest
-from support import PATIENCE
+from support import FORKS, PATIENCE
 
-from migas._runtime import loading
-from migas._runtime.loading import Loader, is_loaded
+from migas._runtime import imports, loading
+from migas._runtime.imports import is_loaded
+from migas._runtime.loading import Loader
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from support import Host
+
+    from migas.testing import Server
 
 #: Real rounds of each of the two experiments; more with MIGAS_TEST_ROUNDS.
 ROUNDS = int(os.environ.get("MIGAS_TEST_ROUNDS", "4"))
@@ -191,7 +194,7 @@ def test_a_look_at_the_hosts_threads_keeps_nothing_of_them() -> None:
     there.wait(PATIENCE)
     gc.disable()
     try:
-        assert not loading._is_another_thread_importing()
+        assert not imports.is_another_thread_importing()
         looked.set()
         thread.join()
         assert kept[0]() is None
@@ -199,21 +202,78 @@ def test_a_look_at_the_hosts_threads_keeps_nothing_of_them() -> None:
         gc.enable()
 
 
-def test_nothing_is_loaded_beside_another_interpreter(host: Host) -> None:
-    """A look at the frames of an interpreter with its own GIL aborted 53 of 60 processes."""
+def test_modules_are_loaded_beside_another_interpreter(host: Host) -> None:
+    """A look at the frames of one with its own GIL aborted 53 of 60 processes; none is needed."""
     ended = host.run(
         """
+import sys
 from migas._runtime.loading import Loader
 try: import _interpreters as interpreters
 except ImportError: import _xxsubinterpreters as interpreters
 other = interpreters.create()
-assert not Loader().attempt(['colorsys'])
-interpreters.destroy(other)
+sys.addaudithook(lambda event, _: event == 'sys._current_frames' and print(event))
 assert Loader().attempt(['colorsys'])
+interpreters.destroy(other)
 """,
         measured=False,
     )
-    assert ended.calmly, ended
+    assert (ended.out, ended.calmly) == ("", True), ended
+
+
+def test_no_frame_of_another_thread_is_looked_at(host: Host, server: Server) -> None:
+    """Without a GIL, and beside other interpreters, frames may change during the look."""
+    ended = host.run(
+        """
+import sys
+sys.addaudithook(lambda event, _: event == 'sys._current_frames' and print(event))
+import logging, migas
+receipt = migas.add_project('owner/repo', '1')
+print(receipt.result(40)['success'])
+""",
+        measured=False,
+    )
+    assert (ended.out, ended.calmly) == ("True\n", True), ended
+    assert len(server.crumbs) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_disregards_the_imports_of_threads_that_it_has_not(
+    host: Host, tmp_path: Path
+) -> None:
+    """Whatever another thread of the parent's was importing when this child was forked."""
+    (tmp_path / "gates_e.py").write_text(GATES)
+    (tmp_path / "busy_e.py").write_text("import gates_e as g\ng.entered.set()\ng.go.wait(30)\n")
+    code = """
+import os, sys, threading
+sys.path.insert(0, '.')
+import migas, gates_e
+from migas._runtime.loading import Loader
+thread = threading.Thread(target=__import__, args=['busy_e'])
+thread.start()
+gates_e.entered.wait(30)
+if not (child := os.fork()):
+    os._exit(Loader().attempt(['colorsys']) - 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), Loader().attempt(['colorsys']))
+gates_e.go.set()
+thread.join()
+print(Loader().attempt(['colorsys']))
+"""
+    ended = host.run(code, FORKS, measured=False)
+    assert (ended.out, ended.calmly) == ("0 False\nTrue\n", True), ended
+
+
+def test_where_importlib_has_no_locks_nothing_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Imports of others could not be seen."""
+    monkeypatch.delattr(sys.modules["_frozen_importlib"], "_module_locks")
+    assert imports.is_another_thread_importing()
+
+
+def test_an_exception_that_is_kept_is_no_import() -> None:
+    """A host keeps the traceback of an import that has failed, as an interactive one does."""
+    with pytest.raises(ModuleNotFoundError) as kept:
+        __import__("no_such_module_f.at_all")
+    assert kept.tb is not None
+    assert not imports.is_another_thread_importing()
 
 
 def test_the_transport_is_not_loaded_before_the_host_has_loaded_logging(host: Host) -> None:
@@ -288,7 +348,7 @@ def test_closing_waits_for_every_lock_that_is_held(
         go.wait(PATIENCE)
         return True
 
-    monkeypatch.setattr(loading, "_is_another_thread_importing", look)
+    monkeypatch.setattr(loading, "is_another_thread_importing", look)
     loader = Loader()
     importing = threading.Thread(target=loader.attempt, args=[["no_such_module"]], daemon=True)
     importing.start()
