@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import ctypes.util
 import os
 import shutil
 import socket
@@ -322,7 +321,7 @@ class Watch:
 
     def __init__(self, paths: list[Path]) -> None:
         self._descriptor = -1
-        library = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)
+        library = ctypes.CDLL(None, use_errno=True)
         if not hasattr(library, "inotify_init1"):
             return
         self._descriptor = library.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)

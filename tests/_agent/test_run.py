@@ -800,6 +800,7 @@ asyncio.run(main())
     assert ended.out == "cancelled\n"
 
 
+@pytest.mark.slow
 def test_a_console_script_and_a_module_are_programs_as_well(host: Host, server: Server) -> None:
     """A program that `python -m` starts reports its end, whatever runs around it."""
     program = """

@@ -78,6 +78,7 @@ def test_a_path_leaves(names: list[str], form: tuple[str, str], around: str) -> 
     assert left(around.format(start + separator.join(names)), names) == []
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.lists(NAME, min_size=1, max_size=3), min_size=2, max_size=6), PATHS, AROUND, QUOTES
 )
@@ -91,6 +92,7 @@ def test_a_quoted_path_leaves_with_its_spaces(
     assert left(text, [name for words in names for name in words]) == []
 
 
+@pytest.mark.slow
 @given(NAMES, NAMES, st.sampled_from([".nii.gz", ".txt", ".json", "/"]), AROUND)
 def test_a_path_with_spaces_leaves_without_quotes_where_it_shows(
     names: list[str], words: list[str], end: str, around: str
@@ -122,6 +124,7 @@ def test_a_mail_address_leaves(name: str, domain: str, around: str) -> None:
     assert left(around.format(f"{name}@{domain}"), [name]) == []
 
 
+@pytest.mark.slow
 @given(NAME, NAME, NAMES, AROUND, st.sampled_from(["http", "https", "ftp"]))
 def test_what_a_url_knows_leaves(
     user: str, password: str, names: list[str], around: str, scheme: str

@@ -231,6 +231,7 @@ def test_a_box_that_a_cleaner_has_removed_is_made_again(home: Path, box: str) ->
     assert spool.count() == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("boxes", [["cur"], ["tmp"], ["aside", "old"], ["tmp", "cur"]])
 def test_a_flush_delivers_from_a_spool_that_was_cleaned(
     host: Host, server: Server, spool: Callable[..., Spool], boxes: list[str]

@@ -113,6 +113,7 @@ def test_a_spool_with_another_mode_is_made_private_and_used(person: Person, mode
     assert stat.S_IMODE(cache.stat().st_mode) == 0o755
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o177, 0o777])
 def test_whatever_the_umask_what_is_ours_is_private_and_works(
     person: Person, server: Server, umask: int
@@ -190,6 +191,7 @@ def test_a_cache_directory_below_the_home_is_found_there(person: Person) -> None
     assert os.listdir(person.directory) == ["home"]
 
 
+@pytest.mark.slow
 @needs_root
 def test_root_leaves_nothing_in_anothers_home(person: Person, server: Server) -> None:
     """As sudo does that keeps HOME: what is noted is sent all the same (pain 46)."""

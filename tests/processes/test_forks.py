@@ -188,6 +188,7 @@ for number in range(12):
     assert versions(server) == sorted(parents + [f"{number}.child" for number in range(12)])
 
 
+@pytest.mark.slow
 def test_a_hosts_own_fork_hook_may_add_before_ours_has_run(host: Host, server: Server) -> None:
     """Hooks run in the order in which they were registered; none of ours undoes what it did."""
     code = """

@@ -134,6 +134,7 @@ def test_a_clock_of_2015_is_nobodys_business(
     assert (ended.out, versions(secure_server)) == ("2015\n", ["exit", "life"])
 
 
+@pytest.mark.slow
 def test_an_exit_that_cannot_send_all_leaves_no_connection_open(host: Host, server: Server) -> None:
     """The guard of each host looks for one, and with `-W error` the interpreter does (pain 36)."""
     code = """
