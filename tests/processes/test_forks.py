@@ -258,6 +258,7 @@ def ask(port: int) -> bytes:
         return b""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", SERVERS.values(), ids=SERVERS)
 def test_a_pre_fork_server(
     tmp_path: Path, server: Server, deliver: Callable[[], None], command: str
