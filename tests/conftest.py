@@ -55,7 +55,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 #: Seconds of a processor that make a test slow, by pyproject.toml's words, on a quiet machine. On a
 #: busy one the same test takes up to twice as many.
-SLOW_FROM = 0.5
+SLOW_FROM = 0.35
 
 _BEGUN = pytest.StashKey[float]()
 

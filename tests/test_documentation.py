@@ -135,6 +135,7 @@ def main(_): migas.add_project('owner/repo', '1')
 """
 
 
+@pytest.mark.slow
 def test_the_readmes_unittest_of_a_host_passes(host: Host, home: Path) -> None:
     """As it stands there, and nothing is left in the user's home but the id."""
     _, example = read_examples("### In your tests", "python")

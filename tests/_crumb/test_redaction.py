@@ -71,6 +71,7 @@ def left(text: str, names: list[str]) -> list[str]:
     return [name for name in names if name in redacted]
 
 
+@pytest.mark.slow
 @given(NAMES, PATHS, AROUND)
 def test_a_path_leaves(names: list[str], form: tuple[str, str], around: str) -> None:
     """Absolute, relative, Windows', UNC, a URL: not a name of it is left."""
@@ -108,6 +109,7 @@ def test_a_files_name_leaves(name: str, extension: str, around: str) -> None:
     assert left(around.format(f"{name}.{extension}"), [name]) == []
 
 
+@pytest.mark.slow
 @given(st.ip_addresses(), AROUND)
 def test_an_address_leaves(
     address: ipaddress.IPv4Address | ipaddress.IPv6Address, around: str

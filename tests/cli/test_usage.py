@@ -99,6 +99,7 @@ def test_users_are_counted(used: Server) -> None:
     assert used.requests == 2
 
 
+@pytest.mark.slow
 def test_a_chart_stands_in_the_terminal(used: Server) -> None:
     """The longest bar is for the most uses, and the least use is seen."""
     lines = run(*MARCH, "--plot", "-").stdout.splitlines()

@@ -100,6 +100,7 @@ thread.join()
     assert versions(server) == ["0", "1", "2", "3", "4"]
 
 
+@pytest.mark.slow
 def test_a_fork_with_a_request_in_flight(host: Host, server: Server) -> None:
     """The parent's request is not the child's to repeat, nor its receipt the child's to await."""
     server.inject(Fault.late(1.0))
@@ -132,6 +133,7 @@ LOCKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hooks", ["fork hooks", "no fork hooks"])
 @pytest.mark.parametrize("lock", LOCKS.values(), ids=LOCKS)
 def test_a_fork_while_another_thread_holds_a_lock(

@@ -53,6 +53,7 @@ def await_the_end_of_the_backoff(spool: Spool) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_a_breadcrumb_arrives_from_a_host_that_ends_at_once(host: Host, server: Server) -> None:
     """The one line is all that a host needs."""
     ended = host.run(LINE, SLOW)
@@ -127,6 +128,7 @@ def test_offline_a_breadcrumb_waits_and_goes_with_the_next(
     assert list(spool().waiting()) == []
 
 
+@pytest.mark.slow
 def test_while_a_server_is_left_alone_a_process_does_not_even_load_what_it_takes(
     host: Host, server: Server, spool: Callable[..., Spool]
 ) -> None:
@@ -142,6 +144,7 @@ def test_while_a_server_is_left_alone_a_process_does_not_even_load_what_it_takes
     assert len(list(spool().waiting())) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 @pytest.mark.parametrize(
     "end", [KILL, "os._exit(0)", "import faulthandler; faulthandler._sigsegv()"]

@@ -302,6 +302,7 @@ def test_a_server_that_always_stores_and_never_answers_sees_it_three_times(
     assert spool().count() == 0
 
 
+@pytest.mark.slow
 def test_the_exit_after_one_that_gave_up_does_not_wait(
     host: Host, server: Server, spool: Callable[..., Spool]
 ) -> None:

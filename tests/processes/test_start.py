@@ -150,6 +150,7 @@ ACTIVITIES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(ROUNDS))
 @pytest.mark.parametrize(
     "activity",

@@ -116,6 +116,7 @@ def secure_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S
         yield server
 
 
+@pytest.mark.slow
 def test_a_clock_of_2015_is_nobodys_business(
     host: Host, secure_server: Server, tmp_path: Path
 ) -> None:

@@ -158,6 +158,7 @@ def test_main(migas_server, tmp_path):
     assert tmp_path.is_dir()
 
 
+@pytest.mark.slow
 def test_without_the_extra_the_fixture_says_so(run: Runner) -> None:
     """And how to get it."""
     code = """
