@@ -10,15 +10,20 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
-from support import LATER, NOWHERE, PATIENCE, Host, need, read_processor_time
+from support import NOWHERE, PATIENCE, Host, need, read_processor_time
 
+import migas
 from migas._agent import process
 from migas._crumb.environment import CI_VARIABLES, CONTAINER_VARIABLES
+from migas._delivery.parcel import Outcome
+from migas._delivery.sent_log import noted
+from migas._disk.entry import LEASE
 from migas._disk.spool import open_spool
 from migas._runtime import optout
 from migas._runtime.optout import OPTOUT_VARIABLES
@@ -50,7 +55,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 #: Seconds of a processor that make a test slow, by pyproject.toml's words, on a quiet machine. On a
 #: busy one the same test takes up to twice as many.
-SLOW_FROM = 0.5
+SLOW_FROM = 0.35
 
 _BEGUN = pytest.StashKey[float]()
 
@@ -164,6 +169,10 @@ def fresh_api() -> Iterator[None]:
     """Let each test meet the public functions as a new process does."""
     _forget_all()
     yield
+    _end_all()
+
+
+def _end_all() -> None:
     here = process.current_process()
     for run in here._runs.copy():  # what an example has begun, and nothing ended
         run.withdraw()  # type: ignore[attr-defined]
@@ -221,12 +230,19 @@ def host(tmp_path: Path) -> Iterator[Host]:
 
 
 @pytest.fixture
-def deliver(host: Host) -> Callable[[], None]:
-    """Have `migas flush` deliver what waits, once the claims of those that died are over."""
+def deliver(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Deliver what waits as `migas flush` does, once the claims of those that died are over.
+
+    It is done in this process, which has loaded what it takes; a command would load it once more.
+    """
 
     def run() -> None:
-        ended = host.run(LATER, measured=False)
-        assert ended.calmly, ended  # its status says that nothing is pending, and nothing refused
+        now, refused = time.time, noted[Outcome.REFUSED]
+        with monkeypatch.context() as later:
+            later.setattr(time, "time", lambda: now() + LEASE + 1)
+            assert migas.flush(PATIENCE) == 0
+        assert noted[Outcome.REFUSED] == refused
+        _end_all()  # as the command's process ends
 
     return run
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import ctypes.util
 import os
 import shutil
 import socket
@@ -22,7 +21,7 @@ from support import ROOMY
 
 from migas._crumb import breadcrumb
 from migas._delivery.parcel import Outcome, Verdict
-from migas._delivery.sent_log import Record
+from migas._delivery.sent_log import FULL, Record
 from migas._delivery.throttle import Backoff, Pace
 from migas._disk.directory import TAG
 from migas._disk.entry import MemoryEntry
@@ -271,9 +270,9 @@ def use_stamps(directory: Path) -> set[str]:
     Backoff(str(directory)).succeed()
     Pace(str(directory)).take()
     record = Record(str(directory))
-    made = breadcrumb.sanitize("owner/repo", "1", {}, {}).breadcrumb
-    for _ in range(3):
-        record.add([(made, Verdict(Outcome.REFUSED, "x" * 100))] * 300)
+    made = breadcrumb.sanitize("owner/repo", "1", {"error_desc": "x" * 500}, {}).breadcrumb
+    for _ in range(3):  # each fills a file
+        record.add([(made, Verdict(Outcome.REFUSED, "x" * 200))] * (FULL // 900))
     assert all(line["project"] == "owner/repo" for line in record.read())
     with contextlib.suppress(OSError):
         record.clear()
@@ -322,7 +321,7 @@ class Watch:
 
     def __init__(self, paths: list[Path]) -> None:
         self._descriptor = -1
-        library = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)
+        library = ctypes.CDLL(None, use_errno=True)
         if not hasattr(library, "inotify_init1"):
             return
         self._descriptor = library.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)

@@ -99,6 +99,7 @@ def test_the_readmes_line_for_a_shell_completes_the_commands(shell: Callable[[st
     assert said.endswith(" migas\n")
 
 
+@pytest.mark.slow
 def test_the_readmes_cron_line_sends_what_waits(
     host: Host, server: Server, shell: Callable[[str], str]
 ) -> None:
@@ -111,6 +112,7 @@ def test_the_readmes_cron_line_sends_what_waits(
     assert [crumb["version"] for crumb in server.crumbs] == ["1"]
 
 
+@pytest.mark.slow
 def test_the_readmes_variables_of_a_site_do_what_they_are_to(
     server: Server, shell: Callable[[str], str], tmp_path: Path
 ) -> None:
@@ -133,6 +135,7 @@ def main(_): migas.add_project('owner/repo', '1')
 """
 
 
+@pytest.mark.slow
 def test_the_readmes_unittest_of_a_host_passes(host: Host, home: Path) -> None:
     """As it stands there, and nothing is left in the user's home but the id."""
     _, example = read_examples("### In your tests", "python")

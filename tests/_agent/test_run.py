@@ -407,6 +407,7 @@ def test_a_worker_is_a_part_of_its_parents_run(host: Host, server: Server, metho
     assert read_reports(server) == [("R", ""), ("C", COMPLETED)]
 
 
+@pytest.mark.slow
 def test_a_worker_may_have_a_run_of_its_own(host: Host, server: Server) -> None:
     """A function that is decorated in the parent and called in a worker process is a run there."""
     tracked = f"import migas\n{WORK}"
@@ -800,6 +801,7 @@ asyncio.run(main())
     assert ended.out == "cancelled\n"
 
 
+@pytest.mark.slow
 def test_a_console_script_and_a_module_are_programs_as_well(host: Host, server: Server) -> None:
     """A program that `python -m` starts reports its end, whatever runs around it."""
     program = """

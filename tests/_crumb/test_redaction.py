@@ -71,6 +71,7 @@ def left(text: str, names: list[str]) -> list[str]:
     return [name for name in names if name in redacted]
 
 
+@pytest.mark.slow
 @given(NAMES, PATHS, AROUND)
 def test_a_path_leaves(names: list[str], form: tuple[str, str], around: str) -> None:
     """Absolute, relative, Windows', UNC, a URL: not a name of it is left."""
@@ -78,6 +79,7 @@ def test_a_path_leaves(names: list[str], form: tuple[str, str], around: str) -> 
     assert left(around.format(start + separator.join(names)), names) == []
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.lists(NAME, min_size=1, max_size=3), min_size=2, max_size=6), PATHS, AROUND, QUOTES
 )
@@ -91,6 +93,7 @@ def test_a_quoted_path_leaves_with_its_spaces(
     assert left(text, [name for words in names for name in words]) == []
 
 
+@pytest.mark.slow
 @given(NAMES, NAMES, st.sampled_from([".nii.gz", ".txt", ".json", "/"]), AROUND)
 def test_a_path_with_spaces_leaves_without_quotes_where_it_shows(
     names: list[str], words: list[str], end: str, around: str
@@ -106,6 +109,7 @@ def test_a_files_name_leaves(name: str, extension: str, around: str) -> None:
     assert left(around.format(f"{name}.{extension}"), [name]) == []
 
 
+@pytest.mark.slow
 @given(st.ip_addresses(), AROUND)
 def test_an_address_leaves(
     address: ipaddress.IPv4Address | ipaddress.IPv6Address, around: str
@@ -122,6 +126,7 @@ def test_a_mail_address_leaves(name: str, domain: str, around: str) -> None:
     assert left(around.format(f"{name}@{domain}"), [name]) == []
 
 
+@pytest.mark.slow
 @given(NAME, NAME, NAMES, AROUND, st.sampled_from(["http", "https", "ftp"]))
 def test_what_a_url_knows_leaves(
     user: str, password: str, names: list[str], around: str, scheme: str

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n" + SIGNED + b"\r\n"
-BOMB = gzip.compress(gzip.compress(b" " * 100_000_000))
+BOMB = gzip.compress(gzip.compress(b" " * 100_000_000, 1))
 
 
 def ask(serve: Callable[[Connection], None], timeout: float = PATIENCE) -> Reply:

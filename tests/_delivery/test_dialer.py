@@ -291,6 +291,7 @@ print(replies[0].outcome.name)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("away", [0, 1], ids=["a greenlet", "a thread"])
 def test_a_host_that_patches_its_sockets_is_served(host: Host, dead: int, away: int) -> None:
     """Under gevent, on its main greenlet and on a thread of the system's; no thread is added."""

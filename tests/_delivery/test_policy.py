@@ -264,6 +264,7 @@ def test_any_demand_is_read(value: str) -> None:
     assert seconds is None or 0 <= seconds < float("inf")
 
 
+@pytest.mark.slow
 @given(JSON)
 def test_json_is_read(value: object) -> None:
     """What JSON can say without doubt comes as it is, and what is deep or endless does not."""
@@ -286,6 +287,7 @@ def test_depth_is_measured_outside_of_strings() -> None:
     assert read_json(b"[" + deepest + b"]") is None
 
 
+@pytest.mark.slow
 def test_reading_takes_no_memory_to_speak_of() -> None:
     """An answer of the greatest length, made to be dear: some of it is copied, and no more."""
     bodies = [b"[" * 65536, b'{"a":' * 13107, b'"' * 65536, b"[" * 99 + b"0," * 30000]

@@ -224,6 +224,7 @@ def test_no_clock_makes_anybody_wait_longer_than_the_longest_back_off(
         assert 0.0 <= backoff.remaining() <= LONGEST_DEMAND
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(0.0, 2 * EXITS_PERIOD), max_size=60))
 def test_in_any_time_no_more_exits_deliver_than_the_pace_allows(
     tmp_path_factory: pytest.TempPathFactory, pauses: list[float]

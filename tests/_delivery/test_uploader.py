@@ -529,6 +529,7 @@ def test_a_request_is_filled_up_with_what_waits(bench: Bench) -> None:
     assert len(bench.stored) == 6
 
 
+@pytest.mark.slow
 def test_a_drain_goes_on_until_nothing_waits(bench: Bench) -> None:
     """As `flush()` asks for it, in full requests."""
     for n in range(100):

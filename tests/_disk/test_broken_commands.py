@@ -120,6 +120,7 @@ def test_a_command_ends_and_says_what_it_could_not_do(
             assert not any(found[name] for name in removes), where
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", ERRORS)
 def test_a_flush_ends_and_loses_nothing(
     home: Path,

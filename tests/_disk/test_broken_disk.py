@@ -14,7 +14,7 @@ from support import ROOMY, SLOW
 
 from migas._crumb import breadcrumb
 from migas._delivery.parcel import Outcome, Verdict
-from migas._delivery.sent_log import Record
+from migas._delivery.sent_log import FULL, Record
 from migas._delivery.throttle import Backoff, Pace
 from migas._delivery.writer import Writer
 from migas._disk import directory, user_id
@@ -62,7 +62,7 @@ class Case:
         user_id.obtain(self.config)
         Backoff(self.spool.directory, lambda: self.now).fail(5.0)
         self.record = Record(self.spool.directory)
-        made = breadcrumb.sanitize("owner/repo", "1", {}, {}).breadcrumb
+        made = breadcrumb.sanitize("owner/repo", "1", {"error_desc": "x" * 500}, {}).breadcrumb
         self.sent = [(made, Verdict(Outcome.DELIVERED))] * 10
         self.record.add(self.sent)
         #: What an operation has returned or put on disk.
@@ -126,7 +126,7 @@ def stamp(case: Case) -> None:
 
 
 def record(case: Case) -> None:
-    case.record.add(case.sent * 40)
+    case.record.add(case.sent * (FULL // 7000))  # which fills the file
     assert all(line["project"] == "owner/repo" for line in case.record.read())
     with contextlib.suppress(OSError):
         case.record.clear()
@@ -231,6 +231,7 @@ def test_a_box_that_a_cleaner_has_removed_is_made_again(home: Path, box: str) ->
     assert spool.count() == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("boxes", [["cur"], ["tmp"], ["aside", "old"], ["tmp", "cur"]])
 def test_a_flush_delivers_from_a_spool_that_was_cleaned(
     host: Host, server: Server, spool: Callable[..., Spool], boxes: list[str]

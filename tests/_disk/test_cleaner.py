@@ -424,6 +424,7 @@ def test_a_directory_that_is_replaced_between_a_look_and_its_opening_is_left(
     assert not box.is_dir() or [path.name for path in box.iterdir()] != []
 
 
+@pytest.mark.slow
 @needs_posix
 @pytest.mark.skipif(not cleaner._IS_RELATIVE, reason="needs directories that stay open")
 def test_nothing_outside_is_touched_while_directory_and_link_are_swapped(

@@ -46,6 +46,7 @@ def drain(spool: Spool, limit: int = 16) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [200, 4000, 40_000], ids=["many segments", "some", "none"])
 def test_each_run_starts_before_it_ends(place: Path, number: int) -> None:
     """300 runs of R then C, in no more than a millisecond each (pain 53)."""

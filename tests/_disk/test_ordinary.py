@@ -113,6 +113,7 @@ def test_a_spool_with_another_mode_is_made_private_and_used(person: Person, mode
     assert stat.S_IMODE(cache.stat().st_mode) == 0o755
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o177, 0o777])
 def test_whatever_the_umask_what_is_ours_is_private_and_works(
     person: Person, server: Server, umask: int
@@ -162,6 +163,7 @@ def test_what_kubernetes_gives_to_a_group_is_made_private_again(
     assert user == other is not None
 
 
+@pytest.mark.slow
 def test_a_parent_that_everybody_may_write_is_not_used(person: Person, server: Server) -> None:
     """Breadcrumbs live in memory then, and the spool says why."""
     shared = person.make(person.directory / "shared", 0o777)
@@ -190,6 +192,7 @@ def test_a_cache_directory_below_the_home_is_found_there(person: Person) -> None
     assert os.listdir(person.directory) == ["home"]
 
 
+@pytest.mark.slow
 @needs_root
 def test_root_leaves_nothing_in_anothers_home(person: Person, server: Server) -> None:
     """As sudo does that keeps HOME: what is noted is sent all the same (pain 46)."""
@@ -204,6 +207,7 @@ def test_root_leaves_nothing_in_anothers_home(person: Person, server: Server) ->
     assert person.run(code).out == "\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variable", [None, "", "/", "/nonexistent", "relative"])
 @pytest.mark.parametrize("uid", [NOBODY, 54321])
 def test_a_user_without_a_home_is_no_error(
@@ -248,6 +252,7 @@ files.os = Stale()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["", "assert migas.flush(40) == 0"], ids=["exit", "flush"])
 def test_a_cache_that_links_to_nowhere_is_not_waited_for(
     person: Person, server: Server, end: str
@@ -260,6 +265,7 @@ def test_a_cache_that_links_to_nowhere_is_not_waited_for(
     assert sorted(os.listdir(person.home)) == [".cache", ".config"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["", "assert migas.flush(40) == 0"], ids=["exit", "flush"])
 def test_a_stale_handle_is_waited_for_once(person: Person, server: Server, end: str) -> None:
     """All arrives from memory; the first waits, and at an exit none does (pain 47)."""
@@ -338,6 +344,7 @@ def test_a_spool_that_another_directory_replaces_is_looked_at_again(home: Path) 
         shutil.rmtree(directory)
 
 
+@pytest.mark.slow
 def test_where_nothing_can_be_rotated_the_bounds_hold(home: Path, outside: Outside) -> None:
     """What bears the name of the segments' directory is not ours, nor a file among the entries."""
     bounds = ROOMY._replace(number=100)

@@ -98,6 +98,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("place", "kind"), sorted(set(CASES)))
 def test_a_host_leaves_alone_what_is_not_its_users_and_delivers(
     *, person: Person, outside: Outside, spool: Path, server: Server, place: str, kind: str
@@ -123,6 +124,7 @@ def test_a_host_leaves_alone_what_is_not_its_users_and_delivers(
     assert len(versions(server)) == len(expected)
 
 
+@pytest.mark.slow
 def test_anothers_id_is_not_taken(person: Person, outside: Outside, server: Server) -> None:
     """By a link, nor by a hard link: then there is none, as this looks like a container."""
     directory = person.make(person.home / ".config" / "migas")

@@ -216,6 +216,7 @@ def always(_sides: int) -> int:
     return 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("bounds", "kept"),
     [

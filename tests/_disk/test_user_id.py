@@ -218,6 +218,7 @@ def test_in_a_container_no_id_is_made_of_its_name(home: Path) -> None:
     assert find_user(Settings(), {}, home) is not None
 
 
+@pytest.mark.slow
 def test_where_nothing_lasts_every_exit_delivers_and_names_no_user(
     host: Host, server: Server
 ) -> None:

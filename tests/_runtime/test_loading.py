@@ -143,6 +143,7 @@ loading.join()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("round_", range(ROUNDS))
 @pytest.mark.parametrize("meanwhile", [IMPORT, FORK], ids=["import", "fork"])
 def test_the_real_modules_are_loaded_without_harm(host: Host, meanwhile: str, round_: int) -> None:

@@ -8,6 +8,7 @@ import string
 import types
 import typing
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,6 +46,7 @@ def make(base: object, names: list[str], defaults: dict[str, int]) -> typing.Any
     )
 
 
+@pytest.mark.slow
 @given(st.lists(NAMES, unique=True), st.data())
 def test_it_makes_the_same_tuples_as_that_of_typing(names: list[str], data: st.DataObject) -> None:
     """Any fields, defaults and values make equal classes and equal tuples."""

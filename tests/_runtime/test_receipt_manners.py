@@ -240,6 +240,7 @@ if sys.argv[1:] == ['fork']:
 """
 
 
+@pytest.mark.slow
 def test_futures_are_settled_in_life_in_forked_children_and_after_the_exit(
     host: Host, server: Server
 ) -> None:
@@ -279,6 +280,7 @@ if __name__ == '__main__':
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="hosts start another way there")
 def test_a_worker_may_return_a_receipt(host: Host, server: Server) -> None:
     """It comes with the answer, and belongs to the process that it came to."""

@@ -105,6 +105,7 @@ def test_an_opt_out_that_cannot_be_kept_is_reported(
     assert "Errno" not in done.stderr
 
 
+@pytest.mark.slow
 def test_to_opt_in_names_what_still_switches_it_off() -> None:
     """A variable is not the command's to change."""
     done = run("optin", DO_NOT_TRACK="1")
@@ -137,6 +138,7 @@ def test_an_opt_out_that_cannot_be_removed_is_reported(
     assert done.stderr.startswith(f"migas: {path}: ")
 
 
+@pytest.mark.slow
 @needs_root
 @pytest.mark.parametrize(
     "arguments",
@@ -217,6 +219,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.slow
 @needs_root
 @pytest.mark.parametrize("value", ["none", "", "/", "/nowhere-54321"])
 def test_every_command_works_without_a_home(server: Server, host: Host, value: str) -> None:

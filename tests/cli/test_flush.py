@@ -52,6 +52,7 @@ def test_a_flush_sends_everything(
     }
 
 
+@pytest.mark.slow
 def test_nothing_to_send_is_no_delivery(
     server: Server,
 ) -> None:
@@ -109,6 +110,7 @@ def test_what_was_sent_three_times_without_an_answer_counts_as_delivered(
     assert run("flush").stdout == "delivered 1, refused 0, pending 0, dropped 0\n"
 
 
+@pytest.mark.slow
 def test_what_other_processes_do_meanwhile_is_not_counted_as_ours(
     spool: Callable[..., Spool],
     monkeypatch: pytest.MonkeyPatch,

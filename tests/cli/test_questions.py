@@ -46,6 +46,7 @@ KEYS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", ["", "status", "show", "show --pending", "show --sent"])
 def test_nothing_is_created_by_looking(server: Server, home: Path, arguments: str) -> None:
     """No file, no directory, no id; and nothing is sent."""
@@ -63,6 +64,7 @@ def test_without_a_command_the_status_is_shown(
     assert f"{server.endpoint}: it answers" in run().stdout
 
 
+@pytest.mark.slow
 def test_the_status_shows_what_is_pending_and_where(
     server: Server,
     spool: Callable[..., Spool],
@@ -82,6 +84,7 @@ def test_the_status_shows_what_is_pending_and_where(
     assert f"pending       3 breadcrumbs, {size} bytes, the oldest since" in text
 
 
+@pytest.mark.slow
 def test_the_status_shows_why_the_server_does_not_answer(
     server: Server,
 ) -> None:
@@ -93,6 +96,7 @@ def test_the_status_shows_why_the_server_does_not_answer(
     assert read_json("status")["problem"]
 
 
+@pytest.mark.slow
 def test_the_status_shows_the_shared_back_off(
     host: Host,
 ) -> None:
@@ -103,6 +107,7 @@ def test_the_status_shows_the_shared_back_off(
     assert found["exits_that_may_deliver"] == 10
 
 
+@pytest.mark.slow
 def test_the_status_counts_the_exits_that_have_sent(spool: Callable[..., Spool]) -> None:
     """Out of those that may in an hour."""
     put(1)
@@ -148,6 +153,7 @@ def test_the_status_names_the_file_that_opts_out_and_why_it_cannot_be_read(
     assert server.requests == 0
 
 
+@pytest.mark.slow
 def test_the_status_says_that_an_unusable_endpoint_switches_it_off(home: Path) -> None:
     """And one warning in the log does; neither shows a password."""
     unusable = {"MIGAS_ENDPOINT": "jane:secret@migas.hospital.org", "MIGAS_LOG_LEVEL": "WARNING"}
@@ -162,6 +168,7 @@ def test_the_status_says_that_an_unusable_endpoint_switches_it_off(home: Path) -
     assert list(home.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variable", ["MIGAS_OPTOUT", "DO_NOT_TRACK", "NO_ET"])
 def test_the_status_names_what_has_switched_it_off(server: Server, variable: str) -> None:
     """And then asks nobody."""
@@ -201,6 +208,7 @@ def test_a_container_without_a_volume_is_told_from_a_home_that_lasts(
     assert report.explain_missing_id() == "none: this is a container without a volume"
 
 
+@pytest.mark.slow
 def test_a_person_sees_the_fields_that_are_sent() -> None:
     """Each field, with what it means."""
     assert read_json("show", MIGAS_SESSION_ID=UUID)["session_id"] == UUID
@@ -212,6 +220,7 @@ def test_a_person_sees_the_fields_that_are_sent() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["--pending", "--waiting"])
 def test_a_person_sees_what_is_pending(
     spool: Callable[..., Spool],
@@ -255,6 +264,7 @@ def test_a_person_sees_what_was_sent(host: Host, monkeypatch: pytest.MonkeyPatch
         assert f"refused       1 by the server: {sent[1]['reason']}\n" in status
 
 
+@pytest.mark.slow
 def test_a_long_text_takes_a_line_of_a_list(spool: Callable[..., Spool]) -> None:
     """As a traceback is; all of it is in the JSON."""
     text = "Traceback:\n" + 30 * "  a line\n"

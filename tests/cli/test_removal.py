@@ -158,6 +158,7 @@ def test_a_spool_that_is_a_link_is_left_and_so_is_what_it_leads_to(
     assert sorted(moved.rglob("*")) == before
 
 
+@pytest.mark.slow
 @needs_posix
 def test_what_is_left_is_named_though_it_may_be_much_and_unprintable(
     spool: Callable[..., Spool],

@@ -142,6 +142,7 @@ def test_on_a_plain_terminal_one_line_is_said_over_and_over() -> None:
     assert len(first) == len(second)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extra", ["", WITHOUT_RICH], ids=["rich", "plain"])
 def test_the_commands_say_the_same_on_a_terminal(
     server: Server, see: Callable[..., str], extra: str

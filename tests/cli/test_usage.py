@@ -69,6 +69,7 @@ def used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 MARCH = ("owner/repo", "--since", "2026-03-30", "--until", "2026-04-07")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("by", "rows"),
     [
@@ -98,6 +99,7 @@ def test_users_are_counted(used: Server) -> None:
     assert used.requests == 2
 
 
+@pytest.mark.slow
 def test_a_chart_stands_in_the_terminal(used: Server) -> None:
     """The longest bar is for the most uses, and the least use is seen."""
     lines = run(*MARCH, "--plot", "-").stdout.splitlines()
@@ -143,6 +145,7 @@ def test_without_the_extra_a_picture_says_what_it_needs(used: Server, tmp_path: 
     assert used.requests == 0
 
 
+@pytest.mark.slow
 def test_no_answer_is_explained(used: Server) -> None:
     """With what is known so far, and an exit status that a script can use."""
     used.inject([None, Fault.status(503)])
@@ -187,6 +190,7 @@ def test_what_makes_no_sense_is_not_asked(used: Server, arguments: tuple[str, ..
     assert used.requests == 0
 
 
+@pytest.mark.slow
 def test_the_last_thirty_days_are_meant_by_default(used: Server) -> None:
     """Up to today, as the server's clock has it."""
     found = read_json("owner/repo")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support import LATER
 
 from migas.testing import Fault, Server
 
@@ -23,6 +24,8 @@ from .slurm import Slurm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from support import Host
 
 # Nowhere else may these tests lay cables and mount disks.
 collect_ignore_glob = [] if is_inside() else ["test_*.py"]
@@ -137,6 +140,17 @@ def home(home: Path, homes: Path, network: Network, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("XDG_CACHE_HOME", str(shared / ".cache"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(shared / ".config"))
     return shared
+
+
+@pytest.fixture
+def deliver(host: Host) -> Callable[[], None]:
+    """Have `migas flush` deliver what waits: only a process of its own reaches that server."""
+
+    def run() -> None:
+        ended = host.run(LATER, measured=False)
+        assert ended.calmly, ended
+
+    return run
 
 
 @pytest.fixture

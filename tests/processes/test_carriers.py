@@ -97,6 +97,7 @@ def test_python_that_times_its_imports(
     assert len(server.crumbs) == 1
 
 
+@pytest.mark.slow
 def test_from_a_zip(package: Path, server: Server, deliver: Callable[[], None]) -> None:
     """As zipapp and shiv pack programs."""
     archive = package.parent / "program.pyz"
@@ -115,6 +116,7 @@ def test_from_a_zip(package: Path, server: Server, deliver: Callable[[], None]) 
     assert len(server.crumbs) == 1
 
 
+@pytest.mark.slow
 def test_from_a_read_only_installation(
     package: Path, server: Server, deliver: Callable[[], None]
 ) -> None:

@@ -162,6 +162,7 @@ def trace(host: Host, tmp_path: Path, environ: dict[str, str]) -> list[str]:
     return [line.split(None, 1)[1] for line in path.read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_an_offline_process_asks_little_of_the_system(
     host: Host, lasting: Callable[[], str], tmp_path: Path, home: Path
 ) -> None:

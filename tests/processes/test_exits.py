@@ -97,6 +97,7 @@ def test_a_violent_end_is_the_hosts_own_and_loses_nothing(
     assert len(server.crumbs) == 1
 
 
+@pytest.mark.slow
 @posix
 def test_a_kill_before_the_server_has_stored_is_made_good_once(
     host: Host, deliver: Callable[[], None], monkeypatch: pytest.MonkeyPatch
@@ -219,6 +220,7 @@ go.set()
     assert (ended.out, ended.calmly) == ("True\n", True), ended
 
 
+@pytest.mark.slow
 def test_an_exit_during_the_hosts_import(
     host: Host, tmp_path: Path, server: Server, deliver: Callable[[], None]
 ) -> None:
@@ -245,6 +247,7 @@ def test_an_import_that_takes_long_and_fails(
     assert len(server.crumbs) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pause", [0.0, 0.01, 0.02, 0.05, 0.1, 0.51, 0.55, 0.6, 0.7])
 def test_a_host_that_ends_within_moments(
     host: Host, server: Server, deliver: Callable[[], None], pause: float

@@ -100,6 +100,7 @@ thread.join()
     assert versions(server) == ["0", "1", "2", "3", "4"]
 
 
+@pytest.mark.slow
 def test_a_fork_with_a_request_in_flight(host: Host, server: Server) -> None:
     """The parent's request is not the child's to repeat, nor its receipt the child's to await."""
     server.inject(Fault.late(1.0))
@@ -132,6 +133,7 @@ LOCKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hooks", ["fork hooks", "no fork hooks"])
 @pytest.mark.parametrize("lock", LOCKS.values(), ids=LOCKS)
 def test_a_fork_while_another_thread_holds_a_lock(
@@ -188,6 +190,7 @@ for number in range(12):
     assert versions(server) == sorted(parents + [f"{number}.child" for number in range(12)])
 
 
+@pytest.mark.slow
 def test_a_hosts_own_fork_hook_may_add_before_ours_has_run(host: Host, server: Server) -> None:
     """Hooks run in the order in which they were registered; none of ours undoes what it did."""
     code = """
@@ -257,6 +260,7 @@ def ask(port: int) -> bytes:
         return b""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", SERVERS.values(), ids=SERVERS)
 def test_a_pre_fork_server(
     tmp_path: Path, server: Server, deliver: Callable[[], None], command: str

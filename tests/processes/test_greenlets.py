@@ -57,6 +57,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_breadcrumbs_arrive_and_signals_work(
@@ -90,6 +91,7 @@ print(job.wait() if hasattr(job, '_exit_event') else job.get())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_greenlet_that_waits_lets_the_others_go_on(
     host: Host, monkeypatch: pytest.MonkeyPatch, library: str
@@ -107,6 +109,7 @@ def test_a_greenlet_that_waits_lets_the_others_go_on(
     assert (out, process.returncode) == ("True\n", 0), err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_the_exit_keeps_its_budget(
     host: Host, monkeypatch: pytest.MonkeyPatch, library: str
@@ -122,6 +125,7 @@ def test_the_exit_keeps_its_budget(
     assert ended.calmly, ended
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_short_program_delivers_at_its_exit(host: Host, server: Server, library: str) -> None:
     """No greenlet runs any more then, so the exit itself imports what our threads want."""

@@ -127,6 +127,7 @@ def test_a_ctrl_c_that_ended_nothing_is_none(host: Host) -> None:
     assert ended.calmly, ended
 
 
+@pytest.mark.slow
 def test_a_ctrl_c_at_a_prompt_is_the_prompts(host: Host) -> None:
     """An interactive interpreter goes on after it, and its end is another one."""
     statuses = [
@@ -138,6 +139,7 @@ def test_a_ctrl_c_at_a_prompt_is_the_prompts(host: Host) -> None:
     assert statuses[0] == statuses[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("presses", [1, 2, 5])
 def test_a_ctrl_c_while_our_exit_waits_kills_the_process(
     host: Host, server: Server, deliver: Callable[[], None], presses: int

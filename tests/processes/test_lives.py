@@ -53,6 +53,7 @@ def await_the_end_of_the_backoff(spool: Spool) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_a_breadcrumb_arrives_from_a_host_that_ends_at_once(host: Host, server: Server) -> None:
     """The one line is all that a host needs."""
     ended = host.run(LINE, SLOW)
@@ -110,6 +111,7 @@ def test_a_breadcrumb_arrives_from_a_host_that_lives(host: Host, server: Server)
     assert crumb["project"] == "owner/repo"
 
 
+@pytest.mark.slow
 def test_offline_a_breadcrumb_waits_and_goes_with_the_next(
     host: Host, server: Server, spool: Callable[..., Spool]
 ) -> None:
@@ -126,6 +128,7 @@ def test_offline_a_breadcrumb_waits_and_goes_with_the_next(
     assert list(spool().waiting()) == []
 
 
+@pytest.mark.slow
 def test_while_a_server_is_left_alone_a_process_does_not_even_load_what_it_takes(
     host: Host, server: Server, spool: Callable[..., Spool]
 ) -> None:
@@ -141,6 +144,7 @@ def test_while_a_server_is_left_alone_a_process_does_not_even_load_what_it_takes
     assert len(list(spool().waiting())) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 @pytest.mark.parametrize(
     "end", [KILL, "os._exit(0)", "import faulthandler; faulthandler._sigsegv()"]
@@ -323,6 +327,7 @@ def test_a_breadcrumb_of_the_hosts_own_exit_hook_is_kept(
     assert len(list(spool().waiting())) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_child_carries_its_own_and_not_its_parents(host: Host, server: Server) -> None:
     """What the parent queued stays the parent's; the child begins anew (pains 12, 13)."""
@@ -387,6 +392,7 @@ def test_the_exit_is_quick_where_nothing_is_in_flight(host: Host, server: Server
     assert server.requests == 0
 
 
+@pytest.mark.slow
 def test_threads_that_call_at_once_are_all_heard(host: Host, server: Server) -> None:
     """No breadcrumb is lost between threads, and none is sent twice."""
     code = """

@@ -140,6 +140,7 @@ def end_all_waits(spool: Spool) -> None:
     end_claims(spool)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
 def test_an_outcome(host: Host, server: Server, spool: Callable[..., Spool], row: Row) -> None:
     """The host notices nothing, the server sees what it should, and in the end it has it once.
@@ -183,6 +184,7 @@ UNREACHED: dict[str, tuple[Mapping[str, str], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", UNREACHED.values(), ids=UNREACHED)
 def test_a_server_that_is_not_reached(
     host: Host,
@@ -260,6 +262,7 @@ OUTAGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outage", OUTAGES.values(), ids=OUTAGES)
 def test_an_outage_in_the_middle_of_a_flush(
     host: Host, server: Server, spool: Callable[..., Spool], outage: Fault
@@ -299,6 +302,7 @@ def test_a_server_that_always_stores_and_never_answers_sees_it_three_times(
     assert spool().count() == 0
 
 
+@pytest.mark.slow
 def test_the_exit_after_one_that_gave_up_does_not_wait(
     host: Host, server: Server, spool: Callable[..., Spool]
 ) -> None:

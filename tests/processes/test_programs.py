@@ -117,6 +117,7 @@ LOOPS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOOPS)
 def test_programs_that_wait_in_a_loop(
     host: Host,
@@ -213,6 +214,7 @@ interpreters.destroy(inner)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outer", [True, False], ids=["used outside too", "used inside only"])
 @pytest.mark.parametrize("kind", ["isolated", "legacy"])
 def test_an_interpreter_within_the_interpreter(

@@ -150,8 +150,12 @@ ACTIVITIES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(ROUNDS))
-@pytest.mark.parametrize("activity", ACTIVITIES)
+@pytest.mark.parametrize(
+    "activity",
+    [pytest.param(each, marks=[pytest.mark.slow] * (each == "forks")) for each in ACTIVITIES],
+)
 def test_a_host_that_is_busy_while_the_agent_starts(
     host: Host, server: Server, deliver: Callable[[], None], activity: str, seed: int
 ) -> None:

@@ -116,6 +116,7 @@ def secure_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S
         yield server
 
 
+@pytest.mark.slow
 def test_a_clock_of_2015_is_nobodys_business(
     host: Host, secure_server: Server, tmp_path: Path
 ) -> None:
@@ -134,6 +135,7 @@ def test_a_clock_of_2015_is_nobodys_business(
     assert (ended.out, versions(secure_server)) == ("2015\n", ["exit", "life"])
 
 
+@pytest.mark.slow
 def test_an_exit_that_cannot_send_all_leaves_no_connection_open(host: Host, server: Server) -> None:
     """The guard of each host looks for one, and with `-W error` the interpreter does (pain 36)."""
     code = """

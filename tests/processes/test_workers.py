@@ -189,6 +189,7 @@ CHILDREN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX processes")
 @pytest.mark.parametrize("start", CHILDREN.values(), ids=CHILDREN)
 @pytest.mark.parametrize("said", ["setup()", "the environment", "nothing"])
@@ -215,6 +216,7 @@ def test_any_child_inherits_server_user_and_run_and_tells_its_own_use(
     assert (parents["user_id"] == UUID) is (said != "nothing")
 
 
+@pytest.mark.slow
 def test_a_workers_own_step_is_told(host: Host, server: Server) -> None:
     """It says other words than its parent, of the same version and with the same status."""
     package = """
@@ -235,6 +237,7 @@ if __name__ == '__main__':
     assert told == ["None", "step 1", "step 2"]
 
 
+@pytest.mark.slow
 def test_two_programs_are_two_runs(host: Host, server: Server) -> None:
     """What one has drawn at random is kept nowhere."""
     code = "import logging, migas; migas.add_project('owner/repo', '1').result(40)"

@@ -237,6 +237,7 @@ def test_a_tool_that_comes_at_the_last_moment_gets_no_request(
     assert len(server.crumbs) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["before the call", "before the exit"])
 def test_a_frozen_clock_holds_no_exit(host: Host, where: str) -> None:
     """Nor does it lose anything: a server that does not answer is left alone in the end."""

@@ -50,6 +50,7 @@ def test_pytest_finds_the_plugin_by_itself() -> None:
     assert [point.value for point in found] == ["migas.testing.plugin"]
 
 
+@pytest.mark.slow
 def test_a_hosts_tests_are_opted_out(run: Runner, home: Path) -> None:
     """So are the processes that they start; no line of the host's suite is changed for it."""
     code = f"""
@@ -98,6 +99,7 @@ def test_later(cleared):
     run(code.replace("by MIGAS_OPTOUT", "by pytest")).assert_outcomes(passed=3)
 
 
+@pytest.mark.slow
 def test_a_host_may_ask_for_telemetry(run: Runner, server: Server) -> None:
     """By an option of its configuration file."""
     code = "def test_main(): assert host.main().result(60)['success']"
@@ -156,6 +158,7 @@ def test_main(migas_server, tmp_path):
     assert tmp_path.is_dir()
 
 
+@pytest.mark.slow
 def test_without_the_extra_the_fixture_says_so(run: Runner) -> None:
     """And how to get it."""
     code = """
