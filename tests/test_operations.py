@@ -178,7 +178,7 @@ def test_a_silent_server_is_waited_for_no_longer_than_the_timeout(
     server.inject(Fault.hang())
     monkeypatch.setenv("MIGAS_TIMEOUT", "0.2")
     message = migas.get_usage("owner/repo", "2026-01-01")["message"]
-    assert message == "no answer within 0.2 seconds" or "Timeout" in str(message)
+    assert str(message).startswith("no answer")
 
 
 def test_the_name_look_up_is_within_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:

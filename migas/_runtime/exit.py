@@ -160,8 +160,11 @@ def end_by_ctrl_c() -> None:
 
     CPython notes that a `KeyboardInterrupt` has ended the program when it leaves a source text that
     runs, and forgets it when the next text runs: `run_eval_code_obj` in Python/pythonrun.c, of 3.8
-    to 3.15. Imports run such texts, all those of `collections.namedtuple` for instance, also on our
+    to 3.13. Imports run such texts, all those of `collections.namedtuple` for instance, also on our
     threads, just when the program ends. To leave a text once more is the only way to note it again.
+
+    From 3.14 on such texts change nothing. So what ended the program is not forgotten, and what
+    comes during the exit cannot be noted: the status is the program's own then.
     """
 
     def interrupt() -> NoReturn:

@@ -389,7 +389,9 @@ def test_the_end_counts_of_the_program_and_not_of_what_it_runs(
     right = rights.get(end, failed("exit status 3"))
     # Of a stack that is not the main module's, nobody can tell that the main module returned.
     is_apart = place in ("in a greenlet", "while the interpreter starts")
-    may_be_unknown = is_apart and (end == "pass" or not NOTICED)
+    # gevent 26.9 on Python 3.15 has no event of an exception that leaves the main module.
+    is_new = place == "in a greenlet" and sys.version_info >= (3, 15)
+    may_be_unknown = is_apart and (end == "pass" or not NOTICED or is_new)
     assert read_final() in [right, *([NOTHING] if may_be_unknown else [])]
 
 
