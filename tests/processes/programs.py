@@ -76,8 +76,8 @@ STEPS = {
     "fork": "c = os.fork(); c or (show({n}), os._exit({n})); show(os.waitpid(c, 0)[1])",
     "calm fork": "c = os.fork(); c or (show({n}), sys.exit({n})); show(os.waitpid(c, 0)[1])",
     "killed fork": "c = os.fork(); c or os.kill(os.getpid(), 9); show(os.waitpid(c, 0)[1])",
-    "pool": "import multiprocessing; p = multiprocessing.get_context('fork').Pool(2); show(p.map(abs, [-{n}]));"
-    " p.close(); p.join()",
+    "pool": "import multiprocessing; p = multiprocessing.get_context('fork').Pool(2);"
+    " show(p.map(abs, [-{n}])); p.close(); p.join()",
 }
 
 #: How a program ends.

@@ -146,7 +146,7 @@ def test_a_ctrl_c_while_our_exit_waits_kills_the_process(
 ) -> None:
     """Without us it were gone, and the shell would have got the Ctrl-C.
 
-    From Python 3.14 on an exit hook cannot have the interpreter end so: the status is the program's.
+    From Python 3.14 on no exit hook can have that: the status is the program's.
     """
     server.inject(Fault.hang())
     code = "print('ready', flush=True)\nimport migas; migas.add_project('owner/repo', '1')"
