@@ -59,7 +59,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         elif name in CONTAINER_VARIABLES or name.lower() in (proxy.lower() for proxy in _PROXIES):
             monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))  # Windows' name for it
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+    # What platformdirs looks at on Windows.
+    monkeypatch.setenv("WIN_PD_OVERRIDE_LOCAL_APPDATA", str(home / "cache"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
     monkeypatch.setenv("XDG_CONFIG_DIRS", str(home / "site"))
     monkeypatch.setenv("MIGAS_ENDPOINT", NOWHERE)

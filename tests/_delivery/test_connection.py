@@ -13,7 +13,6 @@ import zlib
 from typing import TYPE_CHECKING
 
 import pytest
-import trustme
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import PATIENCE, await_condition
@@ -28,6 +27,8 @@ from migas.testing import Server
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    import trustme
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n" + SIGNED + b"\r\n"
@@ -335,7 +336,7 @@ def test_an_answer_is_seen_through_tls(
     reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As it is there, though nobody can tell it from a ticket before it is read."""
-    authority = trustme.CA()
+    authority: trustme.CA = pytest.importorskip("trustme").CA()
     authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
