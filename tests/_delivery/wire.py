@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import socket
 import struct
 import threading
@@ -13,7 +14,7 @@ from support import PATIENCE
 from migas._delivery.transport import Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
     from typing_extensions import Self
@@ -29,6 +30,22 @@ def write(body: bytes = GOOD, head: bytes = SIGNED, status: bytes = b"200 OK") -
     """Write an answer with a body of a known length."""
     length = b"Content-Length: %d\r\n" % len(body)
     return b"HTTP/1.1 " + status + b"\r\n" + length + head + b"\r\n" + body
+
+
+@contextlib.contextmanager
+def bound_memory(limit: int) -> Iterator[None]:
+    """Fail if the block takes more bytes at a time, where the interpreter counts them."""
+    if importlib.util.find_spec("_tracemalloc") is None:  # PyPy
+        yield
+        return
+    import tracemalloc
+
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < limit
+    finally:
+        tracemalloc.stop()
 
 
 class Wire:
