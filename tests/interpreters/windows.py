@@ -49,8 +49,9 @@ class Windows:
 
     def __init__(self) -> None:
         self._directory = locate(self.name)
-        self._python = self._directory / "python"
         self._prefix = self._directory / "wine"
+        # Not beside the `pyvenv.cfg` of tox's environment, which it would take for its own.
+        self._python = self._prefix / "drive_c" / "Python313"
 
     def prepare(self) -> str:
         """Install Wine and fetch the interpreter; return what stands in the way, or `""`."""
