@@ -61,8 +61,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("USERPROFILE", str(home))  # Windows' name for it
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
-    # What platformdirs looks at on Windows.
-    monkeypatch.setenv("WIN_PD_OVERRIDE_LOCAL_APPDATA", str(home / "cache"))
+    # Where platformdirs has both on Windows, the cache in a directory of that name.
+    monkeypatch.setenv("WIN_PD_OVERRIDE_LOCAL_APPDATA", str(home / "config"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
     monkeypatch.setenv("XDG_CONFIG_DIRS", str(home / "site"))
     monkeypatch.setenv("MIGAS_ENDPOINT", NOWHERE)

@@ -76,8 +76,9 @@ class Wire:
             thread.start()
 
     def _talk(self, sock: socket.socket) -> None:
-        with sock, contextlib.suppress(OSError):
-            self._serve(Connection(sock, self.requests))
+        connection = Connection(sock, self.requests)
+        with sock, contextlib.closing(connection), contextlib.suppress(OSError):
+            self._serve(connection)
 
     def close(self) -> None:
         """Hang up, and wait for every thread."""
@@ -121,10 +122,14 @@ class Connection:
         for piece in pieces:
             self.sock.sendall(piece)
 
+    def close(self) -> None:
+        """Let go of the socket, which stays open as long as something reads from it."""
+        self._file.close()
+
     def reset(self) -> None:
         """Hang up rudely: to close a socket that lingers for no time sends a reset."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._file.close()
+        self.close()
         self.sock.close()
 
 

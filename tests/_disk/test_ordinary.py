@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -359,7 +360,8 @@ def test_where_nothing_can_be_rotated_the_bounds_hold(home: Path, outside: Outsi
 
 def test_a_home_that_is_not_there_is_not_made(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A user without a home gets none by being counted."""
-    monkeypatch.setenv("HOME", str(home / "nobody"))
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(home / "nobody"))
     with pytest.raises(NoDiskError, match="no home directory"):
         create_directory(str(home / "nobody" / ".cache" / "migas"))
     assert not (home / "nobody").exists()
@@ -405,6 +407,7 @@ def test_where_there_is_no_directory_there_is_no_disk() -> None:
     assert (spool.refused, spool.problem()) == (1, "there is no home directory")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows: a link needs a privilege")
 def test_the_spool_says_why_it_cannot_be_written(home: Path) -> None:
     """For a person who asks for the status; where all is well it says nothing."""
     assert Spool(str(home / "cache" / "spool"), ROOMY).problem() == ""
