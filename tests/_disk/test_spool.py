@@ -22,10 +22,6 @@ from migas._runtime.settings import Settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-costly = pytest.mark.skipif(
-    sys.platform == "win32", reason="Windows: under Wine thousands of files take minutes"
-)
-
 
 class Clock:
     """A wall clock that stands still until it is moved."""
@@ -220,7 +216,6 @@ def always(_sides: int) -> int:
     return 0
 
 
-@costly
 @pytest.mark.parametrize(
     ("bounds", "kept"),
     [
@@ -247,7 +242,6 @@ def test_the_oldest_are_dropped_and_counted(
     assert Spool(spool.directory, ROOMY).dropped == spool.dropped
 
 
-@costly
 @pytest.mark.parametrize("size", [200, 2000])
 def test_the_bounds_hold_whatever_the_dice_say(home: Path, size: int) -> None:
     """In number and in bytes, with looks as rare as they are."""
@@ -313,7 +307,6 @@ def test_a_put_looks_at_one_share_now_and_then(home: Path) -> None:
     assert spool.count() == 200
 
 
-@costly
 def test_a_backlog_is_not_listed_on_a_hosts_path(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

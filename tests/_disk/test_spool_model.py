@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -200,7 +199,4 @@ class SpoolMachine(RuleBasedStateMachine):
 
 
 TestSpool = SpoolMachine.TestCase
-# Under Wine a file takes ten times as long.
-_EXAMPLES = 60 if sys.platform != "win32" else 6
-
-TestSpool.settings = settings(max_examples=_EXAMPLES, stateful_step_count=40, deadline=None)
+TestSpool.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
