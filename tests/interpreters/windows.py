@@ -35,6 +35,7 @@ _LONG = (
     "_disk/test_spool.py::test_the_oldest_are_dropped_and_counted",
     "_delivery/test_any_answer.py",
     "_delivery/test_sent_log.py::test_the_record_keeps_the_latest_within_its_bounds",
+    "_delivery/test_throttle.py::test_ten_exits_deliver_and_then_one_in_six_minutes",
     "_delivery/test_throttle.py::test_in_any_time_no_more_exits_deliver_than_the_pace_allows",
     "_delivery/test_throttle.py::test_no_clock_makes_anybody_wait_longer_than_the_longest_back_off",
     "_delivery/test_uploader.py::test_no_breadcrumb_is_ever_in_two_live_requests",
