@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _LONG = (
     "_disk/test_broken_commands.py",
     "_disk/test_broken_disk.py",
+    "_disk/test_planted_hosts.py",
     "_delivery/test_any_answer.py",
     "_delivery/test_uploader.py::test_no_breadcrumb_is_ever_in_two_live_requests",
     "_delivery/test_uploader.py::test_no_request_is_over_the_limit_and_each_breadcrumb_is_in_one",
