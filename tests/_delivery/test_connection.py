@@ -320,7 +320,7 @@ def test_an_answer_is_seen_through_tls(
     reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As it is there, though nobody can tell it from a ticket before it is read."""
-    authority: trustme.CA = pytest.importorskip("trustme").CA()
+    authority: trustme.CA = pytest.importorskip("trustme", exc_type=ImportError).CA()
     authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)

@@ -44,14 +44,6 @@ _LONG = (
 )
 
 TESTS = (
-    "test_order.py::test_each_run_starts_before_it_ends",
-    "test_order.py::test_what_comes_back_takes_its_old_place",
-    "test_spool.py::test_a_backlog_is_not_listed_on_a_hosts_path",
-    "test_spool.py::test_the_bounds_hold_whatever_the_dice_say",
-    "test_spool.py::test_the_oldest_are_dropped_and_counted",
-)
-
-TESTS = (
     "tests/interpreters",
     "tests/_disk",
     "tests/_delivery",
