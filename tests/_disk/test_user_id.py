@@ -225,6 +225,7 @@ def test_in_a_container_no_id_is_made_of_its_name(home: Path) -> None:
     assert find_user(Settings(), {}, home) is not None
 
 
+@needs_mounts
 def test_where_nothing_lasts_every_exit_delivers_and_names_no_user(
     host: Host, server: Server
 ) -> None:
