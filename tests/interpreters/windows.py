@@ -44,6 +44,7 @@ _LONG = (
 )
 
 TESTS = (
+    *("-n", "2"),
     "tests/interpreters",
     "tests/_disk",
     "tests/_delivery",
