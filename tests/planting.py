@@ -57,7 +57,7 @@ def crumb(version: str) -> bytes:
     return breadcrumb.encode(breadcrumb.sanitize("owner/repo", version, {}, {}).breadcrumb)
 
 
-def _need_posix(what: str) -> None:
+def need_posix(what: str) -> None:
     """Skip the test on Windows, by what it lacks or allows to few."""
     if sys.platform == "win32":
         pytest.skip(f"Windows: {what}")
@@ -65,31 +65,31 @@ def _need_posix(what: str) -> None:
 
 def _link(target: str) -> Callable[[Path, Path], None]:
     def plant(path: Path, outside: Path) -> None:
-        _need_posix("a link needs a privilege")
+        need_posix("a link needs a privilege")
         path.symlink_to(outside / target)
 
     return plant
 
 
 def _circle(path: Path, _outside: Path) -> None:
-    _need_posix("a link needs a privilege")
+    need_posix("a link needs a privilege")
     path.symlink_to(path.name)
 
 
 def _fifo(path: Path, _outside: Path) -> None:
-    _need_posix("no file is a FIFO")
+    need_posix("no file is a FIFO")
     os.mkfifo(path)
 
 
 def _socket(path: Path, _outside: Path) -> None:
-    _need_posix("no file is a socket")
+    need_posix("no file is a socket")
     with tempfile.TemporaryDirectory() as short, socket.socket(socket.AF_UNIX) as listener:
         listener.bind(f"{short}/socket")  # a test's own path may be too long
         os.rename(f"{short}/socket", path)
 
 
 def _huge(path: Path, _outside: Path) -> None:
-    _need_posix("a file has no holes, unless it is told to")
+    need_posix("a file has no holes, unless it is told to")
     path.touch(0o600)
     os.truncate(path, 1 << 40)
 
