@@ -108,7 +108,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         elif name in CONTAINER_VARIABLES or name.lower() in (proxy.lower() for proxy in _PROXIES):
             monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))  # Windows' name for it
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+    # Where platformdirs has both on Windows, the cache in a directory of that name.
+    monkeypatch.setenv("WIN_PD_OVERRIDE_LOCAL_APPDATA", str(home / "config"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
     monkeypatch.setenv("XDG_CONFIG_DIRS", str(home / "site"))
     monkeypatch.setenv("MIGAS_ENDPOINT", NOWHERE)
@@ -153,7 +156,8 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     connect, look_up = socket.socket.connect, socket.getaddrinfo
 
     def guarded_connect(self: socket.socket, address: Any) -> None:
-        assert self.family == socket.AF_UNIX or address[0] in ("127.0.0.1", "::1"), address
+        is_local = self.family == getattr(socket, "AF_UNIX", None)
+        assert is_local or address[0] in ("127.0.0.1", "::1"), address
         connect(self, address)
 
     def guarded_look_up(host: Any, *args: Any, **kwargs: Any) -> Any:

@@ -13,10 +13,12 @@ import shutil
 import socket
 import stat
 import struct
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import pytest
 from support import ROOMY
 
 from migas._crumb import breadcrumb
@@ -54,21 +56,39 @@ def crumb(version: str) -> bytes:
     return breadcrumb.encode(breadcrumb.sanitize("owner/repo", version, {}, {}).breadcrumb)
 
 
+def need_posix(what: str) -> None:
+    """Skip the test on Windows, by what it lacks or allows to few."""
+    if sys.platform == "win32":
+        pytest.skip(f"Windows: {what}")
+
+
 def _link(target: str) -> Callable[[Path, Path], None]:
-    return lambda path, outside: path.symlink_to(outside / target)
+    def plant(path: Path, outside: Path) -> None:
+        need_posix("a link needs a privilege")
+        path.symlink_to(outside / target)
+
+    return plant
 
 
 def _circle(path: Path, _outside: Path) -> None:
+    need_posix("a link needs a privilege")
     path.symlink_to(path.name)
 
 
+def _fifo(path: Path, _outside: Path) -> None:
+    need_posix("no file is a FIFO")
+    os.mkfifo(path)
+
+
 def _socket(path: Path, _outside: Path) -> None:
+    need_posix("no file is a socket")
     with tempfile.TemporaryDirectory() as short, socket.socket(socket.AF_UNIX) as listener:
         listener.bind(f"{short}/socket")  # a test's own path may be too long
         os.rename(f"{short}/socket", path)
 
 
 def _huge(path: Path, _outside: Path) -> None:
+    need_posix("a file has no holes, unless it is told to")
     path.touch(0o600)
     os.truncate(path, 1 << 40)
 
@@ -124,7 +144,7 @@ FOREIGN_FILES: dict[str, Callable[[Path, Path], None]] = {
     "link to nowhere": _link("nothing"),
     "link in a circle": _circle,
     "hard link": lambda path, outside: path.hardlink_to(outside / "file"),
-    "FIFO": lambda path, _outside: os.mkfifo(path),
+    "FIFO": _fifo,
     "socket": _socket,
     "directory": _full_directory,
     "huge": _huge,
@@ -321,6 +341,8 @@ class Watch:
 
     def __init__(self, paths: list[Path]) -> None:
         self._descriptor = -1
+        if sys.platform != "linux":
+            return
         library = ctypes.CDLL(None, use_errno=True)
         if not hasattr(library, "inotify_init1"):
             return

@@ -16,6 +16,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+#: Has one call not wait. Windows lacks the flag, and needs none: there a duplicate waits as little
+#: as the socket itself, which has a timeout and so never waits in the system.
+_AT_ONCE: int = getattr(socket, "MSG_DONTWAIT", 0)
+
 
 class StoppedError(Exception):
     """The caller has stopped a request whose first byte was about to leave."""
@@ -109,7 +113,7 @@ class Progress:
             try:
                 if ours.gettimeout() is not None:  # the host has set one for all new sockets
                     ours.settimeout(0)
-                return bool(ours.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+                return bool(ours.recv(1, socket.MSG_PEEK | _AT_ONCE))
             finally:
                 ours.close()
         except Exception:  # nothing is there, or no socket

@@ -19,10 +19,13 @@ import sys
 import threading
 import time as hosts_time
 
-# What `functools` has it from: that module would be five more files to load.
-from _functools import partial  # type: ignore[import-not-found,unused-ignore]
-
 from .place import is_main_interpreter
+
+try:
+    # What `functools` has it from: that module would be five more files to load.
+    from _functools import partial  # type: ignore[import-not-found,unused-ignore]
+except ImportError:  # PyPy 8 has none
+    from functools import partial
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

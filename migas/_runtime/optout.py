@@ -62,6 +62,8 @@ def _read_first_environ() -> list[bytes]:
 
     See proc(5), "/proc/pid/environ".
     """
+    if os.name != "posix":  # that path lies on some drive, and another program may have made it
+        return []
     try:
         with open("/proc/self/environ", "rb") as file:
             return file.read().split(b"\0")

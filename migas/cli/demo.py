@@ -35,8 +35,8 @@ _HOST = f"import migas; migas.add_project({PROJECT!r}, '1.2.3')\n"
 #: The developer's question, which runs in a process of its own.
 _QUESTION = f"import migas; print(migas.get_usage({PROJECT!r}, '2026-01-01'))"
 
-#: The exit budget of the hosts, in seconds: all has to arrive, however slow the machine is.
-_EXIT_TIMEOUT = 20
+#: Seconds for which hosts wait for the server: all has to arrive, however slow the machine is.
+_PATIENCE = 20
 
 
 class UnseenError(Exception):
@@ -120,7 +120,7 @@ def _make_environ(directory: str, endpoint: str) -> dict[str, str]:
     The user's opt-out variables are left out, since nothing that these hosts send leaves the
     machine.
     """
-    private = {"MIGAS_DRY_RUN", "MIGAS_TIMEOUT", "MIGAS_LOG_LEVEL", *OPTOUT_VARIABLES}
+    private = {"MIGAS_DRY_RUN", "MIGAS_LOG_LEVEL", *OPTOUT_VARIABLES}
     home = os.path.join(directory, "home")
     os.makedirs(home)
     return {
@@ -131,7 +131,8 @@ def _make_environ(directory: str, endpoint: str) -> dict[str, str]:
         "XDG_CONFIG_DIRS": os.path.join(home, "config"),
         "MIGAS_CACHE_DIR": os.path.join(home, "cache"),
         "MIGAS_ENDPOINT": endpoint,
-        "MIGAS_EXIT_TIMEOUT": str(_EXIT_TIMEOUT),
+        "MIGAS_TIMEOUT": str(_PATIENCE),
+        "MIGAS_EXIT_TIMEOUT": str(_PATIENCE),
         "NO_PROXY": "127.0.0.1",
         "PYTHONPATH": os.pathsep.join([os.path.join(directory, "package"), *_import_path()]),
     }

@@ -110,7 +110,8 @@ def _agrees(options: argparse.Namespace, question: str) -> bool:
     print_line(f"{question} [y/N] ", end="", file=sys.stderr if options.json else sys.stdout)
     try:
         return input().strip().lower() in ("y", "yes")
-    except (EOFError, RuntimeError):  # the end of stdin, or no stdin at all
+    # The end of stdin, or no stdin at all, which is an AttributeError on PyPy.
+    except (EOFError, RuntimeError, AttributeError):
         print_line("")
         print_error("nothing is removed; --yes does not ask")
         return False

@@ -74,6 +74,7 @@ def count(
     *,
     unique: bool = False,
     sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Hits]:
     """Ask the server for one period after the other, no faster than its limit allows.
 
@@ -82,10 +83,11 @@ def count(
         periods: the spans of days to ask for.
         unique: count users instead of uses.
         sleep: waits for so many seconds.
+        clock: the seconds since any moment, which no step of the wall clock changes.
 
     Yields each answer when it is there. Raises `NoAnswerError` at the first that is none.
     """
-    rate = Rate()
+    rate = Rate(clock=clock)
     for period in periods:
         sleep(rate.delay())
         rate.count()

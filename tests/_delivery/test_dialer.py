@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import socket
 import sys
@@ -136,7 +137,7 @@ def test_the_most_telling_failure_is_raised(refusing: int, monkeypatch: pytest.M
 
     def lose(self: socket.socket, address: tuple[str, int]) -> None:
         if address[1] != refusing:
-            raise OSError(101, "Network is unreachable")
+            raise OSError(errno.ENETUNREACH, "Network is unreachable")
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", lose)

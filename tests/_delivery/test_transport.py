@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime
 import errno
 import importlib.util
@@ -17,7 +18,6 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-import trustme
 from hypothesis import example, given
 from hypothesis import strategies as st
 from support import NOWHERE, PATIENCE
@@ -33,6 +33,8 @@ from migas.testing import Fault, Server
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    import trustme
 
 
 def send(server: Server, timeout: float = PATIENCE) -> Outcome:
@@ -394,7 +396,7 @@ def test_an_answer_to_a_part_of_a_request_counts_for_nothing(status: bytes) -> N
 @pytest.fixture
 def authority(tmp_path: Path) -> trustme.CA:
     """A certificate authority whose certificate lies in `authority.pem`."""
-    authority = trustme.CA()
+    authority: trustme.CA = pytest.importorskip("trustme", exc_type=ImportError).CA()
     authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
     return authority
 
@@ -678,7 +680,8 @@ class Closer:
         self.requests += 1
 
     def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):  # Windows: a listener ends when it is closed
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
 

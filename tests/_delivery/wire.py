@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import socket
 import struct
 import threading
@@ -13,7 +14,7 @@ from support import PATIENCE
 from migas._delivery.transport import Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any, Self
 
     from migas._delivery.parcel import Reply
@@ -27,6 +28,22 @@ def write(body: bytes = GOOD, head: bytes = SIGNED, status: bytes = b"200 OK") -
     """Write an answer with a body of a known length."""
     length = b"Content-Length: %d\r\n" % len(body)
     return b"HTTP/1.1 " + status + b"\r\n" + length + head + b"\r\n" + body
+
+
+@contextlib.contextmanager
+def bound_memory(limit: int) -> Iterator[None]:
+    """Fail if the block takes more bytes at a time, where the interpreter counts them."""
+    if importlib.util.find_spec("_tracemalloc") is None:  # PyPy
+        yield
+        return
+    import tracemalloc
+
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < limit
+    finally:
+        tracemalloc.stop()
 
 
 class Wire:
@@ -57,8 +74,9 @@ class Wire:
             thread.start()
 
     def _talk(self, sock: socket.socket) -> None:
-        with sock, contextlib.suppress(OSError):
-            self._serve(Connection(sock, self.requests))
+        connection = Connection(sock, self.requests)
+        with sock, contextlib.closing(connection), contextlib.suppress(OSError):
+            self._serve(connection)
 
     def close(self) -> None:
         """Hang up, and wait for every thread."""
@@ -102,10 +120,14 @@ class Connection:
         for piece in pieces:
             self.sock.sendall(piece)
 
+    def close(self) -> None:
+        """Let go of the socket, which stays open as long as something reads from it."""
+        self._file.close()
+
     def reset(self) -> None:
         """Hang up rudely: to close a socket that lingers for no time sends a reset."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._file.close()
+        self.close()
         self.sock.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shutil
 import sys
@@ -48,7 +49,7 @@ migas.add_project("owner/repo", "three")
 DIRECTORIES = ["", "tmp", "new", "cur", "old", "aside", f"old/{SEGMENT}"]
 FILES = [
     *(f"new/{ENTRY}", f"cur/{CLAIMED}", f"tmp/{ENTRY}", f"old/{SEGMENT}/{ENTRY}"),
-    *(f"backoff-{os.uname().nodename}", f"pace-{os.uname().nodename}", "dropped-all"),
+    *(f"backoff-{platform.node()}", f"pace-{platform.node()}", "dropped-all"),
     *("sent.jsonl", "sent-earlier.jsonl", TAG),
 ]
 

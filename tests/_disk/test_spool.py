@@ -486,6 +486,7 @@ def test_another_process_may_be_faster_at_anything(spool: Spool, clock: Clock) -
         entry.read()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows: no limit makes a disk seem full")
 def test_a_put_that_fails_leaves_nothing(home: Path) -> None:
     """A full disk is reported, and no half file is left, nor a name of one."""
     code = """
@@ -514,5 +515,5 @@ def test_each_server_has_a_spool_of_its_own() -> None:
     endpoints = ["http://a/graphql", "https://a/graphql", "http://a:1/graphql", "http://b/graphql"]
     directories = {directory_for(endpoint, "/x") for endpoint in endpoints}
     assert len(directories) == len(endpoints)
-    assert directory_for("http://u:p@[::1]:8/../graphql", "/x").count("/") == 2
+    assert os.path.dirname(directory_for("http://u:p@[::1]:8/../graphql", "/x")) == "/x"
     assert directory_for("http://a/graphql", None).startswith(find_cache())

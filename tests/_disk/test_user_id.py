@@ -6,6 +6,7 @@ import getpass
 import os
 import platform
 import subprocess
+import sys
 import tempfile
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from support import Host
 
     from migas.testing import Server
+
+needs_mounts = pytest.mark.skipif(
+    sys.platform == "win32", reason="Windows: no kernel lists the mounts of a container"
+)
 
 
 @pytest.fixture
@@ -180,6 +185,7 @@ def test_where_nothing_lasts_no_user_is_invented(
     assert (home / "config" / "migas" / "user_id").exists() is is_told
 
 
+@needs_mounts
 @pytest.mark.parametrize("kind", sorted(set(LASTING) - {"Lambda, a network's file system"}))
 def test_a_container_with_a_home_that_lasts_has_a_user(home: Path, kind: str) -> None:
     """As a hub's user on a claimed volume has, from one container to the next (pain 64)."""
@@ -191,6 +197,7 @@ def test_a_container_with_a_home_that_lasts_has_a_user(home: Path, kind: str) ->
     assert found != {None}
 
 
+@needs_mounts
 @pytest.mark.parametrize("kind", PASSING)
 def test_five_containers_are_not_five_users(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
@@ -209,6 +216,7 @@ def test_five_containers_are_not_five_users(
         assert (config / "user_id").exists() is (number == 4)
 
 
+@needs_mounts
 def test_in_a_container_no_id_is_made_of_its_name(home: Path) -> None:
     """Pods that may not write to the home that they share are no users each (pain 64)."""
     (home / "config").write_text("in the way")
@@ -219,6 +227,7 @@ def test_in_a_container_no_id_is_made_of_its_name(home: Path) -> None:
 
 
 @pytest.mark.slow
+@needs_mounts
 def test_where_nothing_lasts_every_exit_delivers_and_names_no_user(
     host: Host, server: Server
 ) -> None:

@@ -41,7 +41,7 @@ def test_an_opt_out_lasts(
     assert (done.returncode, done.stderr) == (0, "")
     path = home / "config" / "migas" / "optout"
     assert done.stdout == f"telemetry is switched off for you, by {path}\n"
-    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.stat().st_mode & 0o777 == 0o600 or os.name != "posix"
     before = server.requests
     code = """
 import migas, threading
@@ -100,7 +100,7 @@ def test_an_opt_out_that_cannot_be_kept_is_reported(
     (home / "config").write_text("in the way")
     done = run("optout")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"migas: {home}/config")
+    assert done.stderr.startswith(f"migas: {home / 'config'}")
     assert done.stderr.endswith("; set MIGAS_OPTOUT=1 instead\n")
     assert "Errno" not in done.stderr
 

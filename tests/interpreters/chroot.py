@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from .apt import find_mirror, install_missing
+from .environment import SOURCE, make_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 #: Where the checkout is mounted.
-SOURCE = "/src"
+INSIDE = "/src"
 
 _PROGRAMS = {
     "/usr/sbin/debootstrap": "debootstrap",
@@ -42,9 +43,9 @@ set -e
 mount --bind "$0" "$0"
 mount -t proc proc "$0/proc"
 mount --rbind /dev "$0/dev"
-mount --bind "$1" "$0{SOURCE}"
+mount --bind "$1" "$0{INSIDE}"
 shift
-exec chroot "$0" sh -c 'cd {SOURCE} && exec "$@"' sh "$@"
+exec chroot "$0" sh -c 'cd {INSIDE} && exec "$@"' sh "$@"
 """
 
 #: What the commands have of the environment.
@@ -88,30 +89,30 @@ class Chroot(NamedTuple):
         attempt = subprocess.run([*_UNSHARE, "true"], capture_output=True, text=True, check=False)
         if attempt.returncode:
             return attempt.stderr.strip()
-        return "" if self.directory.exists() else self._bootstrap()
+        try:
+            make_whole(self.directory, self._bootstrap)
+        except subprocess.CalledProcessError as error:
+            last = (error.stdout + error.stderr).strip().rpartition("\n")[2]
+            return f"debootstrap cannot make {self.suite}: {last}"
+        return ""
 
-    def _bootstrap(self) -> str:
-        """Make the system beside its place and move it there when it is whole."""
-        part = self.directory.with_name(self.directory.name + ".part")
-        shutil.rmtree(part, ignore_errors=True)
-        part.parent.mkdir(parents=True, exist_ok=True)
-        # A suite younger than debootstrap has no script of its own. The scripts of all since
-        # 2019 are links to the same.
+    def _bootstrap(self, part: Path) -> None:
+        # A suite younger than debootstrap has no script of its own. Those of all suites since 2019
+        # are links to the same.
         script = Path("/usr/share/debootstrap/scripts", self.suite)
         command = [*_UNSHARE, "/usr/sbin/debootstrap", "--variant=minbase"]
         command += [f"--include={','.join(self.packages)}", f"--keyring={_KEYRING}"]
         command += [self.suite, str(part), find_mirror()]
         command += [str(script if script.exists() else script.with_name("sid"))]
-        environ = {**os.environ, "PATH": _PATH}
-        done = subprocess.run(
-            command, env=environ, capture_output=True, text=True, errors="replace", check=False
+        subprocess.run(
+            command,
+            env={**os.environ, "PATH": _PATH},
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=True,
         )
-        if done.returncode:
-            last = (done.stdout + done.stderr).strip().rpartition("\n")[2]
-            return f"debootstrap cannot make {self.suite}: {last}"
-        (part / SOURCE[1:]).mkdir()
-        part.rename(self.directory)
-        return ""
+        (part / INSIDE[1:]).mkdir()
 
     def run(
         self, command: Sequence[str], source: Path, environ: Mapping[str, str] | None = None
@@ -123,7 +124,7 @@ class Chroot(NamedTuple):
         command
             The program and its arguments, with paths inside of the system.
         source
-            The checkout, mounted at `SOURCE`, where the command begins.
+            The checkout, mounted at `INSIDE`, where the command begins.
         environ
             Variables beside those that pip, certificates, proxies and these tests need.
         """
@@ -169,7 +170,7 @@ def main(arguments: Sequence[str]) -> int:
     if obstacle := chroot.prepare():
         print(f"{chroot.suite} is skipped: {obstacle}")
         return 0
-    return chroot.run(command, Path.cwd())
+    return chroot.run(command, SOURCE)
 
 
 if __name__ == "__main__":

@@ -1,53 +1,53 @@
-"""Runs tox's environments of the newest Pythons in a Debian that has these, in a chroot.
+"""The newest Pythons, by Debian's packages, in a chroot of a suite that has them.
 
-    python -m tests.interpreters.debian [tox's options]
-
-Nothing is done where the machine has these interpreters itself: there tox runs them. Where no
-chroot can be made, one line says why, and the exit status is 0. It takes 400 MB below the system's
-directory for temporary files, until the tests end.
+Where the machine has these interpreters itself, tox runs their environments without this.
 """
 
 from __future__ import annotations
 
 import shutil
-import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .chroot import Chroot
+from .environment import SOURCE, locate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: The suite whose interpreters these are, and what PyInstaller needs of them.
-_SUITE = "forky"
 _VERSIONS = ("3.14", "3.15")
-_PACKAGES = ("binutils", "ca-certificates")
 
-#: Installs tox, and runs it on a copy, since the checkout may be another user's.
-_RUN = """
+#: What runs where nothing else is asked for: see tox.ini.
+ENVIRONMENTS = "py314,newest"
+
+#: What PyInstaller needs, beside each interpreter.
+_TOOLS = ("binutils", "ca-certificates")
+
+#: Runs tox there, whose environments lie in the chroot as well.
+_SCRIPT = """
 set -e
-cp -a . /root/checkout && cd /root/checkout && rm -rf .tox
-python3.15 -m venv /root/tox && /root/tox/bin/pip install --quiet tox
-exec /root/tox/bin/tox run "$@"
+[ -e /opt/tox/bin/tox ] || { python3.15 -m venv /opt/tox && /opt/tox/bin/pip -qq install tox; }
+exec /opt/tox/bin/tox run --workdir /opt/environments "$@"
 """
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Return tox's exit status, or 0 where there is nothing to run."""
-    if all(shutil.which(f"python{version}") for version in _VERSIONS):
-        print(f"this machine has {' and '.join(_VERSIONS)}: tox runs them")
-        return 0
-    python = [f"python{version}-venv" for version in _VERSIONS]
-    libraries = [f"libpython{version}" for version in _VERSIONS]
-    with tempfile.TemporaryDirectory() as directory:
-        chroot = Chroot(Path(directory, _SUITE), _SUITE, (*python, *libraries, *_PACKAGES))
-        if obstacle := chroot.prepare():
-            print(f"{' and '.join(_VERSIONS)} are skipped: {obstacle}")
-            return 0
-        return chroot.run(["sh", "-c", _RUN, "sh", *arguments], Path.cwd())
+class Debian:
+    """CPython 3.14 and 3.15 on Linux."""
 
+    name = "debian"
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    def __init__(self) -> None:
+        pythons = [f"python{version}-venv" for version in _VERSIONS]
+        libraries = [f"libpython{version}" for version in _VERSIONS]
+        packages = (*pythons, *libraries, *_TOOLS)
+        self._chroot = Chroot(locate(self.name) / "forky", "forky", packages)
+
+    def prepare(self) -> str:
+        """Make the chroot; return what stands in the way, or `""`."""
+        if all(shutil.which(f"python{version}") for version in _VERSIONS):
+            return f"{' and '.join(_VERSIONS)} are on this machine itself"
+        return self._chroot.prepare()
+
+    def run(self, arguments: Sequence[str]) -> int:
+        """Run tox with the arguments, and return its exit status."""
+        command = ["sh", "-c", _SCRIPT, "sh", *(arguments or ("-e", ENVIRONMENTS))]
+        return self._chroot.run(command, SOURCE, {"LANG": "C.UTF-8"})
