@@ -34,7 +34,7 @@ def write_left_out(stream: TextIO) -> None:
     width = max(map(len, LEFT_OUT))
     stream.write(f"\nThat was a first answer, on Python {platform.python_version()}. Not run:\n\n")
     stream.writelines(f"    {command:{width}}  {what}\n" for command, what in LEFT_OUT.items())
-    stream.write("\nAll of it, in about 45 minutes: tox -m full\n")
+    stream.write("\nAll of it, in about an hour: tox -m full\n")
     if missing:
         stream.write(f"(Not found on the PATH, and so left out there: {', '.join(missing)}.)\n")
 
