@@ -28,11 +28,15 @@ if TYPE_CHECKING:
 _LONG = (
     "_disk/test_broken_commands.py",
     "_disk/test_broken_disk.py",
+    "_disk/test_directory.py::test_strange_contents_are_set_aside_and_the_others_go",
     "_disk/test_order.py::test_each_run_starts_before_it_ends",
     "_disk/test_order.py::test_what_comes_back_takes_its_old_place",
     "_disk/test_spool.py::test_a_backlog_is_not_listed_on_a_hosts_path",
+    "_disk/test_spool.py::test_the_bounds_are_the_environments",
     "_disk/test_spool.py::test_the_bounds_hold_whatever_the_dice_say",
     "_disk/test_spool.py::test_the_oldest_are_dropped_and_counted",
+    "_disk/test_spool_model.py",
+    "_disk/test_user_id.py::test_processes_that_start_together_agree",
     "_delivery/test_any_answer.py",
     "_delivery/test_sent_log.py::test_the_record_keeps_the_latest_within_its_bounds",
     "_delivery/test_throttle.py::test_ten_exits_deliver_and_then_one_in_six_minutes",
@@ -44,7 +48,7 @@ _LONG = (
 )
 
 TESTS = (
-    *("-n", "2"),
+    *("-n", "2", "--durations=10"),
     "tests/interpreters",
     "tests/_disk",
     "tests/_delivery",
