@@ -169,8 +169,10 @@ class Guard:
         """Return True for a descriptor that comes and goes with a thread or a process."""
         if old is None:
             # The answer to a request is not waited for any longer. A forked child has all that its
-            # parent's threads had open, until it starts a program.
-            return posix.getpid() != self._pid or self._threads > 0
+            # parent's threads had open, until it starts a program. In a subinterpreter threads of
+            # the main one may have something open.
+            is_main = sys.modules["migas._runtime.place"].is_main_interpreter()
+            return posix.getpid() != self._pid or self._threads > 0 or not is_main
         # A thread of the host's was importing when migas was.
         return new is None and any(end in str(old) for end in (".py", ".so"))
 
