@@ -7,6 +7,7 @@ just passed, and a hang-up finds nothing to shut down.
 
 from __future__ import annotations
 
+import select
 import socket
 import time
 
@@ -16,8 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-#: Has one call not wait. Windows lacks the flag, and needs none: there a duplicate waits as little
-#: as the socket itself, which has a timeout and so never waits in the system.
+#: Has one call not wait; 0 on Windows, which lacks the flag.
 _AT_ONCE: int = getattr(socket, "MSG_DONTWAIT", 0)
 
 
@@ -113,6 +113,10 @@ class Progress:
             try:
                 if ours.gettimeout() is not None:  # the host has set one for all new sockets
                     ours.settimeout(0)
+                # On Windows another thread may read it between the two calls. Then the second does
+                # not wait on a socket that has a timeout, as each of ours has.
+                if not _AT_ONCE and not select.select([ours], [], [], 0)[0]:
+                    return False
                 return bool(ours.recv(1, socket.MSG_PEEK | _AT_ONCE))
             finally:
                 ours.close()
