@@ -25,17 +25,23 @@ while _here in sys.path:
 
 
 class _Finder:
-    """Finds nothing: it only waits for the first import of migas."""
+    """Finds nothing: it only waits for the first import of migas.
+
+    It stays in its list, through which another thread may be going: that would pass over the next.
+    """
+
+    def __init__(self) -> None:
+        self._waits = True
 
     def find_spec(self, name: str, _path: object = None, _target: object = None) -> None:
-        if name == "migas":
-            sys.meta_path.remove(self)
+        if name == "migas" and self._waits:
+            self._waits = False
             begin()
 
 
 def begin() -> None:
     """Take the first look, and arrange the other two."""
-    sys.path.insert(0, _here)
+    sys.path.append(_here)  # at the end, for the same reason
     try:
         import guard_compare
         import guard_look
