@@ -39,7 +39,14 @@ LIGHT = {"migas", "migas.operations"} | {
     f"migas.{name}"
     for name in (
         *("_agent", "_agent.agent", "_agent.jobs", "_agent.process", "_agent.reported"),
-        *("_runtime", "_runtime.exit", "_runtime.imports", "_runtime.loading", "_runtime.log"),
+        *(
+            "_runtime",
+            "_runtime.daemon",
+            "_runtime.exit",
+            "_runtime.imports",
+            "_runtime.loading",
+            "_runtime.log",
+        ),
         *(("_runtime.forks",) if sys.version_info >= (3, 15) else ()),
         *(
             "_runtime.native",

@@ -14,6 +14,7 @@ import os
 import time
 
 from migas._runtime import log
+from migas._runtime.daemon import find_own_thread
 from migas._runtime.exit import Exit
 from migas._runtime.imports import is_loaded, make_whole
 from migas._runtime.loading import (
@@ -24,7 +25,6 @@ from migas._runtime.loading import (
     Loader,
     load,
 )
-from migas._runtime.native import find_own_thread
 from migas._runtime.place import is_worker_process
 from migas._runtime.receipt import Receipt
 from migas._runtime.threads import NEVER, Worker

@@ -25,7 +25,7 @@ from migas._runtime.receipt import Listeners
 from migas._runtime.settings import Settings
 
 from .agent import Agent
-from .reported import Reported, make_use_key, share_with_fork_server
+from .reported import Reported, share_with_fork_server
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         """A run of `track`, as the process sees it."""
 
         project: str
-        #: The run's key, see `make_use_key`.
+        #: The run's key, see `reported.make_use_key`.
         use: str
 
         @property
@@ -128,14 +128,9 @@ class Process:
         return self._reported is None or self._reported.may_report(use)
 
     def may_report_breadcrumb(self, project: object, version: object, *words: object) -> bool:
-        """Return False if this worker's parent process has already reported this breadcrumb.
-
-        The arguments are those of `make_use_key`, which is called only where it matters.
-        """
+        """Return False if this worker's parent process has already reported this breadcrumb."""
         reported = self._reported
-        if reported is None or (reported.is_full() and not reported.is_worker_of_reporter()):
-            return True
-        return reported.may_report(make_use_key(project, version, *words))
+        return reported is None or reported.may_report_breadcrumb(project, version, *words)
 
     def enter(self, run: Run) -> bool:
         """Open a run. Returns False if it is a part of a run, here or in this worker's parent."""

@@ -53,20 +53,21 @@ class Reported:
         if use in self._by_parents:
             return False
         # Without the lock, since nearly every call ends here.
-        if use and use not in self._own and not self.is_full():
+        if use and use not in self._own and not self._is_full():
             with self._lock:
-                if not self.is_full():
+                if not self._is_full():
                     self._own[use] = None
                     self._hand_down()
         return True
 
-    def is_full(self) -> bool:
-        """Return True if no further use is remembered."""
-        return len(self._own) >= MAX_USES
+    def may_report_breadcrumb(self, project: object, version: object, *words: object) -> bool:
+        """Return `may_report` for a breadcrumb's use.
 
-    def is_worker_of_reporter(self) -> bool:
-        """Return True if a parent process has reported any use."""
-        return bool(self._by_parents)
+        The arguments are those of `make_use_key`, which is called only where it matters.
+        """
+        if self._is_full() and not self._by_parents:
+            return True
+        return self.may_report(make_use_key(project, version, *words))
 
     def withdraw(self, use: str) -> None:
         """Forget a use of this process's own: it is not reported after all."""
@@ -76,6 +77,10 @@ class Reported:
             if use in uses:
                 self._environ[TOLD] = ";".join(other for other in uses if other != use)
             self._hand_down()
+
+    def _is_full(self) -> bool:
+        """Return True if no further use is remembered."""
+        return len(self._own) >= MAX_USES
 
     def _hand_down(self) -> None:
         """Add this process's uses to the variable, with the lock held.

@@ -13,7 +13,8 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from migas._runtime.native import TIMEOUT_MAX, Thread, allocate_lock, await_lock
+from migas._runtime.daemon import Thread
+from migas._runtime.native import TIMEOUT_MAX, allocate_lock, await_lock
 
 from . import graphql
 from .parcel import Outcome

@@ -6,9 +6,9 @@ function started would ignore a SIGTERM, and so would all that it starts itself.
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]  # see `threads`
+import _signal  # type: ignore[import-not-found]  # see `daemon`
 
-from .native import find_own_thread
+from .daemon import find_own_thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,11 +9,12 @@ is fine: the exit waits for the request, or gives it up.
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]  # see `threads`
+import _signal  # type: ignore[import-not-found]  # see `daemon`
 import sys
 import threading
 import time
 
+from .place import FIRST, find_outermost_frame
 from .threads import NEVER
 
 TYPE_CHECKING = False
@@ -119,10 +120,7 @@ def _is_called_by_c() -> bool:
     program in C that embeds Python may call functions, too. If nothing there has loaded `threading`
     before us, its breadcrumbs stay on disk for a later process.)
     """
-    frame = sys._getframe()  # noqa: SLF001  # documented, though its name has an underscore
-    while frame.f_back is not None:
-        frame = frame.f_back
-    return frame.f_code.co_name not in ("<module>", "_run_module_as_main")
+    return find_outermost_frame().f_code.co_name not in FIRST
 
 
 def is_interrupted() -> bool:

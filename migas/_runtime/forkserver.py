@@ -9,9 +9,9 @@ pickled there. Ours adds to the key what sets the variables in the child. The ch
 for it, and has the same variables as a child of any other start method. If it starts processes
 itself, they have a fork server of their own, which inherits them.
 
-What may go wrong: a worker process that runs already hears of nothing. It reports a use anew if it
-imports the host later than its parent did. And a host may have pickled what it sends in a way of
-its own; then children have the server's environment.
+What may go wrong: a worker process that runs already hears of nothing. It reports a use once more
+if it imports the host later than its parent did. And a host may have pickled what it sends in a way
+of its own; then children have the server's environment.
 """
 
 from __future__ import annotations

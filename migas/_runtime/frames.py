@@ -13,6 +13,7 @@ import sys
 import threading
 
 from .native import ProcessLock
+from .place import FIRST, find_outermost_frame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,25 +21,9 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType, TracebackType
     from typing import Any
 
-#: What the code is called that a program's first frame runs: a module's, or runpy's for `-m`.
-FIRST = frozenset(("<module>", "_run_module_as_main"))
-
 #: The ids that `sys.monitoring` leaves to tools of no known kind. It knows 0 (debuggers), 1
 #: (coverage), 2 (profilers) and 5 (optimizers): https://docs.python.org/3/library/sys.monitoring.html
 TOOL_IDS = (4, 3)
-
-
-def find_outermost_frame(frame: FrameType | None = None) -> FrameType:
-    """Return the frame in which this thread, or that of ``frame``, began to run Python code.
-
-    On a program's main thread this is the frame of the module `__main__`, or of the code that runs
-    it: runpy for `python -m`, the script for `coverage run`. `inspect` has a public way to this
-    frame, but takes 10 ms to import.
-    """
-    frame = frame or sys._getframe()  # noqa: SLF001  # documented, though its name has an underscore
-    while frame.f_back is not None:
-        frame = frame.f_back
-    return frame
 
 
 def find_program_frame() -> FrameType | None:

@@ -28,6 +28,7 @@ from __future__ import annotations
 import _imp
 import sys
 
+from .daemon import find_own_thread
 from .imports import (
     find_logging_lock,
     is_announced,
@@ -36,7 +37,7 @@ from .imports import (
     is_ready,
     make_whole,
 )
-from .native import allocate_lock, find_own_thread
+from .native import allocate_lock
 
 TYPE_CHECKING = False  # the usual constant lives in `typing`, whose import costs 16 ms
 if TYPE_CHECKING:

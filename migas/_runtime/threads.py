@@ -9,12 +9,12 @@ from __future__ import annotations
 # What `signal` is made of: that module itself would cost an import of `enum`.
 import _signal  # type: ignore[import-not-found]  # typeshed leaves it out
 
-from .native import TIMEOUT_MAX, Thread, allocate_lock, make_rlock, time
+from .daemon import Thread
+from .native import Monitor, make_rlock, time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
     from typing import Any, TypeAlias
 
     #: Takes items out of the list, does one piece of work, and returns the seconds until the next
@@ -40,59 +40,6 @@ LONGEST_GRACE = 10.0
 
 #: Seconds of CPU that count as progress: more than two readings of two clocks differ by.
 _NOTICEABLE = 0.0001
-
-
-class Monitor:
-    """A reentrant lock, and a wait for what other threads do while they hold it.
-
-    It is `threading.Condition` of the system's locks. That class would make its locks by whatever
-    `threading` holds at each wait.
-    """
-
-    # eventlet looks for locks to replace in every `__dict__`.
-    __slots__ = ("_lock", "_waiting")
-
-    def __init__(self) -> None:
-        self._lock = make_rlock()
-        # A locked lock for each thread that waits. Whoever takes one out of the list unlocks it.
-        self._waiting: list[Any] = []
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(
-        self,
-        etype: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._lock.release()
-
-    def wait(self, timeout: float) -> None:
-        """Let the lock go until another thread notifies this one, and take it again.
-
-        Parameters:
-            timeout: seconds to wait at most, > 0.
-        """
-        latch = allocate_lock()
-        latch.acquire()
-        self._waiting.append(latch)
-        state = self._lock._release_save()  # noqa: SLF001  # as `threading.Condition` does
-        try:
-            latch.acquire(timeout=min(timeout, TIMEOUT_MAX))
-        finally:
-            self._lock._acquire_restore(state)  # noqa: SLF001
-            if latch in self._waiting:
-                self._waiting.remove(latch)
-
-    def notify_all(self) -> None:
-        """Have all threads go on that wait. The caller holds the lock."""
-        while True:
-            try:
-                latch = self._waiting.pop()
-            except IndexError:  # none is left; a signal handler on this thread may take some, too
-                return
-            latch.release()
 
 
 class Worker:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from migas._runtime.daemon import Thread
 from migas._runtime.loading import keep_ours_out
-from migas._runtime.native import Thread
 
 if TYPE_CHECKING:
     from support import Host

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support import FORKS, PATIENCE
 
-from migas._runtime.frames import find_outermost_frame
-from migas._runtime.place import is_worker_process
+from migas._runtime.place import find_outermost_frame, is_worker_process
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -43,7 +42,7 @@ def test_the_outermost_frame_of_a_program_is_what_runs_it(
 ) -> None:
     """A script's is its own module; that of `python -m` is runpy."""
     code = """
-from migas._runtime.frames import find_outermost_frame
+from migas._runtime.place import find_outermost_frame
 def main(): print(find_outermost_frame().f_code.co_name)
 main()
 """

@@ -19,7 +19,7 @@ from support import FORKS, PATIENCE, SLOW
 
 from migas import Receipt
 from migas._runtime import receipt as receipt_module
-from migas._runtime.native import Thread
+from migas._runtime.daemon import Thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable

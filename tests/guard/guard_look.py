@@ -65,7 +65,7 @@ def find_our_threads() -> set[int]:
 
 def count_our_threads() -> int:
     """Return how many threads of ours run, of which `threading` does not know them all."""
-    return len(getattr(loaded("migas._runtime.native"), "_running", ()))
+    return len(getattr(loaded("migas._runtime.daemon"), "_running", ()))
 
 
 def look_at_masks() -> dict[str, str]:

@@ -1,15 +1,11 @@
 """Makes a Debian of another suite in a directory, and runs commands in it.
 
-    python -m tests.interpreters.chroot DIRECTORY SUITE PACKAGE... -- COMMAND...
-
-The command runs in the checkout, mounted at `/src`. Where no chroot can be made, one line says why,
-and the exit status is 0. Nothing stays mounted: mounts lie in a namespace that ends with the
-command. The directory may be removed at any time, and is then made again.
+A command runs in the checkout, mounted at `/src`. Nothing stays mounted: mounts lie in a namespace
+that ends with the command. The directory may be removed at any time, and is then made again.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import subprocess
@@ -18,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from .apt import find_mirror, install_missing
-from .environment import SOURCE, make_whole
+from .environment import make_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,6 +48,9 @@ exec chroot "$0" sh -c 'cd {INSIDE} && exec "$@"' sh "$@"
 _NAMES = ("LANG", "TERM", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 
 _PREFIXES = ("PIP_", "SSL_CERT_", "MIGAS_TEST_")
+
+#: The home of whoever runs the commands: the same path there as here.
+_HOME = os.path.expanduser("~")
 
 _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
@@ -136,42 +135,20 @@ class Chroot(NamedTuple):
         }
         return subprocess.run(
             [*_UNSHARE, "sh", "-c", _ENTER, str(self.directory), str(source.resolve()), *command],
-            env={**inherited, "HOME": "/root", "PATH": _PATH, **(environ or {})},
+            env={**inherited, "HOME": _HOME, "PATH": _PATH, **(environ or {})},
             check=False,
         ).returncode
 
     def _copy_configuration(self) -> None:
         """Give the system the machine's names, certificates and settings of pip, as of now."""
+        paths = {"/etc/resolv.conf", "/etc/hosts", "/etc/pip.conf", _CERTIFICATES}
         names = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-        same = {"/etc/resolv.conf", "/etc/hosts", "/etc/pip.conf", _CERTIFICATES}
-        places = {path: path for path in same | {os.getenv(name, "") for name in names}}
-        for name in (".config/pip/pip.conf", ".pip/pip.conf"):
-            places[os.path.expanduser(f"~/{name}")] = f"/root/{name}"
-        for path, place in places.items():
-            if os.path.isfile(path):
-                target = self.directory / place.lstrip("/")
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.unlink(missing_ok=True)  # a link there would lead out of the system
-                shutil.copyfile(path, target)
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Run the command in the system; return its exit status, or 0 where there can be none."""
-    parser = argparse.ArgumentParser(prog="python -m tests.interpreters.chroot")
-    parser.add_argument("directory", type=Path)
-    parser.add_argument("suite")
-    parser.add_argument("packages", nargs="+")
-    mark = arguments.index("--") if "--" in arguments else len(arguments)
-    given = parser.parse_args(arguments[:mark])
-    command = arguments[mark + 1 :]
-    if not command:
-        parser.error("no command is given")
-    chroot = Chroot(given.directory.absolute(), given.suite, tuple(given.packages))
-    if obstacle := chroot.prepare():
-        print(f"{chroot.suite} is skipped: {obstacle}")
-        return 0
-    return chroot.run(command, SOURCE)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+        paths.update(os.getenv(name, "") for name in names)
+        paths.update(
+            os.path.join(_HOME, name) for name in (".config/pip/pip.conf", ".pip/pip.conf")
+        )
+        for path in filter(os.path.isfile, paths):
+            target = self.directory / path.lstrip("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.unlink(missing_ok=True)  # a link there would lead out of the system
+            shutil.copyfile(path, target)

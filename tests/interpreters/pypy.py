@@ -36,7 +36,7 @@ set -e
 python=/opt/migas/bin/python pip="/opt/migas/bin/pip --quiet --quiet"
 if ! [ -e /opt/migas/whole ]; then
     pypy3 -m venv --clear /opt/migas
-    $pip install --only-binary=:all: --requirement /root/requirements.txt
+    $pip install --only-binary=:all: --requirement /opt/requirements.txt
     touch /opt/migas/whole
 fi
 $pip install --no-deps --force-reinstall "$WHEEL"
@@ -59,9 +59,9 @@ class PyPy:
 
     def run(self, arguments: Sequence[str]) -> int:
         """Run pytest with the arguments, and return its exit status."""
-        home = self._chroot.directory / "root"
+        place = self._chroot.directory / "opt"
         wanted = [name for name in read_requirements() if name != _ABSENT]
-        (home / "requirements.txt").write_text("\n".join(wanted))
-        wheel = build_wheel(home / "wheels")
+        (place / "requirements.txt").write_text("\n".join(wanted))
+        wheel = build_wheel(place / "wheels")
         command = ["sh", "-c", _SCRIPT, "sh", *(arguments or TESTS)]
-        return self._chroot.run(command, SOURCE, {"WHEEL": f"/root/wheels/{wheel.name}"})
+        return self._chroot.run(command, SOURCE, {"WHEEL": f"/opt/wheels/{wheel.name}"})

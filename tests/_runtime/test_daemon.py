@@ -1,0 +1,130 @@
+"""What a thread of ours begins with, and what it leaves to the host's next thread."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support import PATIENCE, SLOW
+
+from migas._runtime import daemon
+from migas._runtime.threads import NEVER, Worker
+
+if TYPE_CHECKING:
+    from support import Host
+
+    from migas.testing import Server
+
+#: Bytes, more than any Python takes for the least: 3.15 asks for 52 KiB.
+SMALL = 1 << 16
+
+
+def take(items: list[Any], _can_wait: bool) -> float:
+    items.clear()
+    return NEVER
+
+
+@pytest.mark.parametrize("size", [0, SMALL, daemon.STACK, 4 * daemon.STACK])
+def test_the_hosts_size_of_stacks_is_as_it_was(size: int) -> None:
+    """Our threads have what they need, and the host's next thread has what the host has set."""
+    before = threading.stack_size(size)
+    try:
+        worker = Worker("test", take)
+        assert worker.submit(1)
+        assert worker.close(time.monotonic() + PATIENCE)
+        assert threading.stack_size(size) == size
+    finally:
+        threading.stack_size(before)
+
+
+def test_a_start_that_fails_leaves_the_hosts_size_of_stacks() -> None:
+    """The system may refuse a thread between the steps that change the size."""
+    before = threading.stack_size(SMALL)
+    try:
+        with pytest.raises(TypeError):
+            daemon.start_thread(42)  # type: ignore[arg-type]
+        assert threading.stack_size(SMALL) == SMALL
+    finally:
+        threading.stack_size(before)
+
+
+def test_two_threads_that_start_ours_at_once_leave_the_hosts_size() -> None:
+    """The second one would take our size for the host's, and leave it behind."""
+    begun, ended = threading.Event(), threading.Event()
+
+    def start_another() -> None:
+        other.start()
+        begun.wait(0.1)  # it waits for the lock
+
+    def stay() -> None:
+        begun.set()
+        ended.wait(PATIENCE)
+
+    other = threading.Thread(target=daemon.run_with_stack, args=[functools.partial(stay)])
+    assert daemon.run_with_stack(functools.partial(start_another)) == 0
+    ended.set()
+    other.join(PATIENCE)
+    assert threading.stack_size(0) == 0
+
+
+def test_a_double_of_start_that_starts_nothing_leaves_no_thread_to_wait_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The caller is told to do the work itself, and the exit waits for nobody (pain 39)."""
+    monkeypatch.setattr(threading.Thread, "start", lambda _thread: None)
+    worker = Worker("test", take)
+    assert not worker.submit(1)
+    assert not worker.is_running()
+
+
+def test_a_thread_that_fails_leaves_its_place_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception on the thread prints nothing, and the next item starts another thread."""
+    printed: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", printed.append)
+    failures = [MemoryError()]
+
+    def fail_once() -> None:
+        if failures:
+            raise failures.pop()
+
+    worker = Worker("test", take, initializer=fail_once)
+    worker.submit(1)
+    assert worker.await_done(lambda: not worker.is_running(), time.monotonic() + PATIENCE)
+    worker.submit(2)
+    assert worker.await_done(worker.is_idle, time.monotonic() + PATIENCE)
+    assert worker.close(time.monotonic() + PATIENCE)
+    assert not printed
+
+
+CONTEXT = """
+import contextvars, gc, logging, threading, weakref
+import migas
+class Value: pass
+variable = contextvars.ContextVar('variable', default='nothing')
+seen, values = [], [Value()]
+alive = weakref.ref(values[0])
+def edit(crumb):
+    seen.append(variable.get())
+    return crumb
+def use():
+    variable.set(values.pop())
+    migas.add_project('owner/repo', '1').result(40)
+migas.setup(before_send=edit)
+contextvars.copy_context().run(use)
+gc.collect()
+ours = [each.name for each in threading.enumerate() if each.name.startswith('migas-')]
+print(*seen, alive(), *sorted(ours))
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="no thread inherits a context")
+def test_our_threads_begin_with_an_empty_context(host: Host, server: Server) -> None:
+    """`before_send` sees nothing of the host's, and nothing of it lives on with our threads."""
+    arguments = ("-X", "thread_inherit_context=1", "-c", CONTEXT)
+    ended = host.run("", SLOW, arguments=arguments)
+    assert (ended.out, ended.calmly) == ("nothing None migas-sender migas-writer\n", True), ended
+    assert len(server.crumbs) == 1
