@@ -144,6 +144,7 @@ def test_the_persons_and_the_machines_names_leave(name: str, around: str) -> Non
     assert left(around.format(name).casefold(), [USER, "lab7", "uni.example"]) == []
 
 
+@pytest.mark.slow
 @given(st.text(max_size=200))
 def test_any_text_is_redacted_once_and_for_all(text: str) -> None:
     """What is left of it is found to be clean, so that nothing is changed twice."""

@@ -69,6 +69,7 @@ close()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "library",
     [

@@ -6,6 +6,7 @@ import collections
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
 from support import SLOW
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ print(had_gil, is_enabled())
 """
 
 
+@pytest.mark.slow
 def test_sixty_four_threads(host: Host, server: Server) -> None:
     """Distinct and equal uses, runs, receipts, callbacks and flushes: each counts exactly once.
 

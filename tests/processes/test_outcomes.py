@@ -340,6 +340,7 @@ resolver.bind(("127.0.0.1", 53))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asks", [False, True], ids=["exit", "question"])
 def test_a_name_look_up_that_never_ends(
     tmp_path: Path, spool: Callable[..., Spool], monkeypatch: pytest.MonkeyPatch, asks: bool

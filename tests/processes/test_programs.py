@@ -306,6 +306,7 @@ requests.get({server.endpoint!r})
     assert "urllib3.connectionpool" in hosts
 
 
+@pytest.mark.slow
 def test_a_bare_host_that_lives_is_served_at_its_exit(host: Host, server: Server) -> None:
     """Without `logging` nothing of the transport may be loaded, until nobody forks any more."""
     code = """

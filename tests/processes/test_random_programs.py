@@ -21,6 +21,7 @@ SEEDS = [
 ][:10]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the programs are Linux's")
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_random_program_is_the_same_without_us(server: Server, seed: int) -> None:

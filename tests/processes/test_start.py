@@ -169,6 +169,7 @@ def test_a_host_that_is_busy_while_the_agent_starts(
     assert len(server.crumbs) == 1
 
 
+@pytest.mark.slow
 def test_a_module_that_waits_for_a_lock_of_another_thread_that_imports(
     host: Host, tmp_path: Path, server: Server
 ) -> None:

@@ -69,6 +69,7 @@ if __name__ == '__main__':
 VERSIONS = ["1", "Pool", "Process", "Process of main", "ProcessPoolExecutor", "nested"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("begins", ["before", "after"])
 @pytest.mark.parametrize("method", METHODS)
 def test_a_use_is_reported_once_and_in_one_session(
@@ -85,6 +86,7 @@ def test_a_use_is_reported_once_and_in_one_session(
     assert session is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_a_session_that_is_set_later_reaches_all_later_workers(
     host: Host, server: Server, deliver: Callable[[], None], method: str

@@ -107,6 +107,7 @@ TROUBLES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux's, and forks")
 @pytest.mark.parametrize("name", TROUBLES)
 def test_nothing_raises_and_the_exit_is_calm(host: Host, name: str) -> None:
