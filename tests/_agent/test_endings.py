@@ -328,6 +328,7 @@ def test_something():
 TRACK = "migas.track('owner/repo', '1')"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("well", [True, False])
 @pytest.mark.parametrize("how", ["-m pytest, module", "-m pytest, test", "pytest.main, test"])
 def test_a_suite_that_tracks_ends_as_pytest_does(

@@ -116,6 +116,7 @@ ENDS = [
 ]
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("end", ENDS)
@@ -367,6 +368,7 @@ for _ in range(100):
     assert len(server.crumbs) == 1
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize("end", ["sys.exit(4)", "os._exit(4)", "1 / 0", "os.kill(os.getpid(), 15)"])
 @pytest.mark.parametrize("form", FORMS)
@@ -398,6 +400,7 @@ if __name__ == '__main__':
 WORK = "@migas.track('owner/repo', '1')\ndef work(number): return number + 1\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn"] if hasattr(os, "fork") else ["spawn"])
 def test_a_worker_is_a_part_of_its_parents_run(host: Host, server: Server, method: str) -> None:
     """A worker process that imports the parent's program again and tracks reports nothing."""
@@ -541,6 +544,7 @@ while next(numbers) < 1: pass
     assert others.count("R") == others.count("C") > 0
 
 
+@pytest.mark.slow
 def test_the_final_status_of_a_long_run_is_sent_by_its_own_exit(host: Host, server: Server) -> None:
     """From Python 3.12 on an exit starts no thread, so our idle one stays for it."""
     code = """

@@ -70,6 +70,7 @@ def compare(host: Host, before: str, end: str, environ: dict[str, str] | None = 
     return ended
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize("end", CALM.values(), ids=CALM)
 @pytest.mark.parametrize("online", [True, False], ids=["online", "offline"])
@@ -400,6 +401,7 @@ def test_an_exit_waits_for_no_look_up(host: Host, server: Server, look: str) -> 
     assert b"add_breadcrumb" in request.body
 
 
+@pytest.mark.slow
 def test_an_exit_closes_its_connection_though_nobody_answers(
     host: Host, server: Server, spool: Callable[..., Spool]
 ) -> None:

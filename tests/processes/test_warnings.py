@@ -61,6 +61,7 @@ def warning_path(tmp_path: Path) -> str:
     return str(tmp_path / "path")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_a_host_that_listens_to_all_warnings_hears_none(
     host: Host, server: Server, warning_path: str, options: tuple[str, ...]
