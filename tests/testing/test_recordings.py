@@ -165,7 +165,6 @@ def exchanges() -> dict[str, tuple[Any, Any]]:
     return found
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", [entry["name"] for entry in RECORDINGS])
 def test_an_exchange_goes_as_recorded(exchanges: dict[str, tuple[Any, Any]], name: str) -> None:
     """Status, headers, body and what was stored are the hosted server's."""
