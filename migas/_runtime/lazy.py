@@ -12,11 +12,15 @@ for a module that is never used. Then the name stays lazy, and its first use rai
 from __future__ import annotations
 
 import sys
-from types import FunctionType, LazyImportType, ModuleType  # type: ignore[attr-defined,unused-ignore]
+import types
+from types import FunctionType, ModuleType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# What a name stands for until its first use. Earlier Pythons have no such thing.
+_LazyImport = getattr(types, "LazyImportType", None)
 
 # The modules that have been made whole, and the packages among them by name. Only a thread that
 # holds the import lock adds some, or one of the host's that makes its first call; each step is
@@ -61,7 +65,7 @@ def _resolve(module: ModuleType) -> Iterator[str]:
     """Import what is lazy in a module. Yields the modules that its names are, or come from."""
     # A look into the dictionary imports nothing; an attribute that is asked for is imported.
     for name, value in tuple(vars(module).items()):
-        found = _import(module, name) if type(value) is LazyImportType else value
+        found = _import(module, name) if type(value) is _LazyImport else value
         if isinstance(found, ModuleType):
             yield found.__name__
         elif issubclass(type(found), (type, FunctionType)):
