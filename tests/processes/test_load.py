@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from support import versions
 
 from migas._crumb import breadcrumb
 from migas._delivery import graphql
@@ -30,10 +31,6 @@ PATIENT = {"MIGAS_EXIT_TIMEOUT": "50"}
 
 #: A minute, as a 429 without a word means, would be too long for a test.
 BUSY = Fault.status(429, retry_after=1)
-
-
-def versions(server: Server) -> list[str]:
-    return sorted(str(crumb["version"]) for crumb in server.crumbs)
 
 
 @pytest.mark.slow
