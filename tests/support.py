@@ -6,6 +6,7 @@ import importlib.util
 import os
 import queue
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -163,7 +164,8 @@ class Host:
             inherited = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_")}
         process = subprocess.Popen(
             [sys.executable, *(arguments or ("-c", code))],
-            env={**inherited, **environ},
+            # One that hangs tells where, see `run`.
+            env={"PYTHONFAULTHANDLER": "1", **inherited, **environ},
             cwd=self._directory,
             stdin=stdin,
             stdout=subprocess.PIPE,
@@ -183,7 +185,12 @@ class Host:
     ) -> Ended:
         """Run ``code``, or what ``arguments`` say, in a process of its own to its end."""
         process = self.start(code, environ, measured=measured, arguments=arguments)
-        out, err = process.communicate(timeout=PATIENCE)
+        try:
+            out, err = process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            os.kill(process.pid, signal.SIGABRT)
+            out, err = process.communicate(timeout=PATIENCE)
+            pytest.fail(f"it does not end\n{out}\n{err}")
         return Ended(process.returncode, out, err)
 
     def run_program(
