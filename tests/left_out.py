@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 LEFT_OUT = {
     "tox -e quick -- -m slow": "the tests that are slow, on this Python",
     "tox -e coverage": "all tests on Python 3.11, where branch coverage is measured",
-    "tox -e newest": "all tests on the newest Python that is found",
+    "tox -e py315": "all tests on Python 3.15",
     "tox -e py312,py313,py314": "what depends on the interpreter, on the others",
+    "tox -e debian": "3.14 and 3.15 where they are missing, if root may make a Debian of its own",
+    "tox -e windows": "Windows' own Python by Wine, where root may install it (Debian)",
+    "tox -e on_pypy": "PyPy, where root may make a Debian of its own",
     "tox -e lowest": "the oldest releases of what migas depends on",
     "tox -e hosts": "fMRIPrep, MRIQC, NiBabies, PETPrep and SDCFlows, as released",
     "tox -e cluster": "jobs of a real Slurm, where root may install it (Debian)",
@@ -34,9 +37,11 @@ def write_left_out(stream: TextIO) -> None:
     width = max(map(len, LEFT_OUT))
     stream.write(f"\nThat was a first answer, on Python {platform.python_version()}. Not run:\n\n")
     stream.writelines(f"    {command:{width}}  {what}\n" for command, what in LEFT_OUT.items())
-    stream.write("\nAll of it, in about an hour: tox -m full\n")
+    stream.write("\nAll of it, in an hour and a quarter: tox -m full\n")
     if missing:
-        stream.write(f"(Not found on the PATH, and so left out there: {', '.join(missing)}.)\n")
+        stream.write(
+            f"(Not on the PATH, so left out but for what `debian` has: {', '.join(missing)}.)\n"
+        )
 
 
 if __name__ == "__main__":
