@@ -13,8 +13,9 @@ import os
 
 from ._agent.process import current_process
 from ._runtime import log
+from ._runtime.identifier import parse_id
 from ._runtime.optout import find_optout
-from ._runtime.settings import hide_credentials, parse_endpoint, parse_id
+from ._runtime.settings import hide_credentials, parse_endpoint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -57,6 +57,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 #: busy one the same test takes up to twice as many.
 SLOW_FROM = 0.35
 
+#: Variables by which a process is one of several: what a test starts is none of pytest's workers.
+_RANKS = {
+    *("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"),
+    *("PYTEST_XDIST_TESTRUNUID", "WERKZEUG_RUN_MAIN", "RUN_MAIN"),
+}
+
 _BEGUN = pytest.StashKey[float]()
 
 
@@ -105,7 +111,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             monkeypatch.delenv(name)
         elif name in ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"):
             monkeypatch.delenv(name)  # hosts are started as most people's are: compiled once
-        elif name in CONTAINER_VARIABLES or name.lower() in (proxy.lower() for proxy in _PROXIES):
+        elif (
+            name in _RANKS
+            or name in CONTAINER_VARIABLES
+            or name.lower() in (proxy.lower() for proxy in _PROXIES)
+        ):
             monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("USERPROFILE", str(home))  # Windows' name for it
@@ -191,7 +201,7 @@ def _forget_all() -> None:
     optout.lasting.forget()
     process._processes.clear()
     process._setup.clear()
-    for name in ("MIGAS_TOLD", "MIGAS_SESSION_ID", "MIGAS_USER_ID"):
+    for name in ("MIGAS_TOLD", "MIGAS_LAUNCH", "MIGAS_SESSION_ID", "MIGAS_USER_ID"):
         os.environ.pop(name, None)
 
 

@@ -43,6 +43,7 @@ LIGHT = {"migas", "migas.operations"} | {
             "_runtime",
             "_runtime.daemon",
             "_runtime.exit",
+            "_runtime.identifier",
             "_runtime.imports",
             "_runtime.loading",
             "_runtime.log",

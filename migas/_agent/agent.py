@@ -125,13 +125,16 @@ class Agent:
                 may be about to die, as in a signal handler.
         """
         receipt = Receipt(self.settings.timeout, self._urge, self._pid, ask_news)
+        part = self.settings.part
+        shared = part is None or part.is_shared_now()
         if now:
-            call = Call(project, version, fields, receipt, keep=self._kept.append)
+            keep = self._kept.append
+            call = Call(project, version, fields, receipt, keep=keep, shared=shared)
             self._writing.run_here(call)
             return receipt
         due = time.monotonic() + hold if hold else 0.0
         waits = self._is_worker and not hold
-        call = Call(project, version, fields, receipt, due=due, awaited=waits)
+        call = Call(project, version, fields, receipt, due=due, awaited=waits, shared=shared)
         if self._writing.count() >= self.settings.spool_count:
             receipt.settle(_TOO_MANY)  # the spool could not hold them, either
             return receipt

@@ -32,9 +32,10 @@ class Call:
         due: until this moment, by `time.monotonic`, the call can be withdrawn.
         keep: called with the parcel instead of handing it to the sender.
         awaited: True if somebody calls `await_written`.
+        shared: False if it is this process's own use, whatever others of its run report.
     """
 
-    __slots__ = ("_keep", "_latch", "_project", "_version", "due", "fields", "receipt")
+    __slots__ = ("_keep", "_latch", "_project", "_shared", "_version", "due", "fields", "receipt")
 
     def __init__(
         self,
@@ -46,9 +47,11 @@ class Call:
         due: float = 0.0,
         keep: Callable[[Parcel], None] | None = None,
         awaited: bool = False,
+        shared: bool = True,
     ) -> None:
         self._project = project
         self._version = version
+        self._shared = shared
         self._keep = keep
         self.fields = fields
         self.receipt = receipt
@@ -67,7 +70,8 @@ class Call:
         """Write the breadcrumb to disk, and hand it to the sender, unless it was withdrawn."""
         parcel = None
         if not self.receipt.done():
-            parcel = writer.write(self._project, self._version, self.fields, self.receipt)
+            what = self._project, self._version, self.fields
+            parcel = writer.write(*what, self.receipt, shared=self._shared)
         self._end_wait()
         if parcel is not None:
             (self._keep or writer.pass_on)(parcel)

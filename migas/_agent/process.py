@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Protocol
 
+    from migas._runtime.launch import Part
+
     class Run(Protocol):
         """A run of `track`, as the process sees it."""
 
@@ -67,6 +69,8 @@ class Process:
     def __init__(self) -> None:
         self._lock = make_rlock()
         self._settings: Settings | None = None
+        # Found once, before this process changes the variables that tell of it.
+        self._part: Part | None = None
         self._agent: Agent | None = None
         # The agents that `setup()` has replaced: the exit ends them, too. All share the listeners.
         self._former: list[Agent] = []
@@ -81,7 +85,8 @@ class Process:
         """Return the settings, read from the environment and `setup()` on first use."""
         with self._lock:
             if self._settings is None:
-                self._settings = Settings.from_env(os.environ, _setup)
+                self._settings = Settings.from_env(os.environ, _setup, self._part)
+                self._part = self._settings.part
                 if self._settings.log_level is not None:
                     log.configure(self._settings.log_level)
                 for problem in self._settings.problems:
@@ -109,7 +114,7 @@ class Process:
                 if settings.off_by:
                     return None
                 if self._reported is None:
-                    self._reported = Reported(os.environ, self._lock)
+                    self._reported = Reported(os.environ, self._lock, settings.part)
                 settings.hand_down(os.environ)
                 share_with_fork_server()
                 self._agent = Agent(settings, self._listeners, keep_alive=self._keeps_threads)

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import sys
 
-from migas._runtime.place import is_worker_process
 from migas._runtime.settings import HANDED_DOWN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
     from typing import Any
+
+    from migas._runtime.launch import Part
 
 #: The variable that holds the reported uses of a process and its parents, separated by `;`.
 TOLD = HANDED_DOWN[-1]
@@ -33,12 +34,16 @@ class Reported:
         environ: the environment that workers inherit. It is read here once.
         lock: a reentrant lock of this process's, see `Process`. A variable cannot be changed in one
             step: of two threads that do, one would undo what the other has added.
+        part: the part that this process has in a run.
     """
 
-    def __init__(self, environ: MutableMapping[str, str], lock: Any) -> None:
+    def __init__(
+        self, environ: MutableMapping[str, str], lock: Any, part: Part | None = None
+    ) -> None:
         self._environ = environ
         self._lock = lock
-        self._by_parents = read_reported_by_parent(environ)
+        self._part = part
+        self._by_parents = frozenset(_read_uses(environ) if part and part.is_continued else ())
         # The keys are this process's own uses, in order. Changed under the lock.
         self._own: dict[str, None] = {}
 
@@ -50,7 +55,7 @@ class Reported:
         Parameters:
             use: made by `make_use_key`.
         """
-        if use in self._by_parents:
+        if use in self._by_parents and self._part and self._part.is_shared_now():
             return False
         # Without the lock, since nearly every call ends here.
         if use and use not in self._own and not self._is_full():
@@ -121,11 +126,6 @@ def make_use_key(project: object, version: object, *words: object) -> str:
         return ""
     text = " ".join([project, version, *[word for word in words if type(word) is str]])
     return ascii(text)[1:-1].replace(";", ",")[:_MAX_USE]
-
-
-def read_reported_by_parent(environ: Mapping[str, str]) -> frozenset[str]:
-    """Return the uses that this worker's parents reported; empty if this process is no worker."""
-    return frozenset(_read_uses(environ)) if is_worker_process() else frozenset()
 
 
 def _read_uses(environ: Mapping[str, str]) -> list[str]:

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import json
 
+from migas._runtime.identifier import parse_id
 from migas._runtime.namedtuple import NamedTuple
-from migas._runtime.settings import parse_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

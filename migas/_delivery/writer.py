@@ -21,6 +21,7 @@ from migas._crumb.redaction import Redactor
 from migas._disk import user_id
 from migas._disk.directory import find_config, find_earlier_config
 from migas._disk.entry import MemoryEntry, make_token
+from migas._disk.marks import make_mark
 from migas._disk.spool import open_spool
 from migas._runtime import log
 from migas._runtime.callback import call_host
@@ -28,11 +29,12 @@ from migas._runtime.optout import look_for_optout
 from migas._runtime.threads import NEVER
 
 from .parcel import Outcome, Parcel, Verdict
+from .ranks import Ranks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Protocol
+    from collections.abc import Callable, Mapping
+    from typing import Protocol, TypeVar
 
     from migas._crumb.breadcrumb import Breadcrumb
     from migas._disk.entry import Entry
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from migas._runtime.threads import Worker
 
     from .parcel import Item
+
+    T = TypeVar("T")
 
     class Job(Protocol):
         """An item of the writer's queue."""
@@ -67,6 +71,8 @@ _STEP = 0.02
 #: The spools that this process has waited for in vain: a broken disk is waited for once. A forked
 #: child knows them, too, as it has the same disk.
 _broken: set[str] = set()
+
+_BY_ANOTHER = "nothing is sent: another process of this run has reported it"
 
 _NO_SENDER = "nothing is sent: no thread is left that could"
 
@@ -97,6 +103,7 @@ class Writer:
         self._listeners = listeners
         self._exit = process_exit
         self._spool = open_spool(settings)
+        self._ranks = Ranks(settings.part.scope if settings.part else "", self._make_mark)
         keeps_user = not settings.dry_run
         # Not before a breadcrumb asks: `migas flush` writes none, and may make no user's id.
         self._find_defaults = functools.cache(
@@ -129,17 +136,25 @@ class Writer:
         return 0.0
 
     def write(
-        self, project: object, version: object, fields: Mapping[str, object], receipt: Receipt
+        self,
+        project: object,
+        version: object,
+        fields: Mapping[str, object],
+        receipt: Receipt,
+        *,
+        shared: bool = True,
     ) -> Parcel | None:
         """Write a breadcrumb to disk, or keep it in memory if no disk can be written.
 
         Parameters:
             project: the caller's argument, unchecked, as are ``version`` and ``fields``.
             receipt: settled by the thread that sends the breadcrumb.
+            shared: False if it is this process's own use, whatever others of its run report.
 
         Returns:
             The parcel to pass on. None if there is nothing to send: the user has opted out, the
-            host's `before_send` dropped it, or a dry run printed it. The receipt says which.
+            host's `before_send` dropped it, another process of the run reports it, or a dry run
+            printed it. The receipt says which.
         """
         if off := look_for_optout(os.environ):
             receipt.settle({"success": False, "message": f"switched off by {off}"})
@@ -154,6 +169,9 @@ class Writer:
             sys.stderr.write(data.decode())
             receipt.settle(Verdict(Outcome.UNSENT, "MIGAS_DRY_RUN is set").as_answer())
             return None
+        if shared and not self._ranks.is_reporter(crumb):
+            receipt.settle({"success": False, "message": _BY_ANOTHER})
+            return None
         token = make_token()
         # Before the entry can be seen on disk: the sender may claim it at once.
         self._listeners.add(token, receipt)
@@ -166,16 +184,28 @@ class Writer:
 
     def _put(self, data: bytes, token: str) -> Entry | MemoryEntry:
         """Write an entry to the spool. Returns one in memory if that fails."""
-        for pause in (*PAUSES, None):
+        try:
+            return self._insist(lambda: self._spool.put(data, token))
+        except OSError as error:
+            log.say(log.DEBUG, "the spool cannot be written: %s", error)
+            return MemoryEntry(token)
+
+    def _make_mark(self, name: str) -> bool:
+        return self._insist(lambda: make_mark(self._spool.directory, name))
+
+    def _insist(self, act: Callable[[], T]) -> T:
+        """Return what a step on the disk returns. Raises its `OSError` after four attempts."""
+        for pause in PAUSES:
             try:
-                return self._spool.put(data, token)
-            except OSError as error:  # a disk is asked four times at most
-                if pause is None:
-                    _broken.add(self._spool.directory)
-                if pause is None or error.errno not in PASSING or not self._wait(pause):
-                    log.say(log.DEBUG, "the spool cannot be written: %s", error)
-                    break
-        return MemoryEntry(token)
+                return act()
+            except OSError as error:
+                if error.errno not in PASSING or not self._wait(pause):
+                    raise
+        try:
+            return act()
+        except OSError:
+            _broken.add(self._spool.directory)
+            raise
 
     def _wait(self, pause: float) -> bool:
         """Wait for ``pause`` seconds before another attempt at the disk, or not at all in the exit.

@@ -23,6 +23,7 @@ import stat
 from migas._runtime.namedtuple import NamedTuple
 
 from .entry import ASIDE, CUR, NEW, TMP, parse
+from .marks import MARKS, is_mark
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -218,6 +219,8 @@ class _Cleaning:
             self._empty(spool, name, self._remove_entry)
         elif name == _OLD:
             self._empty(spool, name, self._empty_segment)
+        elif name == MARKS:
+            self._empty(spool, name, self._remove_mark)
         elif re.fullmatch(_STAMP, name, re.ASCII):
             self._remove(spool, name)
         else:
@@ -244,6 +247,12 @@ class _Cleaning:
         elif self._remove(box, name):
             # What was not written whole, or could not be read, was not pending.
             self.breadcrumbs += os.path.basename(box.path) not in (TMP, ASIDE)
+
+    def _remove_mark(self, box: _Folder, name: str) -> None:
+        if is_mark(name):
+            self._remove(box, name)
+        else:
+            self._keep(box, name, _UNKNOWN)
 
     def _remove(self, folder: _Folder, name: str) -> bool:
         """Remove a file; return False if it is not ours to remove, or gone already."""
@@ -295,4 +304,4 @@ def _is_spool(above: _Folder, name: str) -> bool:
 
 
 def _is_ours(name: str) -> bool:
-    return name in (*_BOXES, _OLD, *RECORD) or bool(re.fullmatch(_STAMP, name, re.ASCII))
+    return name in (*_BOXES, _OLD, MARKS, *RECORD) or bool(re.fullmatch(_STAMP, name, re.ASCII))

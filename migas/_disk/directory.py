@@ -35,7 +35,7 @@ _LARGEST_TAG = 4096
 
 #: The names in a spool. An earlier version's spool has no mark, and nothing else in it, either.
 _OWN_NAMES = (
-    r"tmp|new|cur|old|aside|sent(-earlier)?\.jsonl|CACHEDIR\.TAG(\.[0-9a-f]{8})?|\.nfs[0-9a-f]+"
+    r"tmp|new|cur|old|aside|marks|sent(-earlier)?\.jsonl|CACHEDIR\.TAG(\.[0-9a-f]{8})?|\.nfs[0-9a-f]+"
     r"|(backoff|retry-after|pace|old-server|dropped|refused|unanswered)-[A-Za-z0-9_.-]+"
 )
 

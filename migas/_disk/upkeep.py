@@ -25,6 +25,7 @@ from .entry import (
     segment_moment,
 )
 from .files import NoDiskError
+from .marks import MARKS, is_mark
 from .stamp import LARGEST_STAMP, TRANSIENT
 
 TYPE_CHECKING = False
@@ -108,6 +109,7 @@ class Upkeep:
             if self._is_share_full(spool, now):
                 self._rotate(spool, now, birth)
             self._sweep_stamps(spool, now)
+            self._sweep_marks(spool, now)
 
     def drop(self, entries: Iterable[Entry], now: float, spool: Directory) -> None:
         """Remove entries beyond the bounds, and count those that were there."""
@@ -118,13 +120,14 @@ class Upkeep:
     def sweep(self, spool: Directory, now: float) -> None:
         """Remove drafts that nobody finished, and what was set aside longer ago than the age limit.
 
-        Once in a process's life, also stamps: on a cluster there may be thousands of them.
+        Once in a process's life, also stamps and marks: on a cluster there may be thousands.
         """
         _sweep_box(spool, TMP, now - _LITTER_AGE)
         _sweep_box(spool, ASIDE, now - self._bounds.age)
         if not self._swept:
             self._swept = True
             self._sweep_stamps(spool, now)
+            self._sweep_marks(spool, now)
 
     def _is_share_full(self, spool: Directory, now: float) -> bool:
         """Return whether `new/` holds its share of the bounds; drop what is too old in it."""
@@ -168,14 +171,32 @@ class Upkeep:
 
         A process that sets one at that moment may lose it: that costs one request more.
         """
-        names = sorted(name for name in spool.names() if name.startswith(TRANSIENT))
-        if len(names) > _SWEPT:
-            start = self._randrange(len(names))
-            names = (names[start:] + names[:start])[:_SWEPT]
-        for name in names:
+        names = [name for name in spool.names() if name.startswith(TRANSIENT)]
+        for name in self._choose(names):
             with contextlib.suppress(OSError):
                 if spool.examine(name, LARGEST_STAMP).st_mtime < now - _STAMP_AGE:
                     spool.remove(name, LARGEST_STAMP)
+
+    def _sweep_marks(self, spool: Directory, now: float) -> None:
+        """Remove marks beyond the age limit, and some beyond as many as there may be entries.
+
+        A run that goes on then reports a use once more, if a process of it comes that late.
+        """
+        with contextlib.suppress(OSError):
+            box = spool.box(MARKS)
+            names = list(filter(is_mark, box.names()))
+            excess = len(names) - self._bounds.number
+            moments = {name: box.examine(name, 0).st_mtime for name in self._choose(names)}
+            for name in sorted(moments, key=moments.__getitem__):
+                if excess > 0 or self._bounds.exclude(int(moments[name] * 1000), now):
+                    box.remove(name, 0)
+                    excess -= 1
+
+    def _choose(self, names: list[str]) -> list[str]:
+        """Return as many of the names as one sweep looks at, from a random one on."""
+        start = self._randrange(len(names)) if len(names) > _SWEPT else 0
+        names.sort()
+        return (names[start:] + names[:start])[:_SWEPT]
 
 
 def remove_segment(spool: Directory, segment: str) -> None:

@@ -13,7 +13,7 @@ import contextlib
 import os
 import re
 
-from migas._runtime.settings import derive_id, make_id, parse_id
+from migas._runtime.identifier import derive_id, make_id, parse_id
 
 from .directory import create_directory, open_directory
 from .files import NoDiskError

@@ -56,6 +56,11 @@ def is_another_thread_importing() -> bool:
     return any(lock.owner != get_ident() for lock in _list_module_locks() if lock not in _orphans)
 
 
+def is_this_thread_importing() -> bool:
+    """Return True if the code that calls this runs since a module is being imported."""
+    return any(lock.owner == get_ident() for lock in _list_module_locks())
+
+
 def disregard_orphans() -> None:
     """Forget the imports of a parent process's other threads. To be called in a forked child.
 

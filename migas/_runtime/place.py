@@ -10,6 +10,7 @@ report a use that their parent has reported, and a kill loses what they noted ju
 from __future__ import annotations
 
 import _thread
+import os
 import sys
 
 TYPE_CHECKING = False
@@ -22,6 +23,9 @@ _SPARK = ("pyspark.daemon", "pyspark.worker")
 #: The modes in which Ray's workers run, of `ray._private.worker`; 0 is a driver's, 2 a test's.
 _RAY_MODES = (1, 3, 4)
 
+#: The variables of the reloaders: of werkzeug, which is Flask's, and of Django.
+_RELOADED = ("WERKZEUG_RUN_MAIN", "RUN_MAIN")
+
 #: What the code is called that a program's first frame runs: a module's, or runpy's for `-m`.
 FIRST = frozenset(("<module>", "_run_module_as_main"))
 
@@ -30,8 +34,9 @@ def is_worker_process() -> bool:
     """Return True if this is a worker process of a pool, whose parent has told it what to do.
 
     Such processes are known of `multiprocessing`, by any start method, and of what is built on it
-    (loky, joblib, Dask, PyTorch); of billiard, which is Celery's; of Ray; and of Spark. A fork
-    server counts as one: it may import the host for the workers' sake.
+    (loky, joblib, Dask, PyTorch); of billiard, which is Celery's; of Ray; of Spark; and of web
+    servers that are started anew when a file changes. A fork server counts as one: it may import
+    the host for the workers' sake.
     """
     return (
         _is_child(sys.modules.get("multiprocessing.process"))
@@ -39,7 +44,31 @@ def is_worker_process() -> bool:
         or _is_fork_server()
         or _is_of_ray()
         or _is_of_spark()
+        or _is_reloaded()
     )
+
+
+def find_parent() -> int:
+    """Return the id of the process whose worker this is; of any other one, of its parent.
+
+    They differ in a child of `multiprocessing`'s fork server.
+    """
+    for package in ("multiprocessing", "billiard"):
+        current_process = getattr(sys.modules.get(f"{package}.process"), "current_process", None)
+        pid = current_process and getattr(current_process(), "_parent_pid", None)
+        if isinstance(pid, int):
+            return pid
+    return os.getppid()
+
+
+def find_ray_job() -> str | None:
+    """Return what names the job of Ray (2.x) that this driver or worker belongs to, if any."""
+    worker = getattr(sys.modules.get("ray._private.worker"), "global_worker", None)
+    job = getattr(worker, "current_job_id", None)
+    session = getattr(getattr(worker, "node", None), "session_name", None)
+    if job is None or session is None or job.is_nil():
+        return None
+    return f"{session} {job.hex()}"
 
 
 def _is_child(module: object) -> bool:
@@ -55,6 +84,19 @@ def _is_child(module: object) -> bool:
     if getattr(current, "_parent_pid", None) is not None:
         return True
     return bool(getattr(current, "_inheriting", False))
+
+
+def _is_reloaded() -> bool:
+    """Return True in the process that Flask's or Django's reloader has started to do the work.
+
+    What that process starts inherits the variable as well, and is none: its parent has it, too.
+    """
+    names = [name for name in _RELOADED if os.environ.get(name) == "true"]
+    if not names:
+        return False
+    from .ancestor import find_launcher
+
+    return any(find_launcher(name) == os.getppid() for name in names)
 
 
 def _is_fork_server() -> bool:

@@ -1,7 +1,7 @@
 """The settings: reads the `MIGAS_*` variables and the arguments of `setup()`, and freezes them.
 
-This module owns the defaults and the bounds of every setting, the form of endpoints and of ids, and
-the variables that child processes inherit. `import migas` loads it, so it imports only modules that
+This module owns the defaults and the bounds of every setting, the form of endpoints, and the
+variables that child processes inherit. `import migas` loads it, so it imports only modules that
 each interpreter has loaded already.
 
 What may go wrong: a variable may hold anything. A value that cannot be used is left out, and one
@@ -12,11 +12,16 @@ from __future__ import annotations
 
 import os
 
+from .identifier import make_id, parse_id
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
-    from typing import TypeAlias
+    from typing import TypeAlias, TypeVar
 
+    from .launch import Part
+
+    T = TypeVar("T")
     BeforeSend: TypeAlias = Callable[[dict[str, object]], Mapping[str, object] | None]
 
 DEFAULT_ENDPOINT = "https://migas.nipreps.org/graphql"
@@ -26,7 +31,7 @@ DEFAULT_EXIT_TIMEOUT = 1.0
 #: The variables by which children inherit server, user, run, spool, and what has been reported.
 HANDED_DOWN = (
     *("MIGAS_ENDPOINT", "MIGAS_USER_ID", "MIGAS_SESSION_ID", "MIGAS_CACHE_DIR"),
-    "MIGAS_TOLD",
+    *("MIGAS_LAUNCH", "MIGAS_TOLD"),
 )
 
 #: The longest wait that a variable can set, in seconds. `threading` overflows far above it.
@@ -47,9 +52,6 @@ _LEVELS = {
     "DEBUG": 10,
     "NOTSET": 0,
 }
-
-
-_DIGITS = frozenset("0123456789abcdef")
 
 
 class Settings:
@@ -83,8 +85,10 @@ class Settings:
     dry_run: bool = False
     #: The host's own id for its user, a UUID, if it has one.
     user_id: str | None = None
-    #: The id of this run, a UUID: the host's own, its parent's or a random one.
+    #: The id of this run, a UUID: the host's own, its parent's, its launch's or a random one.
     session_id: str
+    #: The part that this process has in that run. None: it was not looked for.
+    part: Part | None = None
     #: The host's function that returns each breadcrumb as it is sent, or None to drop it.
     before_send: BeforeSend | None = None
     #: The variables that were ignored, and why, for the log.
@@ -105,14 +109,22 @@ class Settings:
         return "" if self.endpoint else "MIGAS_ENDPOINT, which is no http or https address"
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str], setup: Mapping[str, object] = {}) -> Settings:
+    def from_env(
+        cls,
+        environ: Mapping[str, str],
+        setup: Mapping[str, object] = {},
+        part: Part | None = None,
+    ) -> Settings:
         """Return the settings by the arguments of `setup()`, then ``environ``, then the defaults.
 
-        A variable whose value cannot be used is left out and named in ``problems``.
+        A variable whose value cannot be used is left out and named in ``problems``. The part in
+        a run is looked for, unless this process has found it already.
         """
+        from .launch import find_part
+
         problems: list[str] = []
 
-        def read(name: str, parse: Callable[[str], object]) -> object:
+        def read(name: str, parse: Callable[[str], T]) -> T | None:
             text = environ.get(name, "").strip()
             if not text:
                 return None
@@ -130,6 +142,10 @@ class Settings:
                 problems.append(f"MIGAS_ENDPOINT switches everything off: {error}")
                 return ""
 
+        session = read("MIGAS_SESSION_ID", parse_id)
+        if part is None:
+            part = find_part(environ, session)
+            session = part.session_id
         given: dict[str, object] = {
             "endpoint": read_endpoint(),
             "timeout": read("MIGAS_TIMEOUT", _parse_seconds),
@@ -138,7 +154,8 @@ class Settings:
             "spool_bytes": read("MIGAS_SPOOL_BYTES", _parse_least(LEAST_SPOOL_BYTES)),
             "spool_days": read("MIGAS_SPOOL_DAYS", _parse_days),
             "user_id": read("MIGAS_USER_ID", parse_id),
-            "session_id": read("MIGAS_SESSION_ID", parse_id),
+            "session_id": session,
+            "part": part,
             "log_level": read("MIGAS_LOG_LEVEL", _parse_level),
             "cache_dir": read("MIGAS_CACHE_DIR", _find_path),
             "dry_run": bool(environ.get("MIGAS_DRY_RUN")),
@@ -158,6 +175,7 @@ class Settings:
             ("MIGAS_USER_ID", self.user_id, None),
             ("MIGAS_SESSION_ID", self.session_id, None),
             ("MIGAS_CACHE_DIR", self.cache_dir, None),
+            ("MIGAS_LAUNCH", self.part and self.part.handed_down, None),
         ):
             # Only if it differs: C code on another thread may read the environment at this moment.
             if value is not None and environ.get(name, default) != value:
@@ -228,49 +246,6 @@ def _parse_level(text: str) -> int:
         return _LEVELS[text.upper()]
     except KeyError:
         raise ValueError(f"{text!r} is no logging level") from None
-
-
-def make_id() -> str:
-    """Return a random identifier.
-
-    Example:
-        >>> parse_id(make_id()) == make_id()
-        False
-    """
-    return _format(os.urandom(16))
-
-
-def derive_id(digest: bytes) -> str:
-    """Return an identifier made of the first 16 bytes of ``digest``: the same one for the same."""
-    return _format(digest[:16])
-
-
-def parse_id(text: str) -> str:
-    """Return the canonical form of a UUID, in any form that `uuid.UUID` reads.
-
-    Raises:
-        ValueError: ``text`` is no UUID.
-
-    Example:
-        >>> parse_id("{3F0C6E2A5D394F0E9A370F6B3C5D7E11}")
-        '3f0c6e2a-5d39-4f0e-9a37-0f6b3c5d7e11'
-    """
-    digits = text.strip().lower().replace("urn:", "").replace("uuid:", "")
-    digits = digits.strip("{}").replace("-", "")
-    if len(digits) != 32 or not _DIGITS.issuperset(digits):
-        raise ValueError("no UUID")
-    return _hyphenate(digits)
-
-
-def _format(random: bytes) -> str:
-    # Version 4 and variant 10, as in RFC 9562, 5.4.
-    version, variant = random[6] & 0x0F | 0x40, random[8] & 0x3F | 0x80
-    whole = (*random[:6], version, random[7], variant, *random[9:])
-    return _hyphenate(bytes(whole).hex())
-
-
-def _hyphenate(digits: str) -> str:
-    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
 def hide_credentials(endpoint: str) -> str:

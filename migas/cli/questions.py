@@ -66,12 +66,14 @@ def show_fields(options: argparse.Namespace) -> int:
         _show_breadcrumbs(options, list(report.report_sent(settings)), "nothing was sent")
         return WELL
     fields = describe_breadcrumb(settings)
+    sign = settings.part.sign if settings.part else ""
     if options.json:
-        print_json(fields)
+        print_json({**fields, "session_is": sign})
         return WELL
     shown = {"project": "owner/repo", "project_version": "1.2.3", **fields}
     values = {name: "-" if value is None else f"{value}" for name, value in shown.items()}
     print_rows([(name, values[name], meaning) for name, meaning in report.MEANINGS.items()])
+    print_line(f"\nThe session of this process is {sign}.")
     return WELL
 
 

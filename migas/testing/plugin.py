@@ -13,8 +13,8 @@ import pytest
 
 from migas._agent import process
 from migas._agent.reported import TOLD
+from migas._runtime.identifier import make_id
 from migas._runtime.optout import OPTOUT_VARIABLES, hold
-from migas._runtime.settings import make_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,9 @@ _OPTION = "migas_telemetry"
 #: Variables that a test may find set, or that an agent sets in the test's own environment.
 _VARIABLES = (
     *OPTOUT_VARIABLES,
-    *("MIGAS_DRY_RUN", "MIGAS_TIMEOUT", "MIGAS_SESSION_ID", TOLD),
+    *("MIGAS_DRY_RUN", "MIGAS_TIMEOUT", "MIGAS_SESSION_ID", "MIGAS_LAUNCH", TOLD),
+    # The tests of one run of pytest-xdist are no run of the host's that shares its uses.
+    "PYTEST_XDIST_TESTRUNUID",
     *("MIGAS_SPOOL_BYTES", "MIGAS_SPOOL_COUNT", "MIGAS_SPOOL_DAYS"),
 )
 

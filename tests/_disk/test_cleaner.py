@@ -297,13 +297,21 @@ def test_a_link_above_the_spool_is_the_sites(place: Path, tmp_path: Path) -> Non
     "name",
     [
         *("notes.txt", "backoff", "backoff-a b", "pace-x/..", "dropped-node", ".nfs1", "sent"),
-        *("new/notes.json", f"new/{NAME}.bak", "old/notes", "aside/x", f"tmp/0{NAME}", "marks"),
+        *(
+            "new/notes.json",
+            f"new/{NAME}.bak",
+            "old/notes",
+            "aside/x",
+            f"tmp/0{NAME}",
+            "marks/notes",
+        ),
     ],
 )
 def test_a_name_that_migas_does_not_make_is_left(place: Path, name: str) -> None:
     """Even if it looks much like one that it does."""
     pending = fill(place)
     path = place / name.replace("/..", "_..")
+    path.parent.mkdir(exist_ok=True)
     path.write_bytes(b"theirs")
     found = clean(str(place))
     assert found.breadcrumbs == pending

@@ -212,12 +212,30 @@ def test_a_container_without_a_volume_is_told_from_a_home_that_lasts(
 def test_a_person_sees_the_fields_that_are_sent() -> None:
     """Each field, with what it means."""
     assert read_json("show", MIGAS_SESSION_ID=UUID)["session_id"] == UUID
-    lines = run("show").stdout.splitlines()
+    fields, said = run("show").stdout.split("\n\n")
+    assert said == "The session of this process is its own.\n"
+    lines = fields.splitlines()
     assert [line.split()[0] for line in lines] == list(breadcrumb.Breadcrumb._fields)
     assert all(
         line.endswith(meaning)
         for line, meaning in zip(lines, report.MEANINGS.values(), strict=True)
     )
+
+
+@pytest.mark.parametrize(
+    ("variables", "sign"),
+    [
+        ({"MIGAS_SESSION_ID": UUID}, "inherited, by MIGAS_SESSION_ID"),
+        (
+            {"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "1", "SLURM_JOB_ID": "7"},
+            "a Slurm step's, by SLURM_PROCID",
+        ),
+    ],
+)
+def test_a_person_sees_which_run_this_is(variables: dict[str, str], sign: str) -> None:
+    """And by which sign, as in `srun migas show`."""
+    assert read_json("show", **variables)["session_is"] == sign
+    assert run("show", **variables).stdout.endswith(f"is {sign}.\n")
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: Variables by which what a program starts inherits server, user, run and reported uses (README).
 HANDED_DOWN = (
     *(b"MIGAS_ENDPOINT", b"MIGAS_SESSION_ID", b"MIGAS_USER_ID", b"MIGAS_TOLD"),
-    b"MIGAS_CACHE_DIR",
+    *(b"MIGAS_CACHE_DIR", b"MIGAS_LAUNCH"),
 )
 
 #: Signals that our threads do not block: those of their own faults, and two that nobody can block.

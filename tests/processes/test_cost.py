@@ -33,10 +33,18 @@ if TYPE_CHECKING:
 WRITING = {
     *("_crumb", "_crumb.breadcrumb", "_crumb.environment", "_crumb.mounts"),
     "_crumb.redaction",
-    *("_delivery", "_delivery.parcel", "_delivery.writer"),
+    *("_delivery", "_delivery.parcel", "_delivery.ranks", "_delivery.writer"),
     *("_runtime.callback", "_runtime.clock", "_runtime.namedtuple", "_runtime.quiet"),
-    "_runtime.randomness",
-    *("_disk", "_disk.directory", "_disk.entry", "_disk.files", "_disk.spool", "_disk.stamp"),
+    *("_runtime.ancestor", "_runtime.launch", "_runtime.randomness"),
+    *(
+        "_disk",
+        "_disk.directory",
+        "_disk.entry",
+        "_disk.files",
+        "_disk.marks",
+        "_disk.spool",
+        "_disk.stamp",
+    ),
     *("_disk.upkeep", "_disk.user_id"),
 }
 

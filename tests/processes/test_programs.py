@@ -283,7 +283,10 @@ print(sorted(changed - {'MIGAS_ENDPOINT', 'MIGAS_EXIT_TIMEOUT'}))
 def test_the_hosts_state_is_as_it_was(host: Host, server: Server) -> None:
     """Threads after an idle while, signals, hooks, warnings, logging, and the environment."""
     ended = host.run(STATE, {**SLOW, "GUARD_REPORTS": ""}, measured=False)
-    assert (ended.out, ended.calmly) == ("['MIGAS_SESSION_ID', 'MIGAS_TOLD']\n", True), ended
+    assert (ended.out, ended.calmly) == (
+        "['MIGAS_LAUNCH', 'MIGAS_SESSION_ID', 'MIGAS_TOLD']\n",
+        True,
+    ), ended
     assert len(server.crumbs) == 1
 
 

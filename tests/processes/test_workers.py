@@ -13,7 +13,7 @@ import pytest
 from support import FORKS, need, versions
 
 from migas._agent.reported import MAX_USES, TOLD, Reported, make_use_key
-from migas._runtime import settings
+from migas._runtime import identifier
 from migas._runtime.native import make_rlock
 from migas._runtime.settings import Settings
 
@@ -310,14 +310,14 @@ def test_identifiers_are_random_uuids_that_the_standard_library_reads() -> None:
     """Version 4, RFC 9562's variant, canonical."""
     import uuid
 
-    made = {settings.make_id() for _ in range(1000)}
+    made = {identifier.make_id() for _ in range(1000)}
     assert len(made) == 1000
     for text in made:
         value = uuid.UUID(text)
         assert (value.version, value.variant, str(value)) == (4, uuid.RFC_4122, text)
         for form in (value.hex, value.urn, f"{{{value}}}", f" {text.upper()}\n"):
-            assert settings.parse_id(form) == text
-    assert settings.derive_id(b"x" * 32) == settings.derive_id(b"x" * 32)
+            assert identifier.parse_id(form) == text
+    assert identifier.derive_id(b"x" * 32) == identifier.derive_id(b"x" * 32)
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,7 @@ def test_identifiers_are_random_uuids_that_the_standard_library_reads() -> None:
 def test_what_is_no_identifier_is_refused(text: str) -> None:
     """Not taken for one by chance."""
     with pytest.raises(ValueError, match="no UUID"):
-        settings.parse_id(text)
+        identifier.parse_id(text)
 
 
 class Interrupted(dict[str, str]):

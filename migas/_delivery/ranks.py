@@ -1,0 +1,75 @@
+"""The ranks: decides with the other processes of a run which of them reports a use.
+
+The first to come does: rank 0 may be another program. Who that is, a mark on the disk that they
+share decides, see `marks`. It goes on as ever, and each of its calls counts; the others' calls that
+say the same do not. Nodes that share no disk report a use each.
+
+What may go wrong: no mark can be made, then this process reports; or the one that has made a mark
+is killed before its breadcrumb is on disk, then that use is lost.
+"""
+
+from __future__ import annotations
+
+import re
+
+from migas._runtime import log
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from migas._crumb.breadcrumb import Breadcrumb
+
+#: How many uses of one process are compared: one that reports ever new ones shall not fill a disk.
+_MOST = 1000
+
+#: What a run of `track` says of its time, which each rank measures for itself: see `run`.
+_DURATION = re.compile(r" after \d+:\d\d:\d\d$", re.ASCII)
+
+
+class Ranks:
+    """Knows the uses that this process reports, and those that another process of its run does.
+
+    Parameters:
+        scope: what the processes of the run have in common; `""`: this process is alone.
+        make_mark: makes the mark of a name on the disk that they share, see `marks.make_mark`.
+    """
+
+    def __init__(self, scope: str, make_mark: Callable[[str], bool]) -> None:
+        self._scope = scope
+        self._make_mark = make_mark
+        # By the mark's name: True if this process has made it.
+        self._known: dict[str, bool] = {}
+
+    def is_reporter(self, crumb: Breadcrumb) -> bool:
+        """Return True if this process reports the breadcrumb's use."""
+        if not self._scope:
+            return True
+        name = self._name(crumb)
+        if name not in self._known:
+            if len(self._known) >= _MOST:
+                return True
+            self._known[name] = self._make(name)
+        return self._known[name]
+
+    def _make(self, name: str) -> bool:
+        try:
+            return self._make_mark(name)
+        except OSError as error:
+            log.say(log.DEBUG, "no mark can be made for a use: %s", error)
+            return True
+
+    def _name(self, crumb: Breadcrumb) -> str:
+        import hashlib  # which the launch's key was made with, on the host's own thread
+
+        words = (
+            self._scope,
+            crumb.project,
+            crumb.project_version,
+            crumb.status,
+            _DURATION.sub("", crumb.status_desc or ""),
+            crumb.error_type,
+            crumb.error_desc,
+        )
+        text = "\0".join(str(word or "") for word in words)
+        return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]

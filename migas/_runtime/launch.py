@@ -1,0 +1,216 @@
+"""The launch: finds out with which other processes this one makes one run of one program.
+
+A run is one use, with all its ranks and workers; a program that something else starts is a use of
+its own. Three signs lead to one run: a parent that carries migas hands its session down; a launcher
+says that it has started several processes side by side, and which this one is; or a parent that
+does not carry migas runs the same program, as of a pool or of a server that forks.
+
+The processes of a launch have something in common that no other launch has. Hashed with the user's
+number, that is the launch's key; the session is made of it, so that no process has to ask another.
+A carrier hands down the key of its launch as well. A process of that same launch was started by a
+rank, and reports for itself. One of another launch is a rank, whatever session it has inherited.
+
+What may go wrong: a launcher renames a variable, or nodes share nothing that is named here. Then
+each process, or each node, is a run of its own. The key has what tells two launches apart even
+where their names are the same, since a use that is counted twice is better than one that is lost.
+"""
+
+from __future__ import annotations
+
+import binascii
+import os
+import sys
+
+from .ancestor import find_launcher, identify, is_forked, name_process
+from .identifier import derive_id
+from .imports import is_this_thread_importing
+from .place import find_parent, find_ray_job, is_worker_process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import NamedTuple
+else:
+    from .namedtuple import NamedTuple
+
+#: The variable by which a carrier hands down its launch's key, or `none`, and which process it is.
+LAUNCH = "MIGAS_LAUNCH"
+
+_NONE = "none"
+
+#: What tells a step of a Slurm job from all others, a requeued job's from those of its first try.
+_SLURM = (
+    *("SLURM_CLUSTER_NAME", "SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_LAUNCH_NODE_IPADDR"),
+    *("SLURM_RESTART_COUNT", "SLURM_JOB_START_TIME"),
+)
+
+
+class Launch(NamedTuple):
+    """Several processes that were started side by side to run one program."""
+
+    #: How it is known, in words for a person.
+    sign: str
+    #: 32 hexadecimal digits, the same for all of its processes, and for no other launch's.
+    key: str
+    #: True if this process runs its parent's program, with which it shares what that inherited.
+    has_parent: bool = False
+    #: True if it is not known what the parent has forked it for: to serve, say.
+    is_forked: bool = False
+
+
+class Part(NamedTuple):
+    """The part that this process has in a run."""
+
+    #: The run's session, inherited or made of the launch's key. None: a random one.
+    session_id: str | None
+    #: The key under which the run's processes agree on who reports a use, or `""`: this one does.
+    scope: str
+    #: True if what the parents have reported is not to be reported again.
+    is_continued: bool
+    #: True if both hold only for what is reported while a module is imported: that is the program's
+    #: own use. What a server's worker reports later is that of a request.
+    is_forked: bool
+    #: How the run is known, in words for a person.
+    sign: str
+    #: What children inherit as `LAUNCH`.
+    handed_down: str
+
+    def is_shared_now(self) -> bool:
+        """Return True if what this thread reports now is a use of the whole run."""
+        return not self.is_forked or is_this_thread_importing()
+
+
+def find_part(environ: Mapping[str, str], inherited: str | None) -> Part:
+    """Return the part that this process has in a run. Reads the environment, and `/proc` on Linux.
+
+    To be called once a process, before it hands anything down: afterwards it would look as if it
+    had executed itself anew.
+
+    Parameters:
+        environ: the environment that this process was started with.
+        inherited: the session that it names, if it names one.
+    """
+    launch, me = find_launch(environ), f"{name_process(os.getpid())}-{_name_program()}"
+    key = launch.key if launch else _NONE
+    above, _, carrier = environ.get(LAUNCH, "").partition(":")
+    # A program that executes itself anew stays the process that it is.
+    is_forked = launch is not None and launch.is_forked
+    is_continued = is_forked or carrier == me or is_worker_process()
+    is_joined = launch is not None and (above != key or is_continued)
+    session, sign = None, "its own"
+    if inherited and (launch is None or launch.has_parent or above in ("", key)):
+        session, sign = inherited, "inherited, by MIGAS_SESSION_ID"
+    elif launch:
+        session, sign = derive_id(bytes.fromhex(key)), launch.sign
+    return Part(session, key if is_joined else "", is_continued, is_forked, sign, f"{key}:{me}")
+
+
+def _name_program() -> str:
+    """Return a short name of the program that runs, whatever its arguments are."""
+    program = sys.orig_argv if sys.argv[:1] == ["-c"] else sys.argv[:1]
+    return f"{binascii.crc32(repr(program).encode()):08x}"
+
+
+def find_launch(environ: Mapping[str, str]) -> Launch | None:
+    """Return the launch that this process belongs to, or None if it was started alone.
+
+    The launcher that is nearest is asked first. A launch of one process is none: `srun --pty bash`.
+
+    Example:
+        >>> find_launch({"OMPI_COMM_WORLD_SIZE": "1", "OMPI_COMM_WORLD_RANK": "0"})
+    """
+    looks: tuple[Callable[[Mapping[str, str]], Launch | None], ...] = (
+        *(_look_for_torch, _look_for_open_mpi, _look_for_slurm, _look_for_mpich),
+        *(_look_for_xdist, _look_for_ray, _look_for_parent),
+    )
+    return next(filter(None, (look(environ) for look in looks)), None)
+
+
+def _look_for_torch(environ: Mapping[str, str]) -> Launch | None:
+    """By torchrun's variables. Its own names of a run are used again by the next run."""
+    if not _is_one_of_many(environ, "WORLD_SIZE", "RANK"):
+        return None
+    run = environ.get("TORCHELASTIC_RUN_ID")
+    names = [run or environ.get("MASTER_PORT"), environ.get("MASTER_ADDR")]
+    places = _read_step(environ) or [_find_launcher("RANK")]
+    return _make("torchrun's, by RANK", [*names, *places])
+
+
+def _look_for_open_mpi(environ: Mapping[str, str]) -> Launch | None:
+    """By the name that Open MPI 5 gives to a launch, or the address of version 4's daemon."""
+    size, rank = "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"
+    if not _is_one_of_many(environ, size, rank):
+        return None
+    names = [environ.get("PMIX_NAMESPACE", ""), environ.get("OMPI_MCA_orte_hnp_uri", "")]
+    return _make(f"Open MPI's, by {rank}", names if any(names) else [None])
+
+
+def _look_for_slurm(environ: Mapping[str, str]) -> Launch | None:
+    """By Slurm's names of a step, unless it has only started another launcher's helpers."""
+    step = _read_step(environ)
+    rank = environ.get("SLURM_PROCID")
+    if not step or environ.get("PMI_RANK", rank) != rank:
+        return None
+    return _make("a Slurm step's, by SLURM_PROCID", step)
+
+
+def _look_for_mpich(environ: Mapping[str, str]) -> Launch | None:
+    """By the process that has started MPICH's ranks, which is another one on each node."""
+    if not _is_one_of_many(environ, "PMI_SIZE", "PMI_RANK"):
+        return None
+    return _make("MPICH's, by PMI_RANK", [_find_launcher("PMI_RANK")])
+
+
+def _look_for_xdist(environ: Mapping[str, str]) -> Launch | None:
+    if not _is_one_of_many(environ, "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_WORKER"):
+        return None
+    run = environ.get("PYTEST_XDIST_TESTRUNUID") or None
+    return _make("pytest-xdist's, by PYTEST_XDIST_WORKER", [run])
+
+
+def _look_for_ray(_environ: Mapping[str, str]) -> Launch | None:
+    """By Ray's job: a daemon that several drivers share has started the workers."""
+    job = find_ray_job()
+    return _make("a Ray job's", [job], has_parent=is_worker_process()) if job else None
+
+
+def _look_for_parent(_environ: Mapping[str, str]) -> Launch | None:
+    """By the parent process, of which this one is a worker, or which has forked it."""
+    if is_worker_process():
+        return _make("its parent's, as a worker", [identify(find_parent())], has_parent=True)
+    if is_forked():
+        launch = _make("its parent's, as a fork", [identify(os.getppid())], has_parent=True)
+        return launch and launch._replace(is_forked=True)
+    return None
+
+
+def _is_one_of_many(environ: Mapping[str, str], size: str, rank: str) -> bool:
+    number = environ.get(size, "")
+    return rank in environ and number.isdecimal() and len(number) < 10 and int(number) > 1
+
+
+def _read_step(environ: Mapping[str, str]) -> list[str | None]:
+    """Return what names a step of a Slurm job, or `[]` if there is none of several tasks."""
+    is_step = _is_one_of_many(environ, "SLURM_STEP_NUM_TASKS", "SLURM_PROCID")
+    if not is_step or not environ.get("SLURM_JOB_ID"):
+        return []
+    return [environ.get(name, "") for name in _SLURM]
+
+
+def _find_launcher(variable: str) -> str | None:
+    pid = find_launcher(variable)
+    return identify(pid) if pid else None
+
+
+def _make(sign: str, parts: Iterable[str | None], *, has_parent: bool = False) -> Launch | None:
+    """Return the launch that has these parts in common. Returns None if one is not known."""
+    import hashlib
+
+    user = str(os.getuid()) if hasattr(os, "getuid") else os.environ.get("USERNAME", "")
+    words = [user, sign]
+    for part in parts:
+        if part is None:
+            return None
+        words.append(part)
+    digest = hashlib.sha256("\0".join(words).encode(errors="surrogateescape"))
+    return Launch(sign, digest.hexdigest()[:32], has_parent)

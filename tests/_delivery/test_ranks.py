@@ -1,0 +1,111 @@
+"""Of the processes of one run the first to report a use does, and the others leave it alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from migas._crumb import breadcrumb
+from migas._delivery import ranks
+from migas._delivery.ranks import Ranks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from migas._crumb.breadcrumb import Breadcrumb
+
+
+class Marks:
+    """The disk that two processes share."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def make(self, name: str) -> bool:
+        is_first = name not in self.names
+        self.names.append(name)
+        return is_first
+
+
+def make(version: str = "1", **fields: object) -> Breadcrumb:
+    return breadcrumb.sanitize("owner/repo", version, fields, {}, str).breadcrumb
+
+
+@pytest.fixture
+def marks() -> Marks:
+    return Marks()
+
+
+def test_a_process_that_is_alone_asks_no_disk(marks: Marks) -> None:
+    """Each of its calls counts."""
+    alone = Ranks("", marks.make)
+    assert alone.is_reporter(make())
+    assert alone.is_reporter(make())
+    assert marks.names == []
+
+
+def test_the_first_reports_and_each_of_its_calls_counts(marks: Marks) -> None:
+    """The disk is asked once for a use, by each process."""
+    first, second = Ranks("run", marks.make), Ranks("run", marks.make)
+    assert [first.is_reporter(make()) for _ in range(3)] == [True] * 3
+    assert [second.is_reporter(make()) for _ in range(3)] == [False] * 3
+    assert len(marks.names) == 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"version": "2"},
+        {"status": "C"},
+        {"status_desc": "reading"},
+        {"error_type": "ValueError"},
+        {"error_desc": "too small"},
+    ],
+)
+def test_another_word_is_another_use(marks: Marks, other: Mapping[str, str]) -> None:
+    """Whoever says it first reports that."""
+    first, second = Ranks("run", marks.make), Ranks("run", marks.make)
+    assert first.is_reporter(make())
+    assert second.is_reporter(make(**other))
+    assert not first.is_reporter(make(**other))
+
+
+def test_another_run_is_another_use(marks: Marks) -> None:
+    """And a mark's name says nothing of what it is made of."""
+    assert Ranks("one", marks.make).is_reporter(make())
+    assert Ranks("two", marks.make).is_reporter(make())
+    assert all(len(name) == 32 and set(name) <= set("0123456789abcdef") for name in marks.names)
+    assert not any("owner" in name for name in marks.names)
+
+
+def test_how_long_each_rank_took_is_no_word(marks: Marks) -> None:
+    """Each measures that for itself, see `run`."""
+    first, second = Ranks("run", marks.make), Ranks("run", marks.make)
+    assert first.is_reporter(make(status="C", status_desc="Completed after 0:00:07"))
+    assert not second.is_reporter(make(status="C", status_desc="Completed after 11:59:08"))
+    assert second.is_reporter(make(status="C", status_desc="Completed after lunch"))
+
+
+def test_where_no_mark_can_be_made_everybody_reports() -> None:
+    """The disk is asked once."""
+    asked = []
+
+    def fail(name: str) -> bool:
+        asked.append(name)
+        raise OSError
+
+    broken = Ranks("run", fail)
+    assert broken.is_reporter(make())
+    assert broken.is_reporter(make())
+    assert len(asked) == 1
+
+
+def test_ever_new_uses_fill_no_disk(marks: Marks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes beyond the limit is reported by everybody."""
+    monkeypatch.setattr(ranks, "_MOST", 5)
+    first, second = Ranks("run", marks.make), Ranks("run", marks.make)
+    uses = [make(f"{number}") for number in range(9)]
+    assert all(first.is_reporter(use) for use in uses)
+    assert [second.is_reporter(use) for use in uses] == [False] * 5 + [True] * 4
+    assert len(marks.names) == 10
