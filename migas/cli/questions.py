@@ -73,7 +73,8 @@ def show_fields(options: argparse.Namespace) -> int:
     shown = {"project": "owner/repo", "project_version": "1.2.3", **fields}
     values = {name: "-" if value is None else f"{value}" for name, value in shown.items()}
     print_rows([(name, values[name], meaning) for name, meaning in report.MEANINGS.items()])
-    print_line(f"\nThe session of this process is {sign}.")
+    print_line("")
+    print_line(f"The session of this process is {sign}.")
     return WELL
 
 
