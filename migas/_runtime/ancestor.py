@@ -8,12 +8,6 @@ from __future__ import annotations
 
 import os
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import NamedTuple
-else:
-    from .namedtuple import NamedTuple
-
 #: The flag of a process that was forked and has run no other program since: `PF_FORKNOEXEC` of
 #: include/linux/sched.h, in /proc/PID/stat as of proc_pid_stat(5).
 _FORKED = 0x40
@@ -22,14 +16,15 @@ _FORKED = 0x40
 _DEPTH = 64
 
 
-class _Status(NamedTuple):
-    """What the kernel says of a process."""
+class _Status:
+    """What the kernel says of a process: the fields of proc_pid_stat(5), from the second on."""
 
-    name: str
-    parent: int
-    is_forked: bool
-    #: Ticks since the machine's start. A process keeps it when it runs another program.
-    start: str
+    def __init__(self, name: str, fields: list[str]) -> None:
+        self.name = name
+        self.parent = int(fields[1])
+        self.is_forked = bool(int(fields[6]) & _FORKED)
+        #: Ticks since the machine's start. A process keeps it when it runs another program.
+        self.start = fields[19]
 
 
 def identify(pid: int) -> str | None:
@@ -82,8 +77,7 @@ def _read_status(pid: int) -> _Status | None:
     fields = tail.split()
     if len(fields) < 20:
         return None
-    name = head.partition("(")[2]
-    return _Status(name, int(fields[1]), bool(int(fields[6]) & _FORKED), fields[19])
+    return _Status(head.partition("(")[2], fields)
 
 
 def _read_space() -> str:

@@ -17,7 +17,6 @@ where their names are the same, since a use that is counted twice is better than
 
 from __future__ import annotations
 
-import binascii
 import os
 import sys
 
@@ -29,9 +28,6 @@ from .place import find_parent, find_ray_job, is_worker_process
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from typing import NamedTuple
-else:
-    from .namedtuple import NamedTuple
 
 #: The variable by which a carrier hands down its launch's key, or `none`, and which process it is.
 LAUNCH = "MIGAS_LAUNCH"
@@ -45,35 +41,40 @@ _SLURM = (
 )
 
 
-class Launch(NamedTuple):
-    """Several processes that were started side by side to run one program."""
+class Launch:
+    """Several processes that were started side by side to run one program.
 
-    #: How it is known, in words for a person.
-    sign: str
-    #: 32 hexadecimal digits, the same for all of its processes, and for no other launch's.
-    key: str
-    #: True if this process runs its parent's program, with which it shares what that inherited.
-    has_parent: bool = False
-    #: True if it is not known what the parent has forked it for: to serve, say.
-    is_forked: bool = False
+    Parameters:
+        sign: how it is known, in words for a person.
+        key: 32 hexadecimal digits, the same for all of its processes, and for no other launch's.
+        has_parent: True if this process runs its parent's program, whose session it shares.
+    """
+
+    #: True if nobody knows what the parent has forked this process for: to serve, say.
+    is_forked = False
+
+    def __init__(self, sign: str, key: str, *, has_parent: bool = False) -> None:
+        self.sign = sign
+        self.key = key
+        self.has_parent = has_parent
 
 
-class Part(NamedTuple):
+class Part:
     """The part that this process has in a run."""
 
     #: The run's session, inherited or made of the launch's key. None: a random one.
-    session_id: str | None
+    session_id: str | None = None
+    #: How the run is known, in words for a person.
+    sign = "its own"
     #: The key under which the run's processes agree on who reports a use, or `""`: this one does.
-    scope: str
+    scope = ""
     #: True if what the parents have reported is not to be reported again.
-    is_continued: bool
+    is_continued = False
     #: True if both hold only for what is reported while a module is imported: that is the program's
     #: own use. What a server's worker reports later is that of a request.
-    is_forked: bool
-    #: How the run is known, in words for a person.
-    sign: str
+    is_forked = False
     #: What children inherit as `LAUNCH`.
-    handed_down: str
+    handed_down = ""
 
     def is_shared_now(self) -> bool:
         """Return True if what this thread reports now is a use of the whole run."""
@@ -90,25 +91,28 @@ def find_part(environ: Mapping[str, str], inherited: str | None) -> Part:
         environ: the environment that this process was started with.
         inherited: the session that it names, if it names one.
     """
-    launch, me = find_launch(environ), f"{name_process(os.getpid())}-{_name_program()}"
+    part, launch = Part(), find_launch(environ)
+    me = f"{name_process(os.getpid())}-{_name_program()}"
     key = launch.key if launch else _NONE
     above, _, carrier = environ.get(LAUNCH, "").partition(":")
+    part.handed_down = f"{key}:{me}"
     # A program that executes itself anew stays the process that it is.
-    is_forked = launch is not None and launch.is_forked
-    is_continued = is_forked or carrier == me or is_worker_process()
-    is_joined = launch is not None and (above != key or is_continued)
-    session, sign = None, "its own"
+    part.is_continued = carrier == me or is_worker_process()
+    if launch:
+        part.is_forked = launch.is_forked
+        part.is_continued |= launch.is_forked
+        part.scope = key if above != key or part.is_continued else ""
+        part.session_id, part.sign = derive_id(bytes.fromhex(key)), launch.sign
     if inherited and (launch is None or launch.has_parent or above in ("", key)):
-        session, sign = inherited, "inherited, by MIGAS_SESSION_ID"
-    elif launch:
-        session, sign = derive_id(bytes.fromhex(key)), launch.sign
-    return Part(session, key if is_joined else "", is_continued, is_forked, sign, f"{key}:{me}")
+        part.session_id, part.sign = inherited, "inherited, by MIGAS_SESSION_ID"
+    return part
 
 
 def _name_program() -> str:
     """Return a short name of the program that runs, whatever its arguments are."""
     program = sys.orig_argv if sys.argv[:1] == ["-c"] else sys.argv[:1]
-    return f"{binascii.crc32(repr(program).encode()):08x}"
+    # The hash of an integer is the same in each process.
+    return f"{hash(int.from_bytes(repr(program).encode(errors='replace'), 'big')):x}"
 
 
 def find_launch(environ: Mapping[str, str]) -> Launch | None:
@@ -180,7 +184,9 @@ def _look_for_parent(_environ: Mapping[str, str]) -> Launch | None:
         return _make("its parent's, as a worker", [identify(find_parent())], has_parent=True)
     if is_forked():
         launch = _make("its parent's, as a fork", [identify(os.getppid())], has_parent=True)
-        return launch and launch._replace(is_forked=True)
+        if launch:
+            launch.is_forked = True
+        return launch
     return None
 
 
@@ -213,4 +219,4 @@ def _make(sign: str, parts: Iterable[str | None], *, has_parent: bool = False) -
             return None
         words.append(part)
     digest = hashlib.sha256("\0".join(words).encode(errors="surrogateescape"))
-    return Launch(sign, digest.hexdigest()[:32], has_parent)
+    return Launch(sign, digest.hexdigest()[:32], has_parent=has_parent)

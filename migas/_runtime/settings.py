@@ -175,7 +175,7 @@ class Settings:
             ("MIGAS_USER_ID", self.user_id, None),
             ("MIGAS_SESSION_ID", self.session_id, None),
             ("MIGAS_CACHE_DIR", self.cache_dir, None),
-            ("MIGAS_LAUNCH", self.part and self.part.handed_down, None),
+            ("MIGAS_LAUNCH", self.part.handed_down if self.part else None, None),
         ):
             # Only if it differs: C code on another thread may read the environment at this moment.
             if value is not None and environ.get(name, default) != value:
