@@ -1,6 +1,6 @@
 """Runs the tests of a cluster, in namespaces that end with them, or says why not.
 
-    python -m tests.cluster [pytest's options]
+    PYTHONPATH=tests python -m cluster [pytest's options]
 
 The test process is the login node. What it starts, mounts and configures is seen by nobody else,
 and goes when it goes; only the memory cgroup of the jobs is the machine's own.
@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from interpreters.apt import install_missing
 
 from . import NODES, OUTER, name_network
 
@@ -51,6 +52,7 @@ def main() -> int:
     command = [*_UNSHARE, "--mount-proc", *pytest]
     try:
         environ = {**os.environ, OUTER: name_network()}
+        environ.pop("PYTHONPATH", None)  # by which this module was found
         return subprocess.run(command, env=environ, check=False).returncode
     finally:
         # Slurm's own, which nobody is in any more: all processes have ended with the namespace.
@@ -65,28 +67,18 @@ def _find_obstacle() -> str:
         return "only root can make nodes"
     if not hasattr(os, "setns"):
         return "Python has setns() from 3.12 on"
-    missing = [package for program, package in _PACKAGES.items() if shutil.which(program) is None]
-    if missing and shutil.which("apt-get") is None:
-        return f"there is no apt-get to install {', '.join(missing)}"
-    if missing and not _install(missing):
-        return f"apt-get cannot install {', '.join(missing)}"
+    with _no_daemons():
+        obstacle = install_missing(_PACKAGES)
+    if obstacle:
+        return obstacle
     attempt = subprocess.run([*_UNSHARE, "true"], capture_output=True, text=True, check=False)
     return attempt.stderr.strip()
-
-
-def _install(packages: list[str]) -> bool:
-    environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    with _no_daemons():
-        for arguments in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
-            command = ["apt-get", "--quiet=2", *arguments]
-            done = subprocess.run(command, env=environ, stdout=sys.stderr, check=False)
-    return done.returncode == 0
 
 
 @contextlib.contextmanager
 def _no_daemons() -> Iterator[None]:
     """Keep what is installed from starting by itself."""
-    if _POLICY.exists():
+    if _POLICY.exists() or not _POLICY.parent.is_dir():
         yield
         return
     _POLICY.write_text("#!/bin/sh\nexit 101\n")

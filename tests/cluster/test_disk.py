@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import time
 import uuid
 from typing import TYPE_CHECKING
 
@@ -120,6 +121,32 @@ def test_two_nodes_make_the_same_directories_at_once(
         environ = {"MIGAS_CACHE_DIR": str(path), "MIGAS_TIMEOUT": "0", **SLOW}
         finish([start(node, "-c", NOTES, "a", "3", environ=environ) for node in (one, other) * 2])
         assert len([*disk.on_server(path).glob("*/*/*.json")]) == 12
+
+
+#: Reports a use as a rank, at the moment that its first argument names.
+RANK = """
+import sys, time
+import logging
+import migas
+while time.time() < float(sys.argv[1]):
+    pass
+migas.add_project("owner/repo", "1")
+"""
+
+
+def test_two_nodes_make_the_same_mark_at_once(
+    disk: Disk, network: Network, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    """Exactly one rank reports the use, whoever makes the directories."""
+    one, other, _ = network.nodes
+    for number in range(30):
+        path = disk.path / uuid.uuid4().hex[:8]
+        launch = {"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "0"}
+        names = {"PMIX_NAMESPACE": f"{number}", "MIGAS_CACHE_DIR": str(path), "MIGAS_TIMEOUT": "0"}
+        environ = {**launch, **names, **SLOW}
+        moment = f"{time.time() + 1.0}"
+        finish([start(node, "-c", RANK, moment, environ=environ) for node in (one, other) * 2])
+        assert len([*disk.on_server(path).glob("*/*/*.json")]) == 1
 
 
 #: Notes something, and more when it is told to; then ends, and says how long each took. Its own
