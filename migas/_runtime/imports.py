@@ -21,12 +21,16 @@ if TYPE_CHECKING:
 
 
 class _Unseen:
-    """What stands for imports that cannot be seen: a lock that no thread owns."""
+    """What stands for imports that cannot be seen: a lock whose owner is no thread of ours."""
 
-    owner = None
+    owner = 0
 
 
 _UNSEEN = _Unseen()
+
+# Whether a lock lives on, without an owner, after its import. CPython removes it at once, and one
+# without an owner is that of an import which begins. There is a race with such a one elsewhere.
+_KEEPS_LOCKS = sys.implementation.name != "cpython"
 
 # The locks of modules that threads of a parent process were importing when this one was forked.
 _orphans: list[object] = []
@@ -53,7 +57,10 @@ def is_another_thread_importing() -> bool:
     `importlib` has a lock for each module that is being imported in this interpreter, and keeps it
     no longer. It makes each with the import lock held: while this thread holds that, none begins.
     """
-    return any(lock.owner != get_ident() for lock in _list_module_locks() if lock not in _orphans)
+    owners = [lock.owner for lock in _list_module_locks() if lock not in _orphans]
+    if _KEEPS_LOCKS:
+        owners = [owner for owner in owners if owner is not None]
+    return any(owner != get_ident() for owner in owners)
 
 
 def is_this_thread_importing() -> bool:
@@ -73,7 +80,7 @@ def _list_module_locks() -> list[Any]:
     """Return the locks of the modules that are being imported: a private list of `importlib`'s.
 
     It has been there since Python 3.3, and PyPy has it, too. Where it is missing, imports of others
-    cannot be seen, and one lock is returned that nobody owns: nothing is loaded in the background.
+    cannot be seen, and one lock is returned that seems taken: nothing is loaded in the background.
     """
     references = getattr(sys.modules.get("_frozen_importlib"), "_module_locks", None)
     if references is None:
