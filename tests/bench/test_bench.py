@@ -61,3 +61,12 @@ def test_a_simulation_is_the_same_each_time() -> None:
     rows = [line.split(" | ") for line in first.splitlines()[2:]]
     requests = {row[1]: int(row[6].replace(",", "")) for row in rows}
     assert requests["migas"] < min(n for name, n in requests.items() if name != "migas")
+
+
+@pytest.mark.slow
+def test_the_ranks_of_one_run_report_a_use_once() -> None:
+    """However many meet at the disk; each by itself is as many uses."""
+    rows = [
+        line.split(" | ") for line in run("tests.bench.ranks", "--ranks", "40").splitlines()[2:]
+    ]
+    assert [row[1:4] for row in rows] == [["40", "3", "0"], ["1", "1", "1"], ["1", "1", "0"]]

@@ -10,7 +10,8 @@ from .environment import SOURCE, build_wheel, locate, read_requirements
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: PyPy is slow until a program is warm, so tests of many random examples or failures are left out.
+#: PyPy is slow until a program is warm, so what is slow elsewhere is left out, and what takes many
+#: random examples or failures.
 _LONG = (
     "_disk/test_broken_commands.py",
     "_disk/test_broken_disk.py",
@@ -22,7 +23,7 @@ _LONG = (
 )
 
 TESTS = (
-    *("-n", "2"),
+    *("-n", "2", "-m", "not slow"),
     *("tests/interpreters", "tests/_disk", "tests/_delivery", "tests/cli"),
     *(f"--deselect=tests/{name}" for name in _LONG),
 )
