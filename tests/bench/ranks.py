@@ -1,8 +1,8 @@
 """Ranks: `python -m tests.bench.ranks [--ranks N] [--disk DIRECTORY]`.
 
 What N ranks of one run, which report the same use, do to their disk and to the server: by the
-package's own functions, eight at a time, each as if in a process of its own. Beside what we do stand
-every rank reporting for itself, and rank 0 reporting alone.
+package's own functions, eight at a time, each as if in a process of its own. Beside what we do
+stand every rank reporting for itself, and rank 0 reporting alone.
 """
 
 from __future__ import annotations
