@@ -174,14 +174,17 @@ def get_usage(
     end: str | datetime.date | None = None,
     unique: bool = False,
 ) -> dict[str, object]:
-    """Return how often a project was used, as the server answers within `MIGAS_TIMEOUT` seconds.
+    """Return how many breadcrumbs of a project arrived, as the server answers in `MIGAS_TIMEOUT`.
+
+    A run that only calls `add_project` once is one breadcrumb; by `track` it is two, its start and
+    its final status; and each step that it reports is one more (server 0.9.0).
 
     Parameters:
         project: `owner/repo`.
         start: the first moment to count: a date, a datetime (UTC, if it has no zone) or text
             as `2026-01-31` or `2026-01-31T12:00:00Z`.
         end: the last moment to count; None: now.
-        unique: True to count users instead of uses.
+        unique: True to count users instead of breadcrumbs.
 
     Returns:
         `{"hits": …, "message": …, "unique": …, "success": …}`. If the server does not answer in

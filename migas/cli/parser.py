@@ -127,15 +127,15 @@ def _add_questions(commands: Commands) -> None:
     usage = _add(
         commands,
         "usage",
-        "count a project's uses",
-        "Ask the server how often a project was used, day by day, week by week or month by month."
+        "count a project's breadcrumbs",
+        "Ask the server how many breadcrumbs of a project arrived, by day, week or month."
         " Status 1: it did not answer.",
     )
     usage.add_argument("project", help="owner/repo")
     usage.add_argument("--since", type=_read_date, metavar="DATE", help="default: 30 days ago")
     usage.add_argument("--until", type=_read_date, metavar="DATE", help="default: today")
     usage.add_argument("--by", choices=("day", "week", "month"), default="day")
-    usage.add_argument("--unique", action="store_true", help="count users instead of uses")
+    usage.add_argument("--unique", action="store_true", help="count users instead of breadcrumbs")
     usage.add_argument(
         "--plot", metavar="FILE", help="draw a picture (PNG, SVG, PDF); -: bars in the terminal"
     )

@@ -79,7 +79,7 @@ def show_fields(options: argparse.Namespace) -> int:
 
 
 def show_usage(options: argparse.Namespace) -> int:
-    """Print how often a project was used; if interrupted, as far as that is known.
+    """Print how many breadcrumbs of a project arrived; if interrupted, as far as that is known.
 
     Parameters:
         options: `json`; `project`; `since` and `until`, dates or None; `by`, `unique` and `plot`.
@@ -146,7 +146,7 @@ def _count(
 
 def _draw(options: argparse.Namespace, counted: Sequence[usage.Hits]) -> bool:
     """Draw the picture that `--plot` names; return False if it cannot be written."""
-    label = f"{'users' if options.unique else 'uses'} a {options.by}"
+    label = f"{_name_hits(options)} a {options.by}"
     try:
         usage.plot(counted, options.plot, f"{options.project}: {label}", label)
     except (OSError, ValueError) as error:
@@ -164,7 +164,13 @@ def _print_usage(options: argparse.Namespace, counted: Sequence[usage.Hits]) -> 
     ]
     if rows and not options.unique:  # a user of two periods would be counted twice
         rows.append(("all", f"{sum(hits for _, hits in counted):>7}", ""))
-    print_rows(rows)
+    if rows:
+        print_rows(rows, ("from", _name_hits(options), ""))
+
+
+def _name_hits(options: argparse.Namespace) -> str:
+    """Return what the server counts: not runs, of which each may report several breadcrumbs."""
+    return "users" if options.unique else "breadcrumbs"
 
 
 def _describe_status(status: Status) -> list[tuple[str, ...]]:

@@ -81,7 +81,7 @@ def count(
     Parameters:
         project: `owner/repo`.
         periods: the spans of days to ask for.
-        unique: count users instead of uses.
+        unique: count users instead of breadcrumbs.
         sleep: waits for so many seconds.
         clock: the seconds since any moment, which no step of the wall clock changes.
 
