@@ -20,6 +20,7 @@ from __future__ import annotations
 import os
 import sys
 
+from . import log
 from .ancestor import find_launcher, identify, is_forked, name_process
 from .identifier import derive_id
 from .imports import is_this_thread_importing
@@ -91,7 +92,7 @@ def find_part(environ: Mapping[str, str], inherited: str | None) -> Part:
         environ: the environment that this process was started with.
         inherited: the session that it names, if it names one.
     """
-    part, launch = Part(), find_launch(environ)
+    part, launch = Part(), _try_to_find_launch(environ)
     me = f"{name_process(os.getpid())}-{_name_program()}"
     key = launch.key if launch else _NONE
     above, _, carrier = environ.get(LAUNCH, "").partition(":")
@@ -108,9 +109,19 @@ def find_part(environ: Mapping[str, str], inherited: str | None) -> Part:
     return part
 
 
+def _try_to_find_launch(environ: Mapping[str, str]) -> Launch | None:
+    """Return the launch, or None if it cannot be found out: a use is reported nevertheless."""
+    try:
+        return find_launch(environ)
+    except Exception as error:  # a host's audit hook, or a Python without SHA-256
+        log.say(log.DEBUG, "whether this process is one of several is not known: %r", error)
+        return None
+
+
 def _name_program() -> str:
     """Return a short name of the program that runs, whatever its arguments are."""
-    program = sys.orig_argv if sys.argv[:1] == ["-c"] else sys.argv[:1]
+    first = getattr(sys, "argv", [])[:1]  # a program that embeds Python need not set it
+    program = sys.orig_argv if first == ["-c"] else first
     # The hash of an integer is the same in each process.
     return f"{hash(int.from_bytes(repr(program).encode(errors='replace'), 'big')):x}"
 
