@@ -110,6 +110,7 @@ class Agent:
         ask_news: Callable[[float], Mapping[str, object]] | None = None,
         hold: float = 0.0,
         now: bool = False,
+        shared: bool | None = None,
     ) -> Receipt:
         """Queue a breadcrumb, and return its receipt at once.
 
@@ -123,10 +124,10 @@ class Agent:
                 worker process waits for one that can be.
             now: write it to disk before returning, with all that was queued before it: the process
                 may be about to die, as in a signal handler.
+            shared: see `is_shared_now`, which None asks.
         """
         receipt = Receipt(self.settings.timeout, self._urge, self._pid, ask_news)
-        part = self.settings.part
-        shared = part is None or part.is_shared_now()
+        shared = self.is_shared_now() if shared is None else shared
         if now:
             keep = self._kept.append
             call = Call(project, version, fields, receipt, keep=keep, shared=shared)
@@ -147,6 +148,11 @@ class Agent:
         elif waits:
             self._await_written(call)
         return receipt
+
+    def is_shared_now(self) -> bool:
+        """Return True if what this thread reports now is a use of the whole run's."""
+        part = self.settings.part
+        return part is None or part.is_shared_now()
 
     def start(self) -> None:
         """Start both threads, though there is nothing to do yet."""

@@ -95,6 +95,8 @@ class Run:
         self._started_at = clock()
         self._signal_watcher = SignalWatcher(plan.signals, self._suspend)
         self._start_event: Receipt | None = None
+        # Whether its end is the whole run's, too: the program's end is not while it imports.
+        self._is_shared = True
 
     @property
     def lasts(self) -> bool:
@@ -113,6 +115,7 @@ class Run:
         plan, agent = self._plan, self._process.use_agent()
         if agent is None or not self._process.enter(self):
             return False
+        self._is_shared = agent.is_shared_now()
         if plan.init_ping:
             fields = {**plan.fields, "status": "R"}
             self._start_event = agent.add(plan.project, plan.version, fields, hold=hold)
@@ -190,7 +193,7 @@ class Run:
         if fields.get("status_desc") is None:
             duration = _format_duration(self._clock() - self._started_at)
             fields["status_desc"] = f"{phrase} after {duration}"
-        agent.add(self.project, self._plan.version, fields, now=now)
+        agent.add(self.project, self._plan.version, fields, now=now, shared=self._is_shared)
 
     def _stop_watching(self) -> None:
         self._signal_watcher.stop()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 
 from migas._runtime import log
+from migas._runtime.identifier import digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,10 +61,9 @@ class Ranks:
             return True
 
     def _name(self, crumb: Breadcrumb) -> str:
-        import hashlib  # which the launch's key was made with, on the host's own thread
-
         words = (
             self._scope,
+            crumb.session_id,  # a host may name one for a part of its work
             crumb.project,
             crumb.project_version,
             crumb.status,
@@ -71,5 +71,4 @@ class Ranks:
             crumb.error_type,
             crumb.error_desc,
         )
-        text = "\0".join(str(word or "") for word in words)
-        return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
+        return digest(*[str(word or "") for word in words]).hex()

@@ -191,7 +191,14 @@ class Writer:
             return MemoryEntry(token)
 
     def _make_mark(self, name: str) -> bool:
-        return self._insist(lambda: make_mark(self._spool.directory, name))
+        attempts: list[None] = []
+
+        def attempt() -> bool:
+            attempts.append(None)
+            # A mark that is there after a failure may be the one that has failed so.
+            return make_mark(self._spool.directory, name) or len(attempts) > 1
+
+        return self._insist(attempt)
 
     def _insist(self, act: Callable[[], T]) -> T:
         """Return what a step on the disk returns. Raises its `OSError` after four attempts."""

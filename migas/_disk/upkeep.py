@@ -186,10 +186,14 @@ class Upkeep:
             box = spool.box(MARKS)
             names = list(filter(is_mark, box.names()))
             excess = len(names) - self._bounds.number
-            moments = {name: box.examine(name, 0).st_mtime for name in self._choose(names)}
+            moments: dict[str, float] = {}
+            for name in self._choose(names):
+                with contextlib.suppress(OSError):  # another process sweeps, or it is not ours
+                    moments[name] = box.examine(name, 0).st_mtime
             for name in sorted(moments, key=moments.__getitem__):
                 if excess > 0 or self._bounds.exclude(int(moments[name] * 1000), now):
-                    box.remove(name, 0)
+                    with contextlib.suppress(OSError):
+                        box.remove(name, 0)
                     excess -= 1
 
     def _choose(self, names: list[str]) -> list[str]:

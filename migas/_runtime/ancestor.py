@@ -17,73 +17,114 @@ _DEPTH = 64
 
 
 class _Status:
-    """What the kernel says of a process: the fields of proc_pid_stat(5), from the second on."""
+    """What the kernel says of a process: the fields of proc_pid_stat(5), from the third on."""
 
     def __init__(self, name: str, fields: list[str]) -> None:
         self.name = name
         self.parent = int(fields[1])
+        #: The number of its session, which a daemon of its own has begun anew.
+        self.session = fields[3]
         self.is_forked = bool(int(fields[6]) & _FORKED)
-        #: Ticks since the machine's start. A process keeps it when it runs another program.
-        self.start = fields[19]
+        #: Ticks since the machine's start. A process keeps it when it executes another program.
+        self.start = int(fields[19])
+        #: Where its arguments lie, which no two programs that one process executes have in common.
+        #: `"0"` for processes of others.
+        self.image = fields[45]
 
 
 def identify(pid: int) -> str | None:
-    """Return a text that no other process has, on any machine and at any time."""
-    status, boot, space = _read_status(pid), _read("/proc/sys/kernel/random/boot_id"), _read_space()
+    """Return a text that no other process has, on any machine and at any time. None: unknown."""
+    status, boot = _read_status(pid), _read("/proc/sys/kernel/random/boot_id")
+    space = _read_link("/proc/self/ns/pid")  # a container numbers its processes by itself
     if status is None or not boot or not space:
         return None
     return f"{pid} {status.start} {boot.decode().strip()} {space}"
 
 
-def name_process(pid: int) -> str:
-    """Return a text by which a process is known on its machine, also after it has executed anew."""
+def name_process(pid: int) -> tuple[str, str]:
+    """Return two texts: one that a process keeps as long as it lives, one until it executes anew.
+
+    Both are empty where nothing is known.
+    """
     status = _read_status(pid)
-    return f"{pid}-{status.start}" if status else f"{pid}"
+    return (f"{pid}-{status.start}", status.image) if status else ("", "")
 
 
 def is_forked() -> bool:
     """Return True if this process runs the program of its parent, which goes on as well.
 
-    So do the workers of a server that forks them: gunicorn's, Apache's. A daemon whose parent has
-    ended does not.
+    So do the workers of a server that forks them: gunicorn's, Apache's. A daemon does not, whose
+    parent has ended, or manages what it has started.
     """
     own, parent = _read_status(os.getpid()), _read_status(os.getppid())
-    if own is None or parent is None or not own.is_forked:
+    if own is None or parent is None or not own.is_forked or own.session != parent.session:
         return False
-    try:
-        return os.readlink("/proc/self/exe") == os.readlink(f"/proc/{os.getppid()}/exe")
-    except OSError:  # a parent that has kept more rights than this process
-        return own.name == parent.name
+    return is_of_this_program(os.getppid(), unknown=own.name == parent.name)
+
+
+def is_of_this_program(pid: int, *, unknown: bool = False) -> bool:
+    """Return True if a process runs the file that this one does, the interpreter's.
+
+    ``unknown`` is the answer for a process that has kept more rights than this one.
+    """
+    theirs = _read_link(f"/proc/{pid}/exe")
+    return theirs == _read_link("/proc/self/exe") if theirs else unknown
 
 
 def find_launcher(variable: str) -> int | None:
     """Return the nearest process above whose environment has no such variable: its id."""
+    above = _find_first(variable)
+    return above and above[0]
+
+
+def has_begun_late(variable: str, seconds: float) -> bool:
+    """Return True if this process began so much later than the first that has the variable.
+
+    That first one may be a shell, or what runs one program after another.
+    """
+    above, own = _find_first(variable), _read_status(os.getpid())
+    if above is None or own is None or above[1] is None:
+        return False
+    return own.start - above[1].start > seconds * os.sysconf("SC_CLK_TCK")
+
+
+def _find_first(variable: str) -> tuple[int, _Status | None] | None:
+    """Return the process that `find_launcher` does, and the status of the one that it launched."""
     pid, name = os.getppid(), f"{variable}=".encode()
+    below = _read_status(os.getpid())
     for _ in range(_DEPTH):
         status = _read_status(pid)
         if status is None:
             return None
-        # Another user's environment cannot be read: that is the launcher's, then.
-        variables = (_read(f"/proc/{pid}/environ") or b"").split(b"\0")
-        if not any(each.startswith(name) for each in variables):
-            return pid
-        pid = status.parent
+        variables = _read(f"/proc/{pid}/environ")
+        # That of another user's cannot be read; nor one of this user's outside of a container.
+        if variables is None and not _is_own(pid):
+            return pid, below
+        if variables is not None and b"\0" + name not in b"\0" + variables:
+            return pid, below
+        pid, below = status.parent, status
     return None
 
 
 def _read_status(pid: int) -> _Status | None:
     # The name is in brackets, and may hold anything.
     head, _, tail = (_read(f"/proc/{pid}/stat") or b"").decode("latin-1").rpartition(")")
-    fields = tail.split()
-    if len(fields) < 20:
-        return None
-    return _Status(head.partition("(")[2], fields)
-
-
-def _read_space() -> str:
-    """Return the name of this process's numbering of processes: a container has its own."""
     try:
-        return os.readlink("/proc/self/ns/pid")
+        return _Status(head.partition("(")[2], tail.split())
+    except (ValueError, IndexError):  # another kernel's, or nothing
+        return None
+
+
+def _is_own(pid: int) -> bool:
+    try:
+        return os.stat(f"/proc/{pid}").st_uid == os.getuid()
+    except OSError:
+        return False
+
+
+def _read_link(path: str) -> str:
+    try:
+        return os.readlink(path)
     except OSError:
         return ""
 

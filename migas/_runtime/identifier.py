@@ -1,10 +1,13 @@
 """The identifier: a UUID (RFC 9562), made at random or from a digest, and read in any form.
 
-`import migas` loads this module, and does without `uuid`, which takes some milliseconds to import.
+`import migas` loads this module, and does without `uuid`, which takes some milliseconds to import,
+and without `hashlib`: what a first call imports on the host's thread could be half imported in a
+child that another thread forks at that moment, and then the child's own call would never return.
 """
 
 from __future__ import annotations
 
+import _imp
 import os
 
 _DIGITS = frozenset("0123456789abcdef")
@@ -23,6 +26,15 @@ def make_id() -> str:
 def derive_id(digest: bytes) -> str:
     """Return an identifier made of the first 16 bytes of ``digest``: the same one for the same."""
     return _format(digest[:16])
+
+
+def digest(*words: str) -> bytes:
+    """Return 16 bytes that are the same for the same words, and tell nothing of them.
+
+    By SipHash with two keys, which each interpreter has for its own compiled files (PEP 552).
+    """
+    data = "\0".join(words).encode(errors="surrogatepass")
+    return b"".join(_imp.source_hash(key, data) for key in (1, 2))
 
 
 def parse_id(text: str) -> str:

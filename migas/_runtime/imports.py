@@ -65,7 +65,8 @@ def is_another_thread_importing() -> bool:
 
 def is_this_thread_importing() -> bool:
     """Return True if the code that calls this runs since a module is being imported."""
-    return any(lock.owner == get_ident() for lock in _list_module_locks())
+    mine = get_ident()  # in a forked child, that of a thread that is gone may be the same
+    return any(lock.owner == mine for lock in _list_module_locks() if lock not in _orphans)
 
 
 def disregard_orphans() -> None:

@@ -21,8 +21,8 @@ import os
 import sys
 
 from . import log
-from .ancestor import find_launcher, identify, is_forked, name_process
-from .identifier import derive_id
+from .ancestor import find_launcher, has_begun_late, identify, is_forked, name_process
+from .identifier import derive_id, digest
 from .imports import is_this_thread_importing
 from .place import find_parent, find_ray_job, is_worker_process
 
@@ -34,6 +34,13 @@ if TYPE_CHECKING:
 LAUNCH = "MIGAS_LAUNCH"
 
 _NONE = "none"
+
+#: Seconds after which a program that a rank starts is one of its own, though the rank does not
+#: carry migas: a pilot job, say, or a person at a prompt, starts one after the other.
+_LATE = 300.0
+
+#: What tells jobs of batch systems apart.
+_JOBS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID")
 
 #: What tells a step of a Slurm job from all others, a requeued job's from those of its first try.
 _SLURM = (
@@ -93,16 +100,23 @@ def find_part(environ: Mapping[str, str], inherited: str | None) -> Part:
         inherited: the session that it names, if it names one.
     """
     part, launch = Part(), _try_to_find_launch(environ)
-    me = f"{name_process(os.getpid())}-{_name_program()}"
+    name, image = name_process(os.getpid())
+    me = f"{name}-{_name_program()}"
     key = launch.key if launch else _NONE
     above, _, carrier = environ.get(LAUNCH, "").partition(":")
-    part.handed_down = f"{key}:{me}"
+    carrier, _, carriers_image = carrier.rpartition("-")
+    part.handed_down = f"{key}:{me}-{image}"
     # A program that executes itself anew stays the process that it is.
-    part.is_continued = carrier == me or is_worker_process()
+    is_executed = bool(name) and carrier == me and carriers_image != image
+    part.is_continued = is_executed or is_worker_process()
     if launch:
         part.is_forked = launch.is_forked
-        part.is_continued |= launch.is_forked
-        part.scope = key if above != key or part.is_continued else ""
+        if launch.is_forked:
+            # What its parent inherited was told by another program.
+            part.is_continued = carrier.startswith(f"{name_process(os.getppid())[0]}-")
+        elif not launch.has_parent and above != key:
+            part.is_continued = False
+        part.scope = key if above != key or part.is_continued or launch.has_parent else ""
         part.session_id, part.sign = derive_id(bytes.fromhex(key)), launch.sign
     if inherited and (launch is None or launch.has_parent or above in ("", key)):
         part.session_id, part.sign = inherited, "inherited, by MIGAS_SESSION_ID"
@@ -113,7 +127,7 @@ def _try_to_find_launch(environ: Mapping[str, str]) -> Launch | None:
     """Return the launch, or None if it cannot be found out: a use is reported nevertheless."""
     try:
         return find_launch(environ)
-    except Exception as error:  # a host's audit hook, or a Python without SHA-256
+    except Exception as error:  # a host's audit hook, a double of a test's
         log.say(log.DEBUG, "whether this process is one of several is not known: %r", error)
         return None
 
@@ -121,7 +135,8 @@ def _try_to_find_launch(environ: Mapping[str, str]) -> Launch | None:
 def _name_program() -> str:
     """Return a short name of the program that runs, whatever its arguments are."""
     first = getattr(sys, "argv", [])[:1]  # a program that embeds Python need not set it
-    program = sys.orig_argv if first == ["-c"] else first
+    # While a module is looked for that `-m` names, that is all there is.
+    program = sys.orig_argv if first in (["-c"], ["-m"]) else first
     # The hash of an integer is the same in each process.
     return f"{hash(int.from_bytes(repr(program).encode(errors='replace'), 'big')):x}"
 
@@ -129,14 +144,14 @@ def _name_program() -> str:
 def find_launch(environ: Mapping[str, str]) -> Launch | None:
     """Return the launch that this process belongs to, or None if it was started alone.
 
-    The launcher that is nearest is asked first. A launch of one process is none: `srun --pty bash`.
+    Those that others start are asked first. A launch of one process is none: `srun --pty bash`.
 
     Example:
         >>> find_launch({"OMPI_COMM_WORLD_SIZE": "1", "OMPI_COMM_WORLD_RANK": "0"})
     """
     looks: tuple[Callable[[Mapping[str, str]], Launch | None], ...] = (
-        *(_look_for_torch, _look_for_open_mpi, _look_for_slurm, _look_for_mpich),
-        *(_look_for_xdist, _look_for_ray, _look_for_parent),
+        *(_look_for_ray, _look_for_torch, _look_for_open_mpi, _look_for_slurm),
+        *(_look_for_mpich, _look_for_xdist, _look_for_parent),
     )
     return next(filter(None, (look(environ) for look in looks)), None)
 
@@ -152,19 +167,28 @@ def _look_for_torch(environ: Mapping[str, str]) -> Launch | None:
 
 
 def _look_for_open_mpi(environ: Mapping[str, str]) -> Launch | None:
-    """By the name that Open MPI 5 gives to a launch, or the address of version 4's daemon."""
+    """By the address of version 4's daemon, or by version 5's name of a launch.
+
+    That is made of a host's name and a process's number, which may be the same again: in a
+    container always. So what tells jobs apart goes with it, or else what has started the ranks,
+    which is another process on each node.
+    """
     size, rank = "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"
     if not _is_one_of_many(environ, size, rank):
         return None
-    names = [environ.get("PMIX_NAMESPACE", ""), environ.get("OMPI_MCA_orte_hnp_uri", "")]
-    return _make(f"Open MPI's, by {rank}", names if any(names) else [None])
+    names: list[str | None] = [environ.get("OMPI_MCA_orte_hnp_uri")]
+    if not names[0]:
+        jobs = [environ[name] for name in _JOBS if environ.get(name)]
+        places: list[str | None] = [*jobs] or [_find_launcher(rank)]
+        names = [environ.get("PMIX_NAMESPACE") or None, *places]
+    return _make(f"Open MPI's, by {rank}", names)
 
 
 def _look_for_slurm(environ: Mapping[str, str]) -> Launch | None:
     """By Slurm's names of a step, unless it has only started another launcher's helpers."""
-    step = _read_step(environ)
-    rank = environ.get("SLURM_PROCID")
-    if not step or environ.get("PMI_RANK", rank) != rank:
+    step, ours = _read_step(environ), ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID")
+    theirs = [environ.get(name) for name in ("PMI_SIZE", "PMI_RANK")]
+    if not step or (any(theirs) and theirs != [environ.get(name) for name in ours]):
         return None
     return _make("a Slurm step's, by SLURM_PROCID", step)
 
@@ -203,7 +227,9 @@ def _look_for_parent(_environ: Mapping[str, str]) -> Launch | None:
 
 def _is_one_of_many(environ: Mapping[str, str], size: str, rank: str) -> bool:
     number = environ.get(size, "")
-    return rank in environ and number.isdecimal() and len(number) < 10 and int(number) > 1
+    if rank not in environ or not number.isdecimal() or len(number) > 9 or int(number) < 2:
+        return False
+    return not has_begun_late(rank, _LATE)
 
 
 def _read_step(environ: Mapping[str, str]) -> list[str | None]:
@@ -221,13 +247,10 @@ def _find_launcher(variable: str) -> str | None:
 
 def _make(sign: str, parts: Iterable[str | None], *, has_parent: bool = False) -> Launch | None:
     """Return the launch that has these parts in common. Returns None if one is not known."""
-    import hashlib
-
     user = str(os.getuid()) if hasattr(os, "getuid") else os.environ.get("USERNAME", "")
     words = [user, sign]
     for part in parts:
         if part is None:
             return None
         words.append(part)
-    digest = hashlib.sha256("\0".join(words).encode(errors="surrogateescape"))
-    return Launch(sign, digest.hexdigest()[:32], has_parent=has_parent)
+    return Launch(sign, digest(*words).hex(), has_parent=has_parent)

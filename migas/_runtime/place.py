@@ -13,6 +13,8 @@ import _thread
 import os
 import sys
 
+from .ancestor import find_launcher, is_of_this_program
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
@@ -90,13 +92,14 @@ def _is_reloaded() -> bool:
     """Return True in the process that Flask's or Django's reloader has started to do the work.
 
     What that process starts inherits the variable as well, and is none: its parent has it, too.
+    Only Linux says what a parent has.
     """
     names = [name for name in _RELOADED if os.environ.get(name) == "true"]
     if not names:
         return False
-    from .ancestor import find_launcher
-
-    return any(find_launcher(name) == os.getppid() for name in names)
+    # A shell, or what builds a program, may set the variable for all that it starts.
+    first = any(find_launcher(name) == os.getppid() for name in names)
+    return first and is_of_this_program(os.getppid())
 
 
 def _is_fork_server() -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 
 from .identifier import make_id, parse_id
+from .launch import find_part
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -120,8 +121,6 @@ class Settings:
         A variable whose value cannot be used is left out and named in ``problems``. The part in
         a run is looked for, unless this process has found it already.
         """
-        from .launch import find_part
-
         problems: list[str] = []
 
         def read(name: str, parse: Callable[[str], T]) -> T | None:
@@ -145,7 +144,7 @@ class Settings:
         session = read("MIGAS_SESSION_ID", parse_id)
         if part is None:
             part = find_part(environ, session)
-            session = part.session_id
+        session = part.session_id or session
         given: dict[str, object] = {
             "endpoint": read_endpoint(),
             "timeout": read("MIGAS_TIMEOUT", _parse_seconds),

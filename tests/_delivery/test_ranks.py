@@ -57,6 +57,7 @@ def test_the_first_reports_and_each_of_its_calls_counts(marks: Marks) -> None:
     "other",
     [
         {"version": "2"},
+        {"session_id": "3f0c6e2a-5d39-4f0e-9a37-0f6b3c5d7e11"},
         {"status": "C"},
         {"status_desc": "reading"},
         {"error_type": "ValueError"},

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import pytest
 from support import FORKS
 
-from migas._runtime import launch
 from migas._runtime.launch import LAUNCH, find_launch, find_part
 
 if TYPE_CHECKING:
@@ -108,8 +107,8 @@ def test_a_launcher_that_names_nothing_is_none() -> None:
 @linux
 def test_the_nearest_launcher_counts() -> None:
     """Slurm may have started no more than another launcher's helper on each node."""
-    both = {**slurm(0), **open_mpi(2)}
-    assert find_key(both) == find_key(open_mpi(2))
+    both = [{**slurm(rank), **open_mpi(2)} for rank in (0, 1)]
+    assert find_key(both[0]) == find_key(both[1]) != find_key(slurm(0))
     assert find_key({**slurm(1), **mpich(2)}) == find_key(mpich(2))
     assert find_key({**slurm(1), **mpich(1)}) == find_key(slurm(1))
     assert find_key({**slurm(0), **torchrun(0)}) != find_key(slurm(0))
@@ -152,6 +151,28 @@ def test_a_program_that_starts_a_launcher_is_no_rank() -> None:
     assert ranks[0].scope == ranks[1].scope != ""
     assert ranks[0].session_id == ranks[1].session_id
     assert ranks[0].session_id != UUID
+
+
+def test_what_a_submitter_has_reported_is_not_told_to_ranks() -> None:
+    """Nor to the workers of a rank that does not carry us: they are a run of their own."""
+    told = {LAUNCH: "none:1-1-0-0", "MIGAS_TOLD": "owner/repo 1 R"}
+    assert not find_part({**slurm(1), **told}, UUID).is_continued
+
+
+@linux
+def test_what_begins_late_below_a_rank_is_a_program_of_its_own() -> None:
+    """A pilot job, or a person at a prompt, starts one after the other."""
+    code = "from migas._runtime.launch import *; print(find_launch(os.environ) is None)"
+    late = f"import migas._runtime.launch as launch; launch._LATE = -1.0\n{code}"
+    for text, is_alone in ((code, "False"), (late, "True")):
+        done = subprocess.run(
+            ["sh", "-c", '"$PYTHON" -c "$CODE"; true'],
+            env={**os.environ, **open_mpi(0), "PYTHON": sys.executable, "CODE": text},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout == f"{is_alone}\n"
 
 
 def test_a_session_that_a_person_has_set_holds_for_all_ranks() -> None:
@@ -221,13 +242,13 @@ def test_a_process_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for name, value in open_mpi(0).items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MIGAS_SESSION_ID", UUID)  # that of a submitter's run
+    monkeypatch.setenv(LAUNCH, "none:1-1-0-0")
     process = current_process()
     first = process.use_settings()
-    first.hand_down(os.environ)
+    assert first.session_id != UUID
     process.setup({"timeout": 3.0})
     second = process.use_settings()
     assert first.part is not None
     assert second.part is first.part
     assert (second.session_id, second.part.scope) == (first.session_id, first.part.scope)
-    assert find_part(os.environ, None).scope != ""  # it counts as executed anew
-    assert launch.find_launch(os.environ) is not None

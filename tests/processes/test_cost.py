@@ -35,7 +35,7 @@ WRITING = {
     "_crumb.redaction",
     *("_delivery", "_delivery.parcel", "_delivery.ranks", "_delivery.writer"),
     *("_runtime.callback", "_runtime.clock", "_runtime.namedtuple", "_runtime.quiet"),
-    *("_runtime.ancestor", "_runtime.launch", "_runtime.randomness"),
+    "_runtime.randomness",
     *(
         "_disk",
         "_disk.directory",

@@ -218,6 +218,54 @@ def test_what_forks_import_is_one_use_and_what_they_do_is_their_own(
     assert len({crumb["session_id"] for crumb in server.crumbs}) == 1
 
 
+TRACKS = FORKING.replace("migas.add_project('owner/repo', '1')  # a request's, say", "pass")
+
+
+@pytest.mark.slow
+@linux
+def test_a_run_that_forks_begin_has_one_end(
+    host: Host, server: Server, deliver: Callable[[], None]
+) -> None:
+    """Though nothing is imported any more when it ends."""
+    package = "import migas\nmigas.track('owner/repo', '1')\n"
+    ended = host.run_program({"main.py": TRACKS, "package.py": package}, FORKS, measured=False)
+    assert ended.calmly, ended
+    deliver()
+    assert sorted(str(crumb["status"]) for crumb in server.crumbs) == ["C", "R"]
+
+
+@pytest.mark.slow
+@linux
+def test_another_programs_forks_are_told_nothing(
+    host: Host, server: Server, deliver: Callable[[], None]
+) -> None:
+    """What has started that program has reported a use of its own."""
+    starts = (
+        f"{PACKAGE}import subprocess, sys\nsubprocess.run([sys.executable, 'fork.py'], check=True)"
+    )
+    files = {"main.py": starts, "fork.py": TRACKS, "package.py": PACKAGE}
+    ended = host.run_program(files, FORKS, measured=False)
+    assert ended.calmly, ended
+    deliver()
+    assert versions(server) == ["1", "1"]
+
+
+@pytest.mark.slow
+@linux
+def test_a_variable_of_a_reloader_in_a_shell_is_none(
+    host: Host, server: Server, deliver: Callable[[], None]
+) -> None:
+    """Each program there is a use of its own."""
+    shell = "import subprocess, sys\nsubprocess.run(['sh', '-c', sys.argv[1]], check=True)"
+    twice = f"{sys.executable} main.py; {sys.executable} main.py"
+    files = {"main.py": PACKAGE, "shell.py": shell}
+    environ = {**FORKS, "RUN_MAIN": "true"}
+    ended = host.run_program(files, environ, ("shell.py", twice), measured=False)
+    assert ended.calmly, ended
+    deliver()
+    assert versions(server) == ["1", "1"]
+
+
 RELOADED = """
 import os, subprocess, sys
 {carries}
