@@ -57,7 +57,8 @@ def test_the_first_makes_a_mark_and_the_second_finds_it(directory: str) -> None:
 
 
 def test_one_of_many_makes_it(directory: str) -> None:
-    """Whoever of them makes the directories."""
+    """All of them at once, in a spool that is there."""
+    make_mark(directory, name(99))
     with ThreadPoolExecutor(8) as pool:
         for number in range(20):
             made = list(pool.map(lambda _: make_mark(directory, name(number)), range(8)))  # noqa: B023

@@ -10,6 +10,9 @@ import pytest
 from .apt import ALLOWED, install_missing
 
 
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="no other system has apt")
+
+
 @pytest.fixture
 def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An `apt-get` that only notes how it was called."""
