@@ -9,7 +9,6 @@ import pytest
 
 from .apt import ALLOWED, install_missing
 
-
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="no other system has apt")
 
 
