@@ -90,8 +90,11 @@ class Windows:
             return "Wine runs it on Linux and x86-64 alone"
         if obstacle := install_missing(_PROGRAMS):
             return obstacle
-        make_whole(self._prefix, self._make_prefix)
-        make_whole(self._python, self._make_python)
+        try:
+            make_whole(self._prefix, self._make_prefix)
+            make_whole(self._python, self._make_python)
+        except subprocess.CalledProcessError as error:
+            return f"`{' '.join(map(str, error.cmd[:4]))} …` failed"
         return ""
 
     def run(self, arguments: Sequence[str]) -> int:
