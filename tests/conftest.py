@@ -117,6 +117,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             or name.lower() in (proxy.lower() for proxy in _PROXIES)
         ):
             monkeypatch.delenv(name, raising=False)
+    # A host's pytest would remove what earlier runs of this suite have left, for a minute or more.
+    monkeypatch.setenv("PYTEST_DEBUG_TEMPROOT", str(tmp_path))
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("USERPROFILE", str(home))  # Windows' name for it
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))

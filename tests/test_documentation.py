@@ -146,12 +146,13 @@ def test_the_readmes_unittest_of_a_host_passes(host: Host, home: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_readmes_test_of_a_host_passes(host: Host) -> None:
+def test_the_readmes_test_of_a_host_passes(host: Host, tmp_path: Path) -> None:
     """As it stands there, in a suite of its own."""
     example, _ = read_examples("### In your tests", "python")
     arguments = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_host.py")
     ended = host.run_program({"test_host.py": TOP + example}, arguments=arguments)
     assert (ended.status, "1 passed" in ended.out) == (0, True), ended
+    assert list(tmp_path.glob("pytest-of-*")), "its directories are not the test's own"
 
 
 @pytest.mark.slow
