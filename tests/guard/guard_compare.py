@@ -199,5 +199,6 @@ class Guard:
         except OSError:  # the host's user may not read where it runs
             files = []
         files += [each for each in sys.orig_argv if each.endswith(".py")]
-        texts = [*sys.orig_argv, *(read(file) for file in files if file.endswith(".py"))]
+        # Without the interpreter's path, which may lie below any name.
+        texts = [*sys.orig_argv[1:], *(read(file) for file in files if file.endswith(".py"))]
         return "\n".join(texts)
