@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from migas._crumb.breadcrumb import Breadcrumb
 
-#: How many uses of one process are compared: one that reports ever new ones shall not fill a disk.
+#: How many uses of one process are compared: ever new ones would fill a disk.
 _MOST = 1000
 
 #: What a run of `track` says of its time, which each rank measures for itself: see `run`.

@@ -22,7 +22,7 @@ class _Status:
     def __init__(self, name: str, fields: list[str]) -> None:
         self.name = name
         self.parent = int(fields[1])
-        #: The number of its session, which a daemon of its own has begun anew.
+        #: The number of its session. A daemon begins one of its own.
         self.session = fields[3]
         self.is_forked = bool(int(fields[6]) & _FORKED)
         #: Ticks since the machine's start. A process keeps it when it executes another program.
@@ -42,7 +42,7 @@ def identify(pid: int) -> str | None:
 
 
 def name_process(pid: int) -> tuple[str, str]:
-    """Return two texts: one that a process keeps as long as it lives, one until it executes anew.
+    """Return a text that a process keeps as long as it lives, and one of the program in it.
 
     Both are empty where nothing is known.
     """

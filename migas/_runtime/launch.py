@@ -93,7 +93,7 @@ def find_part(environ: Mapping[str, str], inherited: str | None) -> Part:
     """Return the part that this process has in a run. Reads the environment, and `/proc` on Linux.
 
     To be called once a process, before it hands anything down: afterwards it would look as if it
-    had executed itself anew.
+    had executed its own program once more.
 
     Parameters:
         environ: the environment that this process was started with.
@@ -106,7 +106,7 @@ def find_part(environ: Mapping[str, str], inherited: str | None) -> Part:
     above, _, carrier = environ.get(LAUNCH, "").partition(":")
     carrier, _, carriers_image = carrier.rpartition("-")
     part.handed_down = f"{key}:{me}-{image}"
-    # A program that executes itself anew stays the process that it is.
+    # A program that executes itself once more stays the process that it is.
     is_executed = bool(name) and carrier == me and carriers_image != image
     part.is_continued = is_executed or is_worker_process()
     if launch:

@@ -37,7 +37,7 @@ def is_worker_process() -> bool:
 
     Such processes are known of `multiprocessing`, by any start method, and of what is built on it
     (loky, joblib, Dask, PyTorch); of billiard, which is Celery's; of Ray; of Spark; and of web
-    servers that are started anew when a file changes. A fork server counts as one: it may import
+    servers that are started again when a file changes. A fork server counts as one: it may import
     the host for the workers' sake.
     """
     return (
