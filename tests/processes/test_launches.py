@@ -257,10 +257,9 @@ def test_a_variable_of_a_reloader_in_a_shell_is_none(
 ) -> None:
     """Each program there is a use of its own."""
     shell = "import subprocess, sys\nsubprocess.run(['sh', '-c', sys.argv[1]], check=True)"
-    twice = f"{sys.executable} main.py; {sys.executable} main.py"
+    twice = f"export RUN_MAIN=true; {sys.executable} main.py; {sys.executable} main.py"
     files = {"main.py": PACKAGE, "shell.py": shell}
-    environ = {**FORKS, "RUN_MAIN": "true"}
-    ended = host.run_program(files, environ, ("shell.py", twice), measured=False)
+    ended = host.run_program(files, FORKS, ("shell.py", twice), measured=False)
     assert ended.calmly, ended
     deliver()
     assert versions(server) == ["1", "1"]
