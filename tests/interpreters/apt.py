@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 #: The variable that says that Debian's packages may be installed on this machine.
 ALLOWED = "MIGAS_TEST_INSTALL"
@@ -38,11 +39,34 @@ def install_missing(programs: Mapping[str, str]) -> str:
         return f"only root can install {names}"
     if shutil.which("apt-get") is None:
         return f"there is no apt-get to install {names}"
+    with _apt_alone():
+        status = _install(missing)
+    return f"apt-get cannot install {names}" if status else ""
+
+
+def _install(packages: Sequence[str]) -> int:
+    """Install packages, and return apt-get's exit status."""
     environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for arguments in (["update"], ["install", "--yes", "--no-install-recommends", *missing]):
+    for arguments in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
         command = ["apt-get", "--quiet=2", *arguments]
         done = subprocess.run(command, env=environ, stdout=sys.stderr, check=False)
-    return f"apt-get cannot install {names}" if done.returncode else ""
+    return done.returncode
+
+
+@contextlib.contextmanager
+def _apt_alone() -> Iterator[None]:
+    """Wait until no other environment of tox's is here. `apt-get update` waits for nobody.
+
+    The lock is on the root directory, since a file of a known name in `/tmp` may be anybody's.
+    """
+    import fcntl  # Windows has none, and no apt-get
+
+    directory = os.open(os.sep, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
 
 
 def find_mirror(directory: Path = Path("/etc/apt")) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,19 @@ def test_what_is_missing_is_installed_where_it_may_be(
     (apt.parent / "bin" / "here").touch(0o755)
     assert install_missing({"no-such-program": "a-package", "here": "another"}) == ""
     assert apt.read_text().splitlines()[-1].endswith("--no-install-recommends a-package")
+
+
+@needs_root
+def test_two_environments_install_one_after_the_other(
+    apt: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second's apt-get begins when the first's has ended."""
+    monkeypatch.setenv(ALLOWED, "1")
+    program = apt.parent / "bin" / "apt-get"
+    program.write_text(f"#!/bin/sh\necho begins >> {apt}\n/bin/sleep 0.05\necho ends >> {apt}\n")
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(install_missing, [{"no-such-program": "a-package"}] * 2))
+    assert apt.read_text().split() == ["begins", "ends"] * 4
 
 
 def test_what_is_there_needs_nothing(apt: Path) -> None:
