@@ -14,7 +14,7 @@ import os
 from ._agent.process import current_process
 from ._runtime import log
 from ._runtime.identifier import parse_id
-from ._runtime.optout import find_optout
+from ._runtime.optout import find_optout, switch
 from ._runtime.settings import hide_credentials, parse_endpoint
 
 TYPE_CHECKING = False
@@ -36,6 +36,7 @@ _FILE_SIZE = 65536
 
 def setup(
     *,
+    enabled: bool | None = None,
     endpoint: str | None = None,
     user_id: str | None = None,
     session_id: str | None = None,
@@ -49,6 +50,9 @@ def setup(
     log; but an ``endpoint`` that makes none switches everything off.
 
     Parameters:
+        enabled: False switches this process off, and what it starts, by `MIGAS_OPTOUT` in the
+            process's own environment: for a switch such as `--notrack`. True takes that back. What
+            was reported before is still sent.
         endpoint: the server's http or https address, with or without `/graphql`.
         user_id: a UUID in place of the anonymous id of this user.
         session_id: a UUID for this run.
@@ -62,6 +66,8 @@ def setup(
     Example:
         >>> setup(session_id="3f0c6e2a-5d39-4f0e-9a37-0f6b3c5d7e11")
     """
+    if enabled is not None:
+        switch(os.environ, on=enabled)
     given = {"endpoint": endpoint, "user_id": user_id, "session_id": session_id}
     values = {name: str(value) for name, value in given.items() if value is not None}
     if filename is not None:

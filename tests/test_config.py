@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from support import SLOW, versions
 
 import migas
 from migas import config
@@ -15,6 +16,10 @@ from migas._runtime.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from support import Host
+
+    from migas.testing import Server
 
 UUID = "3f0c6e2a-5d39-4f0e-9a37-0f6b3c5d7e11"
 
@@ -127,3 +132,43 @@ def test_a_draft_that_is_somebody_elses_is_not_removed(
     migas.setup(filename=tmp_path / "migas.json", save_config=True, session_id=UUID)
     assert draft.read_text() == "theirs"
     assert "cannot be written" in caplog.text
+
+
+def test_a_hosts_switch_is_taken_back_and_its_users_no_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`setup(enabled=True)` undoes what `setup(enabled=False)` did, and nothing else."""
+    migas.setup(enabled=False)
+    assert migas.add_project("owner/repo", "1")["message"] == "switched off by MIGAS_OPTOUT"
+    migas.setup(enabled=True)
+    assert "MIGAS_OPTOUT" not in os.environ
+    monkeypatch.setenv("MIGAS_OPTOUT", "1")
+    migas.setup(enabled=False)
+    migas.setup(enabled=True)
+    assert os.environ["MIGAS_OPTOUT"] == "1"
+
+
+#: A host with `--notrack`, and a worker and a program that it starts.
+NOTRACK = """
+import subprocess, sys
+import migas
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+CALL = "import migas; migas.add_project('owner/repo', '{}')"
+def work(): exec(CALL.format('worker'))
+if __name__ == '__main__':
+    migas.setup(enabled=False)
+    exec(CALL.format('host'))
+    with ProcessPoolExecutor(1, get_context('spawn')) as pool: pool.submit(work).result()
+    subprocess.run([sys.executable, '-c', CALL.format('program')], check=True)
+    migas.setup(enabled=True)
+    exec(CALL.format('later'))
+"""
+
+
+@pytest.mark.slow
+def test_a_hosts_switch_holds_for_all_that_it_starts(host: Host, server: Server) -> None:
+    """Its workers and programs report nothing, and it may report again itself."""
+    ended = host.run_program({"main.py": NOTRACK}, SLOW)
+    assert ended.calmly, ended
+    assert versions(server) == ["later"]

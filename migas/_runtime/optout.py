@@ -22,11 +22,14 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, MutableMapping
 
 #: The variables that opt out. `MIGAS_OPTOUT` and `NO_ET` (etelemetry's) need only be set, to any
 #: value. `DO_NOT_TRACK` opts out unless it is empty or `0`: https://consoledonottrack.com.
 OPTOUT_VARIABLES = ("MIGAS_OPTOUT", "DO_NOT_TRACK", "NO_ET")
+
+#: The value of `MIGAS_OPTOUT` that a host sets by `setup(enabled=False)`, and may take back.
+_BY_HOST = "setup"
 
 #: How old what is known about the opt-out file may become, in seconds.
 LOOK_AGAIN = 60.0
@@ -118,6 +121,29 @@ def _pick_optouts(environ: Mapping[str, str]) -> dict[str, str]:
     if not _names_any(environ):
         return {}
     return {name: environ[name] for name in OPTOUT_VARIABLES if name in environ}
+
+
+def switch(environ: MutableMapping[str, str], *, on: bool) -> None:
+    """Opt this process out, and what it starts, for a host; or take just that back.
+
+    Parameters:
+        environ: the variables of this process.
+        on: False to opt out. True removes the variable only if a host has set it.
+
+    Example:
+        >>> environ = {}
+        >>> switch(environ, on=False)
+        >>> find_optout(environ)
+        'MIGAS_OPTOUT'
+        >>> switch(environ, on=True)
+        >>> environ
+        {}
+    """
+    name = OPTOUT_VARIABLES[0]
+    if not on:
+        environ.setdefault(name, _BY_HOST)
+    elif environ.get(name) == _BY_HOST:
+        del environ[name]
 
 
 class OptoutFile:
