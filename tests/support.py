@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from pathlib import Path
@@ -31,7 +32,11 @@ if TYPE_CHECKING:
 PATIENCE = 60.0
 
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+ROOT = Path(__file__).parents[1]
+
+
+#: Each page of the documentation, by the name that `read_page` takes.
+PAGES = ("README", "tests/README", *sorted(p.stem for p in (ROOT / "migas/docs").glob("*.md")))
 
 
 #: Nobody listens there: https://www.rfc-editor.org/rfc/rfc863 has long been switched off.
@@ -107,10 +112,26 @@ def end_claims(spool: Spool) -> None:
             os.rename(entry.path, entry._replace(until=0).path)
 
 
-def read_examples(heading: str, language: str) -> list[str]:
-    """Return the examples in a language below a heading of the README's."""
-    section = README.split(f"\n{heading}\n")[1].split(f"\n{heading.split(maxsplit=1)[0]} ")[0]
-    return re.findall(rf"^```{language}\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+def locate_page(name: str) -> Path:
+    """Return the path of a page of the documentation."""
+    return ROOT / f"{name}.md" if "README" in name else ROOT / "migas/docs" / f"{name}.md"
+
+
+def read_page(name: str) -> str:
+    """Return the text of a page of the documentation."""
+    return locate_page(name).read_text(encoding="utf-8")
+
+
+def read_section(page: str, heading: str) -> str:
+    """Return what stands below a heading, which begins with its `#`, up to the next of its rank."""
+    rest = read_page(page).split(f"\n{heading}\n")[1]
+    return rest.split(f"\n{heading.split(maxsplit=1)[0]} ")[0]
+
+
+def find_examples(text: str, language: str) -> list[str]:
+    """Return the examples in a language, those of lists as well."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^\1```", text, re.MULTILINE | re.DOTALL)
+    return [textwrap.dedent(example) for _, example in found]
 
 
 def versions(server: Server) -> list[str]:

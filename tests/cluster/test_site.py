@@ -1,4 +1,4 @@
-"""What the README has a site set, on that site's jobs."""
+"""What the documentation has a site set, on that site's jobs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from support import read_examples, versions
+from support import find_examples, read_page, read_section, versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,11 +35,11 @@ def scratch(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_the_readmes_module_file(
+def test_the_module_file(
     slurm: Slurm, program: Callable[[str], str], server: LimitedServer, scratch: Path
 ) -> None:
     """Jobs that load it leave what they note where it says, and cron's line sends that."""
-    (text,) = read_examples("### What a site may set", "tcl")
+    (text,) = find_examples(read_section("clusters", "## What a site may set"), "tcl")
     (scratch / "migas").write_text(text)
     script = f"""
         . /usr/share/modules/init/sh
@@ -54,11 +54,11 @@ def test_the_readmes_module_file(
     assert versions(server) == ["1.0"]
 
 
-def test_the_readmes_task_prolog(
+def test_the_task_prolog(
     slurm: Slurm, program: Callable[[str], str], server: LimitedServer, scratch: Path
 ) -> None:
     """Steps of a job that has no variable of its user's leave what they note where it says."""
-    *_, text = read_examples("## For clusters", "shell")
+    (text,) = find_examples(read_section("clusters", "## Slurm"), "shell")
     prolog = scratch / "prolog"
     # What a site's nodes have in common, and this test's home.
     kept = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MIGAS_ENDPOINT")
@@ -75,8 +75,8 @@ def test_the_readmes_task_prolog(
 
 
 def send_by_cron(directory: Path) -> None:
-    """Run the README's line for cron, beside what waits in ``directory``."""
-    (line,) = read_examples("## For clusters", "crontab")
+    """Run the documentation's line for cron, beside what waits in ``directory``."""
+    (line,) = find_examples(read_page("clusters"), "crontab")
     command = line.split(maxsplit=5)[5].replace("migas", f"{sys.executable} -m migas", 1)
     environ = {**os.environ, "MIGAS_CACHE_DIR": str(directory)}
     done = subprocess.run(
