@@ -24,11 +24,19 @@ from migas._runtime.version import __version__
 from . import runner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import TypeAlias
 
     # The class has no public name.
     Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
+
+
+#: The blanks of a notice, with what each is filled in with.
+_NOTICE_BLANKS = {
+    "operator": "who runs the server",
+    "retention": "how long records are kept, such as 'two years'",
+    "contact": "whom to ask for deletion",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,7 +70,8 @@ def _make_parser() -> argparse.ArgumentParser:
     """Return the parser. Each command stores the function that runs it as `command`."""
     parser = argparse.ArgumentParser(
         prog="migas",
-        description="Usage telemetry that a Python package can carry. Without a COMMAND: `status`.",
+        description="Look at the usage telemetry that Python packages send by migas, send what is"
+        " pending, and switch it off. Without a COMMAND: `status`.",
     )
     parser.add_argument("--version", action="version", version=f"migas {__version__}")
     parser.set_defaults(command=lambda options: _run_command("status", options), json=False)
@@ -79,13 +88,14 @@ def _make_parser() -> argparse.ArgumentParser:
     serve.set_defaults(command=_serve)
     demo = commands.add_parser(
         "demo",
-        help="show a breadcrumb's way, online and offline",
-        description="Run a host package three times against a local server, the second time"
-        " without it. Everything lies in a temporary directory.",
+        help="show how a breadcrumb travels, online and offline",
+        description="Run a small package three times beside a local server, which is stopped for"
+        " the second time. Everything is in a temporary directory, and nothing is left of it.",
     )
     demo.set_defaults(command=_show_demo)
     _add_questions(commands)
     _add_actions(commands)
+    _add_texts(commands)
     return parser
 
 
@@ -110,14 +120,17 @@ def _add_questions(commands: Commands) -> None:
         commands,
         "status",
         "show whether telemetry is on, and what is pending",
-        "Show whether telemetry is on and why not, whether the server answers now, when it is tried"
-        " next, and what is pending, was sent, refused and dropped. Status 1: it does not answer.",
+        "Show whether telemetry is on and what has switched it off, whether the server answers now,"
+        " what it notes by itself, when it is tried next, what was found of the place that this"
+        " runs in, and how many breadcrumbs are pending, were delivered, refused and dropped."
+        " Exit status 1: the server does not answer.",
     )
     show = _add(
         commands,
         "show",
         "show what is sent",
-        "Show the fields of a breadcrumb that is sent from here, and what each field means.",
+        "Show the fields of a breadcrumb that is sent from here, what each field means, and what"
+        " the server notes by itself.",
     )
     what = show.add_mutually_exclusive_group()
     what.add_argument(
@@ -148,8 +161,8 @@ def _add_actions(commands: Commands) -> None:
         "flush",
         "send everything that is pending",
         "Send everything that is pending, also what other machines left in a home that they share."
-        " You may interrupt it and run it again at any time. Status 1: something is pending still,"
-        " or was refused.",
+        " You may interrupt it and run it again at any time. Exit status 1: something is still"
+        " pending, or was refused.",
     )
     flush.add_argument(
         "--timeout", type=_read_seconds, metavar="SECONDS", help="default: as long as it takes"
@@ -158,13 +171,15 @@ def _add_actions(commands: Commands) -> None:
         commands,
         "optout",
         "switch telemetry off for good",
-        "Switch telemetry off for this user, on every machine that shares the home.",
+        "Switch telemetry off for this user, on every machine that shares the home. Programs that"
+        " run already follow within a minute.",
     )
     _add(
         commands,
         "optin",
         "switch telemetry on again",
-        "Switch telemetry on again. Status 1: a variable still switches it off.",
+        "Switch telemetry on again. Exit status 1: a variable, or a file of this machine's"
+        " administrator, still switches it off.",
     )
     clear = _add(
         commands,
@@ -172,10 +187,44 @@ def _add_actions(commands: Commands) -> None:
         "remove what is pending, the record, or your id",
         "Remove the pending breadcrumbs of the server in use (spool), the record of those that were"
         " sent to it (record), your anonymous id (id), or the pending breadcrumbs and the records"
-        " of every server (all). It asks first. Status 1: something is left.",
+        " of every server (all). It asks first. Exit status 1: something is left.",
     )
     clear.add_argument("what", choices=("spool", "record", "id", "all"), help="what to remove")
     clear.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _add_texts(commands: Commands) -> None:
+    """Add the commands that print a text: `notice` and `help`."""
+    notice = commands.add_parser(
+        "notice",
+        help="write a notice for your users",
+        description="Print a text by which a package tells its users what it sends: two lines, or,"
+        " for its documentation, a longer text with a list of all fields. What is not given is"
+        " left as a blank in brackets.",
+    )
+    style = notice.add_mutually_exclusive_group()
+    for name, form in ("markdown", "Markdown"), ("rst", "reStructuredText"), ("text", "plain text"):
+        style.add_argument(
+            f"--{name}",
+            dest="style",
+            action="store_const",
+            const=name,
+            help=f"the longer text, as {form}",
+        )
+    notice.add_argument("--project", metavar="NAME", default="", help="the package's name")
+    for name, meaning in _NOTICE_BLANKS.items():
+        notice.add_argument(f"--{name}", metavar="TEXT", default="", help=meaning)
+    notice.set_defaults(command=lambda options: _print_notice(options, notice), style="short")
+    topics = commands.add_parser(
+        "help",
+        help="show the documentation",
+        description="List the topics of the documentation, or show one of them.",
+    )
+    topic = topics.add_argument(
+        "topic", nargs="?", metavar="TOPIC", help="a topic, or a command; none: list the topics"
+    )
+    topic.completer = _complete_topic  # type: ignore[attr-defined]  # read by argcomplete
+    topics.set_defaults(command=lambda options: _show_help(options.topic, commands.choices))
 
 
 def _run_command(name: str, options: argparse.Namespace) -> int:
@@ -211,6 +260,36 @@ def _show_demo(_options: argparse.Namespace) -> int:
     from .demo import run
 
     return run()
+
+
+def _print_notice(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Print the notice, and return its exit status. Exits by the parser if a style is missing."""
+    from .texts import print_notice
+
+    blanks = {name: getattr(options, name) for name in _NOTICE_BLANKS}
+    if options.style == "short" and any(blanks.values()):
+        given = next(name for name, value in blanks.items() if value)
+        parser.error(f"--{given} needs one of --markdown, --rst and --text")
+    return print_notice(options.style, project=options.project, **blanks)
+
+
+def _show_help(topic: str | None, commands: Mapping[str, argparse.ArgumentParser]) -> int:
+    """Show a topic or a command's help, or list the topics, and return the exit status."""
+    from . import topics
+
+    if topic is None:
+        return topics.show_topics()
+    if topic in commands:
+        commands[topic].print_help()
+        return runner.WELL
+    return topics.show_topic(topic, commands)
+
+
+def _complete_topic(**_: object) -> list[str]:
+    """Return the topics, for a shell that asks what may follow."""
+    from .topics import list_topics
+
+    return list_topics()
 
 
 def _read_date(text: str) -> datetime.date:

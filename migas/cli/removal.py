@@ -115,6 +115,10 @@ def _agrees(options: argparse.Namespace, question: str) -> bool:
         print_line("")
         print_error("nothing is removed; --yes does not ask")
         return False
+    except KeyboardInterrupt:
+        print_line("")
+        print_error("nothing is removed")
+        raise
 
 
 def _report(options: argparse.Namespace, cleaned: Sequence[Cleaned]) -> int:

@@ -8,6 +8,7 @@ disk is full, or its encoding lacks a character.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING, TextIO
@@ -106,8 +107,8 @@ def _mend_streams() -> None:
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # for good
-        elif stream.errors == "strict" and hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+        elif getattr(stream, "errors", "") == "strict" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _flush_streams() -> OSError | None:
@@ -122,6 +123,7 @@ def _flush(stream: TextIO) -> OSError | None:
     except OSError as error:
         # What is still in its buffer the interpreter would try to write at its end, and complain:
         # https://docs.python.org/3/library/signal.html#note-on-sigpipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        with contextlib.suppress(OSError, ValueError):  # it has no descriptor
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return error
     return None
