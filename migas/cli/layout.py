@@ -66,24 +66,32 @@ def split(text: str) -> Iterator[tuple[str, int]]:
         yield cluster, width
 
 
-def wrap(text: str, width: int) -> list[str]:
+def wrap(text: str, width: int, first: int | None = None) -> list[str]:
     """Return the lines of a text that is broken at blanks, none wider than ``width`` columns.
 
     A longer word is cut between two characters. A character wider than ``width`` has a line of its
     own. An empty text is one empty line.
+
+    Parameters:
+        text: the text, in one line.
+        width: the columns of a line, 1 or more.
+        first: those of the first line, or None: ``width``.
     """
     lines: list[str] = []
     line, used = "", 0
+    room = width if first is None else first
     for word in text.split(" "):
         size = measure(word)
-        if line and used + 1 + size <= width:
+        if line and used + 1 + size <= room:
             line, used = f"{line} {word}", used + 1 + size
             continue
         if line:
             lines.append(line)
-        *full, line = _cut(word, width)
+            room = width
+        *full, line = _cut(word, min(room, width))
         lines += full
         used = measure(line)
+        room = width if full else room
     return [*lines, line]
 
 
@@ -109,8 +117,8 @@ def fill(text: str, width: int | None, first: str = "", indent: str = "") -> lis
     """
     if width is None:
         return [first + text]
-    room = max(_NARROWEST, width - measure(indent))
-    head, *more = wrap(text, room)
+    rooms = (max(_NARROWEST, width - measure(start)) for start in (indent, first))
+    head, *more = wrap(text, *rooms)
     return [first + head, *(indent + line for line in more)]
 
 

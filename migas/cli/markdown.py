@@ -112,9 +112,8 @@ def _render_block(kind: str, block: Sequence[str], width: int) -> list[str]:
 
 def _render_table(block: Sequence[str], width: int) -> list[str]:
     """Return the lines of a table. Its second line only says how columns are aligned."""
-    header, _, *rows = [_read_cells(line) for line in (*block, "", "")[: max(3, len(block))]]
-    rows = [[*row, *header][: len(header)] if len(row) < len(header) else row for row in rows]
-    table = [row[: len(header)] for row in rows if any(row)]
+    header, *rows = map(_read_cells, block)
+    table = [[*row, *[""] * len(header)][: len(header)] for row in rows[1:]]
     lines = lay_out(table, header if any(header) else (), width)
     return [(line.label + line.rest).rstrip() for line in lines]
 

@@ -22,21 +22,14 @@ from migas._runtime.quiet import quiet
 from migas._runtime.version import __version__
 
 from . import runner
+from .texts import add_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from typing import TypeAlias
 
     # The class has no public name.
     Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
-
-
-#: The blanks of a notice, with what each is filled in with.
-_NOTICE_BLANKS = {
-    "operator": "who runs the server",
-    "retention": "how long records are kept, such as 'two years'",
-    "contact": "whom to ask for deletion",
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -95,7 +88,7 @@ def _make_parser() -> argparse.ArgumentParser:
     demo.set_defaults(command=_show_demo)
     _add_questions(commands)
     _add_actions(commands)
-    _add_texts(commands)
+    add_texts(commands)
     return parser
 
 
@@ -193,40 +186,6 @@ def _add_actions(commands: Commands) -> None:
     clear.add_argument("--yes", action="store_true", help="do not ask")
 
 
-def _add_texts(commands: Commands) -> None:
-    """Add the commands that print a text: `notice` and `help`."""
-    notice = commands.add_parser(
-        "notice",
-        help="write a notice for your users",
-        description="Print a text by which a package tells its users what it sends: two lines, or,"
-        " for its documentation, a longer text with a list of all fields. What is not given is"
-        " left as a blank in brackets.",
-    )
-    style = notice.add_mutually_exclusive_group()
-    for name, form in ("markdown", "Markdown"), ("rst", "reStructuredText"), ("text", "plain text"):
-        style.add_argument(
-            f"--{name}",
-            dest="style",
-            action="store_const",
-            const=name,
-            help=f"the longer text, as {form}",
-        )
-    notice.add_argument("--project", metavar="NAME", default="", help="the package's name")
-    for name, meaning in _NOTICE_BLANKS.items():
-        notice.add_argument(f"--{name}", metavar="TEXT", default="", help=meaning)
-    notice.set_defaults(command=lambda options: _print_notice(options, notice), style="short")
-    topics = commands.add_parser(
-        "help",
-        help="show the documentation",
-        description="List the topics of the documentation, or show one of them.",
-    )
-    topic = topics.add_argument(
-        "topic", nargs="?", metavar="TOPIC", help="a topic, or a command; none: list the topics"
-    )
-    topic.completer = _complete_topic  # type: ignore[attr-defined]  # read by argcomplete
-    topics.set_defaults(command=lambda options: _show_help(options.topic, commands.choices))
-
-
 def _run_command(name: str, options: argparse.Namespace) -> int:
     """Run a command other than `serve` and `demo`, and return its exit status.
 
@@ -260,36 +219,6 @@ def _show_demo(_options: argparse.Namespace) -> int:
     from .demo import run
 
     return run()
-
-
-def _print_notice(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    """Print the notice, and return its exit status. Exits by the parser if a style is missing."""
-    from .texts import print_notice
-
-    blanks = {name: getattr(options, name) for name in _NOTICE_BLANKS}
-    if options.style == "short" and any(blanks.values()):
-        given = next(name for name, value in blanks.items() if value)
-        parser.error(f"--{given} needs one of --markdown, --rst and --text")
-    return print_notice(options.style, project=options.project, **blanks)
-
-
-def _show_help(topic: str | None, commands: Mapping[str, argparse.ArgumentParser]) -> int:
-    """Show a topic or a command's help, or list the topics, and return the exit status."""
-    from . import topics
-
-    if topic is None:
-        return topics.show_topics()
-    if topic in commands:
-        commands[topic].print_help()
-        return runner.WELL
-    return topics.show_topic(topic, commands)
-
-
-def _complete_topic(**_: object) -> list[str]:
-    """Return the topics, for a shell that asks what may follow."""
-    from .topics import list_topics
-
-    return list_topics()
 
 
 def _read_date(text: str) -> datetime.date:
