@@ -42,14 +42,14 @@ def find_pager(environ: Mapping[str, str]) -> list[str]:
     """Return the pager's command, or `[]` if the person wants none.
 
     Example:
-        >>> find_pager({"PAGER": "less -S"}), find_pager({"PAGER": "cat"})
-        (['less', '-S'], [])
+        >>> find_pager({"TERM": "xterm"}), find_pager({"TERM": "xterm", "PAGER": "cat"})
+        (['less'], [])
     """
     try:
         command = shlex.split(environ.get("PAGER", "less"))
     except ValueError:  # a quotation mark without its other half
         return []
-    return [] if command in ([], ["cat"]) or environ.get("TERM") == "dumb" else command
+    return [] if command in ([], ["cat"]) or environ.get("TERM", "dumb") == "dumb" else command
 
 
 def shows_colours(command: Sequence[str], environ: Mapping[str, str]) -> bool:

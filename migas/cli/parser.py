@@ -182,7 +182,10 @@ def _add_actions(commands: Commands) -> None:
         " sent to it (record), your anonymous id (id), or the pending breadcrumbs and the records"
         " of every server (all). It asks first. Exit status 1: something is left.",
     )
-    clear.add_argument("what", choices=("spool", "record", "id", "all"), help="what to remove")
+    choices = ("spool", "record", "id", "all")
+    clear.add_argument(
+        "what", choices=choices, metavar=f"{{{','.join(choices)}}}", help="what to remove"
+    )
     clear.add_argument("--yes", action="store_true", help="do not ask")
 
 

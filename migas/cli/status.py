@@ -123,7 +123,7 @@ def _describe_pending(status: Status) -> list[tuple[str, ...]]:
 
 def _describe_sent(status: Status) -> list[tuple[str, ...]]:
     """Return how many breadcrumbs are no longer pending, and why."""
-    since = f", since {status.delivered_since}" if status.delivered_since else ""
+    since = f", since {status.delivered_since}" if status.delivered else ""
     because = f": {status.refused_because}" if status.refused_because else ""
     return [
         ("delivered", f"{status.delivered}{since}"),

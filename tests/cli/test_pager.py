@@ -56,7 +56,8 @@ def open_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 )
 def test_the_pager_is_the_persons_or_less(environ: dict[str, str], command: list[str]) -> None:
     """As for git; no pager is one, too."""
-    assert find_pager(environ) == command
+    assert find_pager({"TERM": "xterm", **environ}) == command
+    assert find_pager({name: environ[name] for name in environ if name != "TERM"}) == []
 
 
 def test_the_pager_gets_the_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
