@@ -74,7 +74,9 @@ def _make_parser() -> argparse.ArgumentParser:
         help="run a local migas server",
         description="Run a migas server on 127.0.0.1 until Ctrl-C. Every owner/repo is registered.",
     )
-    serve.add_argument("--port", type=_read_port, default=8000, help="default: 8000; 0: a free one")
+    serve.add_argument(
+        "--port", type=_read_port, default=8000, help="default: 8000; 0: any free one"
+    )
     serve.add_argument(
         "--database", metavar="FILE", help="SQLite file for the breadcrumbs; default: memory"
     )
@@ -102,7 +104,7 @@ def _add(commands: Commands, name: str, summary: str, description: str) -> argpa
         description: whole sentences for the command's own `--help`.
     """
     command = commands.add_parser(name, help=summary, description=description)
-    command.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument("--json", action="store_true", help="print JSON, for scripts")
     command.set_defaults(command=lambda options: _run_command(name, options))
     return command
 
@@ -158,7 +160,10 @@ def _add_actions(commands: Commands) -> None:
         " pending, or was refused.",
     )
     flush.add_argument(
-        "--timeout", type=_read_seconds, metavar="SECONDS", help="default: as long as it takes"
+        "--timeout",
+        type=_read_seconds,
+        metavar="SECONDS",
+        help="stop after this time; default: go on until all is sent, or the server fails",
     )
     _add(
         commands,

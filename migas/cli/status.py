@@ -49,7 +49,7 @@ def _describe_consent(off: str, settings: Settings) -> str:
     if off in OPTOUT_VARIABLES:
         return f"off, by the variable {off}"
     if off:
-        return f"off, by the file {off}" if os.path.isabs(off) else f"off, by {off}"
+        return f"off, by {'the file ' if os.sep in off else ''}{off}"
     if settings.dry_run:
         return "on, but MIGAS_DRY_RUN has breadcrumbs printed, not sent"
     if settings.timeout == 0:

@@ -63,7 +63,6 @@ def show_topic(topic: str, commands: Collection[str] = (), docs: Traversable | N
     name, topics = topic.lower().removesuffix(_SUFFIX), list_topics(docs)
     if name not in topics:
         near = difflib.get_close_matches(name, [*topics, *commands], n=3, cutoff=0.5)
-        near += [each for each in topics if name and name in each and each not in near]
         meant = f"did you mean {_join(near)}?" if near else "`migas help` lists all topics"
         raise WrongError(f"there is no topic {topic!r}; {meant}")
     text = read_topic(name, docs)
