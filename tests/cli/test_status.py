@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from migas._runtime.settings import Settings
@@ -9,6 +11,9 @@ from migas.cli.report import NOT_ASKED, Status
 from migas.cli.status import describe
 
 UUID = "3f0c6e2a-5d39-4f0e-9a37-0f6b3c5d7e11"
+
+#: The server has said nothing of places.
+SILENT = "it has not said whether it derives a place from that"
 
 #: All is well, and nothing was sent.
 QUIET = Status(
@@ -40,10 +45,9 @@ QUIET = Status(
 )
 
 
-def show(label: str, settings: Settings | None = None, **fields: object) -> str:
+def show(label: str, settings: Settings | None = None, **fields: Any) -> str:
     """Return the sentence of one row."""
-    # A NamedTuple's own types are for the fields that a test names.
-    rows = describe(QUIET._replace(**fields), settings or Settings())  # type: ignore[arg-type]
+    rows = describe(QUIET._replace(**fields), settings or Settings())
     return next(text for name, text in rows if name == label)
 
 
@@ -54,8 +58,7 @@ def test_a_quiet_machine_has_a_quiet_status() -> None:
         ("server", "https://example.org/graphql: it answers"),
         (
             "server notes",
-            "when a breadcrumb arrives, and your network address;"
-            " it has not said whether it derives a place from that",
+            f"when a breadcrumb arrives, and your network address; {SILENT}",
         ),
         ("next try", "at once"),
         ("sent at exit", "0 of 10 this hour"),
@@ -82,7 +85,7 @@ def test_a_quiet_machine_has_a_quiet_status() -> None:
 )
 def test_what_switches_telemetry_off_is_named(off: str, telemetry: str) -> None:
     """Then nothing is sent, and nobody is asked."""
-    fields = {"switched_off_by": off, "problem": NOT_ASKED}
+    fields: dict[str, Any] = {"switched_off_by": off, "problem": NOT_ASKED}
     assert show("telemetry", **fields) == telemetry
     assert show("server", **fields).endswith(": not asked, since telemetry is off")
     assert show("server notes", **fields) == "nothing, since nothing is sent"
