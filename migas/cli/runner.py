@@ -28,6 +28,11 @@ STOPPED, CLOSED = 130, 141
 _EXTRAS = {"graphql": "server", "packaging": "server", "matplotlib": "plot"}
 
 
+#: How a stream treats what its encoding lacks where nobody has said how, but with an error: the
+#: second is Python's choice in the locale C (PEP 538), and writes no accent, either.
+_UNPREPARED = ("strict", "surrogateescape")
+
+
 class WrongError(Exception):
     """The command makes no sense here; the text tells the person what to do instead."""
 
@@ -107,7 +112,7 @@ def _mend_streams() -> None:
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # for good
-        elif getattr(stream, "errors", "") == "strict" and hasattr(stream, "reconfigure"):
+        elif getattr(stream, "errors", "") in _UNPREPARED and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
 

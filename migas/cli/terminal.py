@@ -122,14 +122,22 @@ def print_rows(rows: Sequence[tuple[str, ...]], header: tuple[str, ...] = ()) ->
 def make_printable(text: str, stream: TextIO) -> str:
     r"""Return a text as a stream can show it: as one line that commands no terminal.
 
-    What the stream's encoding lacks is replaced by what reads alike, or by its number.
+    What would command it is `?`. What the stream's encoding lacks is replaced as `make_encodable`
+    does.
 
     Example:
         >>> import io
         >>> make_printable("naïve…\x07", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
         'na\\xefve...?'
     """
-    text = "".join(map(_show_character, text))
+    return make_encodable("".join(map(_show_character, text)), stream)
+
+
+def make_encodable(text: str, stream: TextIO) -> str:
+    """Return a text with nothing in it that a stream's encoding lacks.
+
+    That is replaced by what reads alike, or by its number.
+    """
     encoding = getattr(stream, "encoding", None) or "utf-8"
     with contextlib.suppress(LookupError):  # Python does not know the encoding, and so uses another
         if not _can_encode(text, encoding):

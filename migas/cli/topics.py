@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from . import markdown
 from .pager import page
 from .runner import WELL, WrongError
-from .terminal import find_width, make_printable, print_paragraph, print_rows
+from .terminal import find_width, make_encodable, make_printable, print_paragraph, print_rows
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -67,7 +67,9 @@ def show_topic(topic: str, commands: Collection[str] = (), docs: Traversable | N
         raise WrongError(f"there is no topic {topic!r}; {meant}")
     text = read_topic(name, docs)
     lines = [make_printable(line, sys.stdout) for line in text.splitlines()]
-    page(lambda is_pretty: _render("\n".join(lines), is_pretty=is_pretty))
+    source = "\n".join(lines)
+    # Rich has signs of its own, such as a list's dot.
+    page(lambda pretty: make_encodable(_render(source, is_pretty=pretty), sys.stdout))
     return WELL
 
 

@@ -129,6 +129,18 @@ def test_what_an_encoding_lacks_is_replaced(server: Server, tmp_path: Path) -> N
     assert server.requests
 
 
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape", "replace"])
+def test_whatever_prints_an_accent_meets_no_error(
+    monkeypatch: pytest.MonkeyPatch, errors: str
+) -> None:
+    """Its number is printed, also where the locale is C; a person's own choice is kept."""
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors=errors)
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert runner.run(lambda: stream.write("\u00e9")) == 1
+    shown = b"?" if errors == "replace" else b"\\xe9"
+    assert stream.buffer.getvalue() == shown
+
+
 def test_a_stream_that_is_no_file_is_printed_to(monkeypatch: pytest.MonkeyPatch) -> None:
     """It has no encoding and no descriptor, as in some notebooks, and may fail as a file does."""
 
