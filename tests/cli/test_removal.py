@@ -11,6 +11,8 @@ import pytest
 from command import put, read_json, run
 from support import PATIENCE
 
+from migas.cli import main
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -53,6 +55,21 @@ def test_a_question_does_not_stand_in_the_json() -> None:
     done = run("clear", "spool", "--json", text="y\n")
     assert done.stdout.startswith('{\n  "cleared": true')
     assert done.stderr.startswith("Remove 1 pending breadcrumb from ")
+
+
+def test_a_ctrl_c_at_the_question_removes_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And says so on a line of its own."""
+
+    def stop() -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("builtins.input", stop)
+    assert main(["clear", "spool"]) == 130
+    out, error = capsys.readouterr()
+    assert out.endswith("[y/N] \n")
+    assert error == "migas: nothing is removed\n"
 
 
 @needs_posix
@@ -131,6 +148,7 @@ def test_without_a_home_nothing_is_removed_from_the_working_directory(
     done = run("clear", what, "--yes", **nowhere)
     assert (done.returncode, done.stderr) == (0, "")
     assert what == "id" or done.stdout.startswith("nothing to remove: there is no home directory")
+    assert read_json("clear", what, "--yes", **nowhere)["cleared"] is True
     assert sorted(place.rglob("*")) == before
 
 
