@@ -192,7 +192,7 @@ def test_what_is_left_is_named_though_it_may_be_much_and_unprintable(
     assert done.stdout == f"removed 1 breadcrumb from {spool().directory}\n"
     lines = done.stderr.splitlines()
     assert len(lines) == 21
-    assert lines[0] == f"migas: left {os.fsdecode(box)}/??[2J00: migas did not make it"
+    assert lines[0] == f"migas: left {os.fsdecode(box)}/\\xff?[2J00: migas did not make it"
     assert lines[-1] == "migas: left 5 more; --json names all"
     assert len(read_json("clear", "spool", "--yes")["left"]) == 25
 
