@@ -54,6 +54,7 @@ def test_each_character_takes_its_columns(text: str, width: int) -> None:
     assert [cluster for cluster, _ in split(f"x{text}{text}y")] == ["x", text, text, "y"]
 
 
+@pytest.mark.slow
 @hypothesis.given(TEXTS, strategies.integers(2, 30))
 def test_wrapped_text_fits_and_loses_nothing_but_blanks(parts: list[str], width: int) -> None:
     """No line is wider, and no character is cut in half."""

@@ -133,6 +133,7 @@ def test_all_is_removed_for_every_server(
     assert len(server.crumbs) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["spool", "record", "all", "id"])
 def test_without_a_home_nothing_is_removed_from_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
