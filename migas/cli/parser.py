@@ -115,9 +115,10 @@ def _add_questions(commands: Commands) -> None:
         commands,
         "status",
         "show whether telemetry is on, and what is pending",
-        "Show whether telemetry is on and what has switched it off, whether the server answers now,"
-        " what it notes by itself, when it is tried next, what was found of the place that this"
-        " runs in, and how many breadcrumbs are pending, were delivered, refused and dropped."
+        "Show whether telemetry is on and what has switched it off, whether the server answers and"
+        " what it notes by itself, when it is tried next, whether this is CI, a container or one"
+        " of several processes, which variables are ignored, and how many breadcrumbs are pending,"
+        " were delivered, refused and dropped."
         " Exit status 1: the server does not answer.",
     )
     show = _add(
