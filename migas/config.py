@@ -20,8 +20,11 @@ from ._runtime.settings import hide_credentials, parse_endpoint
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Literal, TypeAlias
 
     from ._runtime.settings import BeforeSend, Settings
+
+    Style: TypeAlias = Literal["short", "text", "markdown", "rst"]
 
 #: What a configuration file holds, and how each value is read.
 _PARSERS: Mapping[str, Callable[[str], str]] = {
@@ -144,20 +147,42 @@ def clear_user_id() -> bool:
     return all(cleared)
 
 
-def notice() -> str:
-    """Return two lines with which a host may inform its users of its telemetry, where it likes.
+def notice(
+    style: Style = "short",
+    *,
+    project: str = "",
+    operator: str = "",
+    retention: str = "",
+    contact: str = "",
+) -> str:
+    """Return a text by which a package informs its users of its telemetry, where it likes.
 
-    Nothing is printed by itself.
+    Nothing is printed by itself. `migas notice` prints the same on the command line.
+
+    Parameters:
+        style: `short` for two lines, for a program's own output; `text`, `markdown` or `rst` for a
+            text with a list of all fields that are sent, for a package's documentation.
+        project: the package's name; `""`: `this software`.
+        operator: who runs the server. This and the next two stand in the long styles only, in which
+            a blank, such as `[who runs the server]`, stands for what is `""`.
+        retention: how long records are kept, such as `two years`.
+        contact: whom to ask for deletion: a name, an address of mail or of the web.
+
+    Raises:
+        ValueError: there is no such style.
 
     Example:
         >>> print(notice())
         Anonymous usage statistics are sent to the developers of this software, by migas.
         To switch that off set MIGAS_OPTOUT=1 or run `migas optout`; `migas show` says what is sent.
+        >>> text = notice("rst", project="hostpkg", contact="privacy@example.org")
+        >>> "- ``project``: the package that is used, as owner/repo" in text
+        True
     """
-    return (
-        "Anonymous usage statistics are sent to the developers of this software, by migas.\n"
-        "To switch that off set MIGAS_OPTOUT=1 or run `migas optout`; `migas show` says what is"
-        " sent."
+    from ._crumb.notice import write_notice
+
+    return write_notice(
+        style, project=project, operator=operator, retention=retention, contact=contact
     )
 
 

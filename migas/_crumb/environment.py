@@ -79,6 +79,9 @@ _PASSING_ROOTS = re.compile(r"/kubernetes\.io~(empty-dir|git-repo)/|/[0-9a-f]{64
 #: nothing else: https://docs.aws.amazon.com/lambda/latest/dg/configuration-filesystem.html.
 _LAMBDA_MOUNTS = "/mnt/"
 
+#: Values by which a variable says that there is no CI service.
+_NOES = ("", "0", "false")
+
 _RELEASE_LEVELS = {"alpha": "a", "beta": "b", "candidate": "rc", "final": ""}
 
 
@@ -105,10 +108,19 @@ class Environment(NamedTuple):
             language_version=find_python_version(),
             platform=sys.platform,
             container=find_container(environ, root),
-            is_ci=any(
-                environ.get(name, "").lower() not in ("", "0", "false") for name in CI_VARIABLES
-            ),
+            is_ci=bool(find_ci(environ)),
         )
+
+
+def find_ci(environ: Mapping[str, str]) -> str:
+    """Return the variable by which a CI service is known, or `""`: there is no sign of one.
+
+    Example:
+        >>> find_ci({"CI": "false", "GITHUB_ACTIONS": "true"})
+        'GITHUB_ACTIONS'
+    """
+    said = (name for name in CI_VARIABLES if environ.get(name, "").lower() not in _NOES)
+    return next(said, "")
 
 
 def find_python_version() -> str:
@@ -133,21 +145,38 @@ def find_container(environ: Mapping[str, str], root: str) -> str:
         `apptainer`, `docker` (for Podman, Kubernetes and other OCI containers, and for services
         that run functions, too) or `unknown`.
     """
+    return look_for_container(environ, root)[0]
+
+
+def look_for_container(environ: Mapping[str, str], root: str = "/") -> tuple[str, str]:
+    """Return the kind of container as `find_container` does, and the sign by which it is known.
+
+    The sign is a variable's name, a file's path, or a few words; `""` if there is none.
+
+    Example:
+        >>> look_for_container({"APPTAINER_NAME": "image.sif"})
+        ('apptainer', 'APPTAINER_NAME')
+    """
     # Apptainer first: it runs inside Docker on some services, never the other way round.
-    if any(environ.get(name) for name in _APPTAINER_VARIABLES):
-        return "apptainer"
-    if os.path.exists(os.path.join(root, ".singularity.d")):
-        return "apptainer"
-    markers = (".dockerenv", os.path.join("run", ".containerenv"))
-    if any(os.path.exists(os.path.join(root, marker)) for marker in markers):
-        return "docker"
-    if any(environ.get(name) for name in (*_SERVICE_VARIABLES, _LAMBDA_VARIABLE)):
-        return "docker"
+    kinds = (
+        ("apptainer", _APPTAINER_VARIABLES, (".singularity.d",)),
+        ("docker", (), (".dockerenv", os.path.join("run", ".containerenv"))),
+        ("docker", (*_SERVICE_VARIABLES, _LAMBDA_VARIABLE), ()),
+    )
+    for kind, variables, markers in kinds:
+        for name in variables:
+            if environ.get(name):
+                return kind, name
+        for marker in markers:
+            if os.path.exists(path := os.path.join(root, marker)):
+                return kind, path
     # systemd's convention, which Podman follows: https://systemd.io/CONTAINER_INTERFACE
     if environ.get("container") in ("docker", "podman", "oci"):
-        return "docker"
+        return "docker", "container"
     mount = find_mount("/", read_mounts(root))
-    return "docker" if mount and _LAYERS.search(mount.options) else "unknown"
+    if mount and _LAYERS.search(mount.options):
+        return "docker", "the file system of its root"
+    return "unknown", ""
 
 
 def is_persistent(path: str, environ: Mapping[str, str] = os.environ, root: str = "/") -> bool:

@@ -84,6 +84,9 @@ class Reply(NamedTuple):
     #: True if the answer bears the name of the migas application (0.9 and later). An answer without
     #: it may come from a proxy.
     signed: bool = False
+    #: True if the application says that it derives a place from the client's address, False if it
+    #: says that it does not, None if it says neither. Read of an answer that is DELIVERED.
+    derives_place: bool | None = None
 
 
 class Parcel:

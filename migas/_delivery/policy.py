@@ -97,6 +97,8 @@ class Exchange(NamedTuple):
     encoded: bool = False
     #: The header of that name.
     retry_after: str = ""
+    #: The header `meanings.PLACE_HEADER`, as it came.
+    place: str = ""
     #: The body of an answer with a status of 2xx, as far as it came. No other body is read.
     body: bytes = b""
 
@@ -198,7 +200,8 @@ def _judge_body(exchange: Exchange, status: int) -> Reply:
     content = read_json(exchange.body) if readable else None
     if status == 200 and isinstance(content, dict) and _is_graphql(content):
         if signed or isinstance(content.get("data"), dict):
-            return Reply(Outcome.DELIVERED, answer=content, signed=signed)
+            place = _FLAGS.get(exchange.place.strip().lower()) if signed else None
+            return Reply(Outcome.DELIVERED, answer=content, signed=signed, derives_place=place)
         # An old server signs nothing: by the answer `graphql` knows its two sentences.
         return Reply(Outcome.UNSENT, _name_stranger(status), answer=content)
     if not signed and _is_page(exchange, content):
@@ -255,5 +258,8 @@ def _measure_depth(text: str) -> int:
             depth -= 1
     return deepest
 
+
+#: A header that says anything else says nothing.
+_FLAGS = {"true": True, "false": False}
 
 _FAILURES = (Outcome.UNSENT, Outcome.UNKNOWN)

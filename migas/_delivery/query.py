@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from migas._runtime.daemon import Thread
 from migas._runtime.native import TIMEOUT_MAX, allocate_lock, await_lock
@@ -53,12 +53,24 @@ def ask(
     return graphql.read_field(reply, field, failure)
 
 
-def reach(settings: Settings, deadline: float) -> str:
-    """Return why the server does not answer by ``deadline``, or `""` if it answers."""
+class Greeting(NamedTuple):
+    """The answer to a request that asks for nothing."""
+
+    #: Why the server does not answer, in words, or `""` if it answers.
+    problem: str
+    #: True if the server says that it derives a place from an address, False if it says that it
+    #: does not, None if it says neither or does not answer.
+    derives_place: bool | None = None
+
+
+def reach(settings: Settings, deadline: float) -> Greeting:
+    """Ask whether the server answers by ``deadline``, by `time.monotonic`."""
     reply = _exchange(settings, deadline, graphql.encode_greeting())
     if reply is None:
-        return f"no answer within {settings.timeout:g} seconds"
-    return "" if reply.outcome is Outcome.DELIVERED else reply.reason
+        return Greeting(f"no answer within {settings.timeout:g} seconds")
+    if reply.outcome is Outcome.DELIVERED:
+        return Greeting("", reply.derives_place)
+    return Greeting(reply.reason)
 
 
 def _exchange(settings: Settings, deadline: float, body: bytes) -> Reply | None:

@@ -20,6 +20,7 @@ from urllib.parse import unquote_to_bytes, urljoin
 import requests
 from urllib3.util import parse_url
 
+from migas._crumb.meanings import PLACE_HEADER
 from migas._runtime.loading import keep_ours_out
 from migas._runtime.quiet import quiet
 from migas._runtime.version import __version__
@@ -181,6 +182,7 @@ class Transport:
             signed=_SIGNATURE in response.headers,
             encoded=self._progress.encoded,
             retry_after=response.headers.get("Retry-After", ""),
+            place=response.headers.get(PLACE_HEADER, ""),
         )
         if not head.whole:
             return head._replace(error="the server answered before it had the whole request")

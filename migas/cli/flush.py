@@ -66,12 +66,19 @@ def flush(options: argparse.Namespace) -> int:
     elif not pending:
         print_line("nothing to send")
     else:
-        numbers = ", ".join(f"{name} {number}" for name, number in flushed._asdict().items())
-        why = "; `migas status` says why" if flushed.needs_a_look else ""
-        print_line(f"stopped: {numbers}" if is_stopped else numbers + why)
+        print_line(_describe(flushed, is_stopped=is_stopped))
     if is_stopped:
         return STOPPED
     return LEFT if flushed.needs_a_look else WELL
+
+
+def _describe(flushed: Flushed, *, is_stopped: bool) -> str:
+    """Return the numbers in a line, with what a person may do about them."""
+    numbers = ", ".join(f"{name} {number}" for name, number in flushed._asdict().items())
+    if is_stopped:
+        rest = "; `migas flush` sends the rest" if flushed.pending else ""
+        return f"stopped: {numbers}{rest}"
+    return numbers + ("; `migas status` says why" if flushed.needs_a_look else "")
 
 
 def _flush(spool: Spool, pending: int, timeout: float | None) -> tuple[Flushed, bool]:

@@ -22,6 +22,7 @@ from migas._runtime.quiet import quiet
 from migas._runtime.version import __version__
 
 from . import runner
+from .texts import add_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,7 +63,8 @@ def _make_parser() -> argparse.ArgumentParser:
     """Return the parser. Each command stores the function that runs it as `command`."""
     parser = argparse.ArgumentParser(
         prog="migas",
-        description="Usage telemetry that a Python package can carry. Without a COMMAND: `status`.",
+        description="Look at the usage telemetry that Python packages send by migas, send what is"
+        " pending, and switch it off. Without a COMMAND: `status`.",
     )
     parser.add_argument("--version", action="version", version=f"migas {__version__}")
     parser.set_defaults(command=lambda options: _run_command("status", options), json=False)
@@ -72,20 +74,23 @@ def _make_parser() -> argparse.ArgumentParser:
         help="run a local migas server",
         description="Run a migas server on 127.0.0.1 until Ctrl-C. Every owner/repo is registered.",
     )
-    serve.add_argument("--port", type=_read_port, default=8000, help="default: 8000; 0: a free one")
+    serve.add_argument(
+        "--port", type=_read_port, default=8000, help="default: 8000; 0: any free one"
+    )
     serve.add_argument(
         "--database", metavar="FILE", help="SQLite file for the breadcrumbs; default: memory"
     )
     serve.set_defaults(command=_serve)
     demo = commands.add_parser(
         "demo",
-        help="show a breadcrumb's way, online and offline",
-        description="Run a host package three times against a local server, the second time"
-        " without it. Everything lies in a temporary directory.",
+        help="show how a breadcrumb travels, online and offline",
+        description="Run a small package three times beside a local server, which is stopped for"
+        " the second time. Everything is in a temporary directory, and nothing is left of it.",
     )
     demo.set_defaults(command=_show_demo)
     _add_questions(commands)
     _add_actions(commands)
+    add_texts(commands)
     return parser
 
 
@@ -99,7 +104,7 @@ def _add(commands: Commands, name: str, summary: str, description: str) -> argpa
         description: whole sentences for the command's own `--help`.
     """
     command = commands.add_parser(name, help=summary, description=description)
-    command.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument("--json", action="store_true", help="print JSON, for scripts")
     command.set_defaults(command=lambda options: _run_command(name, options))
     return command
 
@@ -110,14 +115,18 @@ def _add_questions(commands: Commands) -> None:
         commands,
         "status",
         "show whether telemetry is on, and what is pending",
-        "Show whether telemetry is on and why not, whether the server answers now, when it is tried"
-        " next, and what is pending, was sent, refused and dropped. Status 1: it does not answer.",
+        "Show whether telemetry is on and what has switched it off, whether the server answers and"
+        " what it notes by itself, when it is tried next, whether this is CI, a container or one"
+        " of several processes, which variables are ignored, and how many breadcrumbs are pending,"
+        " were delivered, refused and dropped."
+        " Exit status 1: the server does not answer.",
     )
     show = _add(
         commands,
         "show",
         "show what is sent",
-        "Show the fields of a breadcrumb that is sent from here, and what each field means.",
+        "Show the fields of a breadcrumb that is sent from here, what each field means, and what"
+        " the server notes by itself.",
     )
     what = show.add_mutually_exclusive_group()
     what.add_argument(
@@ -148,23 +157,28 @@ def _add_actions(commands: Commands) -> None:
         "flush",
         "send everything that is pending",
         "Send everything that is pending, also what other machines left in a home that they share."
-        " You may interrupt it and run it again at any time. Status 1: something is pending still,"
-        " or was refused.",
+        " You may interrupt it and run it again at any time. Exit status 1: something is still"
+        " pending, or was refused.",
     )
     flush.add_argument(
-        "--timeout", type=_read_seconds, metavar="SECONDS", help="default: as long as it takes"
+        "--timeout",
+        type=_read_seconds,
+        metavar="SECONDS",
+        help="stop after this time; default: go on until all is sent, or the server fails",
     )
     _add(
         commands,
         "optout",
         "switch telemetry off for good",
-        "Switch telemetry off for this user, on every machine that shares the home.",
+        "Switch telemetry off for this user, on every machine that shares the home. Programs that"
+        " run already follow within a minute.",
     )
     _add(
         commands,
         "optin",
         "switch telemetry on again",
-        "Switch telemetry on again. Status 1: a variable still switches it off.",
+        "Switch telemetry on again. Exit status 1: a variable, or a file of this machine's"
+        " administrator, still switches it off.",
     )
     clear = _add(
         commands,
@@ -172,9 +186,12 @@ def _add_actions(commands: Commands) -> None:
         "remove what is pending, the record, or your id",
         "Remove the pending breadcrumbs of the server in use (spool), the record of those that were"
         " sent to it (record), your anonymous id (id), or the pending breadcrumbs and the records"
-        " of every server (all). It asks first. Status 1: something is left.",
+        " of every server (all). It asks first. Exit status 1: something is left.",
     )
-    clear.add_argument("what", choices=("spool", "record", "id", "all"), help="what to remove")
+    choices = ("spool", "record", "id", "all")
+    clear.add_argument(
+        "what", choices=choices, metavar=f"{{{','.join(choices)}}}", help="what to remove"
+    )
     clear.add_argument("--yes", action="store_true", help="do not ask")
 
 

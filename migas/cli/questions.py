@@ -8,22 +8,28 @@ tables they are without what would command a terminal.
 from __future__ import annotations
 
 import datetime
-import textwrap
 from typing import TYPE_CHECKING
 
 from migas._agent.process import current_process
-from migas._delivery.throttle import EXITS
+from migas._crumb.meanings import FIELDS, SERVER_NOTES
 from migas.config import describe_breadcrumb
 
 from . import report, usage
+from .layout import shorten
 from .runner import LEFT, STOPPED, WELL, WrongError
-from .terminal import format_count, print_error, print_json, print_line, print_rows, show_progress
+from .status import describe
+from .terminal import (
+    print_error,
+    print_json,
+    print_line,
+    print_paragraph,
+    print_rows,
+    show_progress,
+)
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
-
-    from .report import Status
 
 #: Fields that a list of breadcrumbs shows, where any of them has one.
 _SHOWN = (
@@ -33,7 +39,7 @@ _SHOWN = (
 
 
 def show_status(options: argparse.Namespace) -> int:
-    """Print whether telemetry is on, whether the server answers, and what is pending.
+    """Print whether telemetry is on, whether the server answers, and what was found here.
 
     Parameters:
         options: `json`.
@@ -41,16 +47,17 @@ def show_status(options: argparse.Namespace) -> int:
     Returns:
         0 if the server answers, or was not asked since nothing is to be sent; 1 if not.
     """
-    status = report.report_status(current_process().use_settings())
+    settings = current_process().use_settings()
+    status = report.report_status(settings)
     if options.json:
         print_json(status._asdict())
     else:
-        print_rows(_describe_status(status))
+        print_rows(describe(status, settings))
     return LEFT if status.problem not in ("", report.NOT_ASKED) else WELL
 
 
 def show_fields(options: argparse.Namespace) -> int:
-    """Print the fields that a breadcrumb has, or the breadcrumbs that are pending or were sent.
+    """Print the fields of a breadcrumb with what the server adds, or the pending or sent ones.
 
     Parameters:
         options: `json`; `pending` or `sent`, of which one may be true.
@@ -68,13 +75,19 @@ def show_fields(options: argparse.Namespace) -> int:
     fields = describe_breadcrumb(settings)
     sign = settings.part.sign if settings.part else ""
     if options.json:
-        print_json({**fields, "session_is": sign})
+        print_json({**fields, "session_is": sign, "server_notes": dict(SERVER_NOTES)})
         return WELL
     shown = {"project": "owner/repo", "project_version": "1.2.3", **fields}
     values = {name: "-" if value is None else f"{value}" for name, value in shown.items()}
-    print_rows([(name, values[name], meaning) for name, meaning in report.MEANINGS.items()])
+    print_rows([(name, values[name], meaning) for name, meaning in FIELDS.items()])
     print_line("")
-    print_line(f"The session of this process is {sign}.")
+    print_paragraph(f"The run of this process is {sign}.")
+    print_line("")
+    print_paragraph("What the server notes by itself:")
+    print_line("")
+    print_rows(list(SERVER_NOTES.items()))
+    print_line("")
+    print_paragraph("Not every server derives a place; `migas status` asks whether this one does.")
     return WELL
 
 
@@ -118,12 +131,12 @@ def _show_breadcrumbs(
         rows = [tuple(_shorten(crumb[name]) for name in names) for crumb in crumbs]
         print_rows(rows, tuple(name.replace("_", " ") for name in names))
         print_line("")
-        print_line("Each field of each: --json. What they mean: `migas show`.")
+        print_paragraph("All fields of each: --json. What the fields mean: `migas show`.")
 
 
 def _shorten(value: object) -> str:
     """Return a text, which may be a traceback, as a part of a line."""
-    return textwrap.shorten(f"{value or ''}", 60, placeholder="…")
+    return shorten(f"{value or ''}", 60)
 
 
 def _count(
@@ -171,36 +184,3 @@ def _print_usage(options: argparse.Namespace, counted: Sequence[usage.Hits]) -> 
 def _name_hits(options: argparse.Namespace) -> str:
     """Return what the server counts: not runs, of which each may report several breadcrumbs."""
     return "users" if options.unique else "breadcrumbs"
-
-
-def _describe_status(status: Status) -> list[tuple[str, ...]]:
-    """Return the rows of the table that a person sees: a label and a sentence each."""
-    seconds = status.next_try_seconds
-    wait = f"{seconds // 60} min" if seconds >= 120 else f"{seconds} s"
-    oldest = f", the oldest since {status.waiting_since}" if status.waiting_since else ""
-    since = f", since {status.delivered_since}" if status.delivered_since else ""
-    because = f": {status.refused_because}" if status.refused_because else ""
-    pending = format_count(status.waiting, "breadcrumb")
-    exits = f"{EXITS - status.exits_that_may_deliver} of {EXITS} this hour"
-    where = [f"in {status.spool}"] if status.spool else []
-    where += [f"in memory: {status.spool_problem}"] if status.spool_problem else []
-    return [
-        ("telemetry", f"off, by {status.switched_off_by}" if status.switched_off_by else "on"),
-        ("server", f"{status.endpoint or 'none'}: {status.problem or 'it answers'}"),
-        ("next try", f"in {wait}: it could not be reached" if seconds else "at once"),
-        ("sent at exit", exits),
-        ("user id", _describe_user(status)),
-        ("pending", f"{pending}, {status.waiting_bytes} bytes{oldest}"),
-        *(("", place) for place in where),
-        ("delivered", f"{status.delivered}{since}"),
-        ("refused", f"{status.refused} by the server{because}"),
-        ("dropped", f"{status.dropped} beyond the bounds"),
-        ("unanswered", f"{status.unanswered} sent three times without an answer"),
-    ]
-
-
-def _describe_user(status: Status) -> str:
-    """Return the user's id and where it is kept, or why there is none."""
-    if status.user_id is None:
-        return report.explain_missing_id()
-    return f"{status.user_id} in {status.user_id_file}" if status.user_id_file else status.user_id

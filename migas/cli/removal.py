@@ -55,6 +55,8 @@ def clear(options: argparse.Namespace) -> int:
         return _clear_id(options)
     spool = find_spool(current_process().use_settings())
     if spool is None:
+        if options.json:
+            return _report(options, [])
         print_line("nothing to remove: there is no home directory, and MIGAS_CACHE_DIR names none")
         return WELL
     directories = [spool.directory]
@@ -115,6 +117,10 @@ def _agrees(options: argparse.Namespace, question: str) -> bool:
         print_line("")
         print_error("nothing is removed; --yes does not ask")
         return False
+    except KeyboardInterrupt:
+        print_line("")
+        print_error("nothing is removed")
+        raise
 
 
 def _report(options: argparse.Namespace, cleaned: Sequence[Cleaned]) -> int:

@@ -1,7 +1,7 @@
 """The report: gathers what `status` and `show` print. It creates and changes nothing.
 
 It reads the spool, its stamps and the record of sent breadcrumbs, and asks the server for an
-answer. It owns the keys of `migas status --json`, and what each field of a breadcrumb means.
+answer. It owns the keys of `migas status --json`, and what this process is found to run in.
 
 What may go wrong: other processes change the disk while it is read, so the numbers belong to
 moments close together, not to one. Without a home directory there is no spool to report; one that
@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from migas._crumb import breadcrumb
-from migas._crumb.environment import Environment, is_persistent
+from migas._crumb.environment import find_ci, is_persistent, look_for_container
 from migas._delivery import query
 from migas._delivery.sent_log import Record, write_time
 from migas._delivery.throttle import EXITS, Backoff, Pace
@@ -31,24 +31,6 @@ if TYPE_CHECKING:
 
     from migas._disk.spool import Spool
     from migas._runtime.settings import Settings
-
-#: The meaning of each field of a breadcrumb, for a person.
-MEANINGS = {
-    "project": "the package that is used, as owner/repo",
-    "project_version": "its version",
-    "language": "the language that it is written in",
-    "language_version": "the interpreter's version",
-    "platform": "the operating system, as Python names it",
-    "container": "the container around it, if any",
-    "is_ci": "whether a CI service runs it",
-    "status": "how the run goes: R running, C completed, F failed, S suspended",
-    "status_desc": "the same in the package's own words",
-    "error_type": "the kind of an error",
-    "error_desc": "an error's text, without paths, names and addresses",
-    "user_type": "general, dev or ci, as the package says",
-    "user_id": "a random number in place of the user",
-    "session_id": "a random number in place of the run",
-}
 
 #: The `problem` of a server that was not asked.
 NOT_ASKED = "not asked"
@@ -98,6 +80,29 @@ class Status(NamedTuple):
     dropped: int
     #: Breadcrumbs that count as delivered, since they were sent three times without an answer.
     unanswered: int
+    #: True if the server says that it derives a place from an address, False if it says that it
+    #: does not; None if it says neither, does not answer or was not asked.
+    server_derives_place: bool | None
+    #: The variable by which a CI service is known, or `""`: there is no sign of one.
+    ci_by: str
+    #: The kind of container as breadcrumbs have it, `unknown` if there is no sign of one.
+    container: str
+    #: The variable or the file by which a container is known, or `""`.
+    container_by: str
+    #: Whose session this process has, and by which sign.
+    session_is: str
+    #: The variables whose values cannot be used.
+    ignored_settings: list[dict[str, object]]
+
+
+class Ignored(NamedTuple):
+    """A variable whose value cannot be used."""
+
+    variable: str
+    #: Why it cannot.
+    reason: str
+    #: The value that is used in its place; None: the variable counts as not set.
+    used: object
 
 
 class KeptId(NamedTuple):
@@ -123,11 +128,13 @@ def report_status(settings: Settings) -> Status:
     sent = list(report_sent(settings))
     reasons = [str(line["reason"]) for line in sent if line["outcome"] == "refused"]
     user, kept = describe_breadcrumb(settings)["user_id"], find_kept_id()
+    greeting = query.Greeting(NOT_ASKED) if off else _greet(settings)
+    container, sign = look_for_container(os.environ)
     return Status(
         telemetry="off" if off else "on",
         switched_off_by=off,
         endpoint=hide_credentials(settings.endpoint),
-        problem=NOT_ASKED if off else _greet(settings),
+        problem=greeting.problem,
         next_try_seconds=round(Backoff(spool.directory).remaining()) if spool else 0,
         exits_that_may_deliver=Pace(spool.directory).count_left() if spool else EXITS,
         user_id=None if user is None else str(user),
@@ -143,6 +150,12 @@ def report_status(settings: Settings) -> Status:
         refused_because=reasons[-1] if reasons else None,
         dropped=spool.dropped if spool else 0,
         unanswered=spool.unanswered if spool else 0,
+        server_derives_place=greeting.derives_place,
+        ci_by=find_ci(os.environ),
+        container=container,
+        container_by=sign,
+        session_is=settings.part.sign if settings.part else "its own",
+        ignored_settings=[each._asdict() for each in list_ignored(settings)],
     )
 
 
@@ -180,7 +193,7 @@ def find_spool(settings: Settings) -> Spool | None:
 
 def explain_missing_id() -> str:
     """Return a text that says why this user has no id, such as `none: this is CI`."""
-    if Environment.detect(os.environ).is_ci:
+    if find_ci(os.environ):
         return "none: this is CI"
     config = find_config()
     if not config:
@@ -213,11 +226,20 @@ def _measure(spool: Spool | None) -> tuple[list[int], int]:
     return births, size
 
 
-def _greet(settings: Settings) -> str:
-    """Return why the server does not answer, `NOT_ASKED`, or `""` if it answers."""
+def list_ignored(settings: Settings) -> Iterator[Ignored]:
+    """Yield each variable whose value cannot be used, and the value that is used instead."""
+    for problem in settings.problems:
+        effect, _, reason = problem.partition(": ")
+        variable = effect.partition(" ")[0]
+        name = variable.removeprefix("MIGAS_").lower()
+        yield Ignored(variable, reason, getattr(settings, name, None) or None)
+
+
+def _greet(settings: Settings) -> query.Greeting:
+    """Return the server's answer; one that is `NOT_ASKED` if nothing is sent from here."""
     if settings.timeout == 0 or settings.dry_run:
-        return NOT_ASKED
+        return query.Greeting(NOT_ASKED)
     try:
         return query.reach(settings, time.monotonic() + settings.timeout)
     except Exception as error:  # whatever a broken installation raises
-        return str(error)
+        return query.Greeting(str(error))

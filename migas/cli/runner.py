@@ -8,6 +8,7 @@ disk is full, or its encoding lacks a character.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING, TextIO
@@ -25,6 +26,11 @@ STOPPED, CLOSED = 130, 141
 
 #: Modules that migas itself can do without, and the extra that each comes with.
 _EXTRAS = {"graphql": "server", "packaging": "server", "matplotlib": "plot"}
+
+
+#: How a stream treats what its encoding lacks where nobody has said how, but with an error: the
+#: second is Python's choice in the locale C (PEP 538), and writes no accent, either.
+_UNPREPARED = ("strict", "surrogateescape")
 
 
 class WrongError(Exception):
@@ -106,8 +112,8 @@ def _mend_streams() -> None:
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # for good
-        elif stream.errors == "strict" and hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+        elif getattr(stream, "errors", "") in _UNPREPARED and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _flush_streams() -> OSError | None:
@@ -122,6 +128,7 @@ def _flush(stream: TextIO) -> OSError | None:
     except OSError as error:
         # What is still in its buffer the interpreter would try to write at its end, and complain:
         # https://docs.python.org/3/library/signal.html#note-on-sigpipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        with contextlib.suppress(OSError, ValueError):  # it has no descriptor
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return error
     return None

@@ -1,8 +1,8 @@
 """The terminal: how the commands print, prettier where `rich` is installed.
 
 Everything that a person sees goes through it. Texts may come from a server, a file or another
-program, so what would move a terminal's cursor, or worse, is shown as `?`; and a name that is no
-text in the file system's encoding is printed all the same.
+program, so what would move a terminal's cursor, or worse, is shown as `?`; a byte of a file's name
+that is no text is shown by its number, and so is a character that the stream's encoding lacks.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
+import os
 import sys
 import time
 from typing import TYPE_CHECKING
+
+from . import layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,9 +33,48 @@ if TYPE_CHECKING:
             """Show that so many are done, if it is time."""
 
 
+#: The columns of a terminal that does not say how many it has.
+_COLUMNS = 80
+
+#: What stands for a character that an encoding lacks; any other is shown by its number.
+_SUBSTITUTES = str.maketrans(
+    {
+        "\u2588": "#",  # a block of a bar
+        "\u2026": "...",
+        "\u2013": "-",  # dashes
+        "\u2014": "-",
+        "\u2018": "'",  # quotation marks
+        "\u2019": "'",
+        "\u201c": '"',
+        "\u201d": '"',
+        "\u2022": "*",  # a list's dot
+        "\u00d7": "x",
+        "\u00b5": "u",  # micro
+        "\u2192": "->",
+        "\u2264": "<=",
+        "\u2265": ">=",
+    }
+)
+
+#: Joins emoji to one. It moves no cursor, though Python calls it unprintable.
+_JOINER = "\u200d"
+
+
 def print_line(text: str, end: str = "\n", file: TextIO | None = None) -> None:
     """Print one line to stdout or ``file``, at once, since a person may be waiting for it."""
-    print(_make_printable(text), end=end, file=file, flush=True)
+    stream = sys.stdout if file is None else file
+    print(make_printable(text, stream), end=end, file=stream, flush=True)
+
+
+def print_paragraph(text: str) -> None:
+    """Print a paragraph to stdout: wrapped on a terminal, one line elsewhere."""
+    for line in layout.fill(make_printable(text, sys.stdout), find_width(sys.stdout)):
+        print(line, flush=True)
+
+
+def print_block(text: str) -> None:
+    """Print a text of several lines, which a person sees as it is, to stdout."""
+    print(text, flush=True)
 
 
 def print_error(text: str) -> None:
@@ -57,39 +99,84 @@ def format_count(number: int, noun: str) -> str:
 
 
 def print_rows(rows: Sequence[tuple[str, ...]], header: tuple[str, ...] = ()) -> None:
-    """Print a table: a pretty one on a terminal, plain columns elsewhere.
+    """Print a table: one that fits on a terminal, columns of any width elsewhere.
 
     Parameters:
         rows: cells, as many in each row.
         header: the columns' names, or nothing.
     """
-    rows = [tuple(map(_make_printable, row)) for row in rows]
-    if _is_pretty(sys.stdout):
-        _print_prettily(rows, header)
+    shown = [tuple(make_printable(cell, sys.stdout) for cell in row) for row in rows]
+    lines = layout.lay_out(shown, header, find_width(sys.stdout)) if rows else []
+    if not is_pretty(sys.stdout):
+        for line in lines:
+            print(line.label + line.rest)
         return
-    lines = [header, *rows] if header else rows
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)][:-1]
-    for line in lines:
-        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=False)]
-        print("  ".join([*cells, line[-1]]).rstrip())
-
-
-def _make_printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
-
-
-def _print_prettily(rows: Sequence[tuple[str, ...]], header: tuple[str, ...]) -> None:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=bool(header))
-    for index in range(len(rows[0]) if rows else 0):
-        style = "" if index else "bold"
-        table.add_column(header[index] if header else "", style=style, overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row))  # no cell is markup
-    Console().print(table)
+    console = Console()
+    for line in lines:  # no cell is markup
+        console.print(Text.assemble((line.label, "bold"), line.rest), soft_wrap=True)
+
+
+def make_printable(text: str, stream: TextIO) -> str:
+    r"""Return a text as a stream can show it: as one line that commands no terminal.
+
+    What would command it is `?`. What the stream's encoding lacks is replaced as `make_encodable`
+    does.
+
+    Example:
+        >>> import io
+        >>> make_printable("naïve…\x07", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+        'na\\xefve...?'
+    """
+    return make_encodable("".join(map(_show_character, text)), stream)
+
+
+def make_encodable(text: str, stream: TextIO) -> str:
+    """Return a text with nothing in it that a stream's encoding lacks.
+
+    That is replaced by what reads alike, or by its number.
+    """
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    with contextlib.suppress(LookupError):  # Python does not know the encoding, and so uses another
+        if not _can_encode(text, encoding):
+            text = "".join(_substitute(letter, encoding) for letter in text)
+    return text
+
+
+def _show_character(letter: str) -> str:
+    if letter.isprintable() or letter == _JOINER:
+        return letter
+    # A byte that is no text in the file system's encoding (PEP 383).
+    return f"\\x{ord(letter) - 0xDC00:02x}" if "\udc80" <= letter <= "\udcff" else "?"
+
+
+def _substitute(letter: str, encoding: str) -> str:
+    if _can_encode(letter, encoding):
+        return letter
+    substitute = letter.translate(_SUBSTITUTES)
+    return substitute.encode("ascii", "backslashreplace").decode("ascii")
+
+
+def _can_encode(text: str, encoding: str) -> bool:
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def find_width(stream: TextIO) -> int | None:
+    """Return the columns of the terminal that a stream is, or None if it is none."""
+    if not stream.isatty():
+        return None
+    named = os.environ.get("COLUMNS", "")
+    if named.isdecimal() and 0 < int(named) < 10_000:
+        return int(named)
+    with contextlib.suppress(OSError, ValueError):  # it has no descriptor
+        return os.get_terminal_size(stream.fileno()).columns or _COLUMNS
+    return _COLUMNS
 
 
 @contextlib.contextmanager
@@ -102,7 +189,7 @@ def show_progress(total: int, unit: str) -> Iterator[Progress]:
     """
     if not sys.stderr.isatty():
         yield Line(total, unit, sys.stderr, pause=60.0, end="\n")
-    elif _is_pretty(sys.stderr):
+    elif is_pretty(sys.stderr):
         with _open_bar() as bar:
             yield _Bar(bar, total, unit)
     else:
@@ -158,9 +245,12 @@ class Line:
         self._print(f"{done} of {self._total} {self._unit}, {rate:.0f} a second{due}")
 
     def _print(self, text: str) -> None:
-        # On a terminal a shorter line must cover a longer one.
-        line = text.ljust(70) if self._end == "\r" else text
-        print(line, end=self._end, file=self._stream, flush=True)
+        if self._end == "\r":
+            # A shorter line must cover a longer one, and a carriage return leads back to the start
+            # of the last line only.
+            room = min(70, (find_width(self._stream) or _COLUMNS) - 1)
+            text = text[:room].ljust(room)
+        print(text, end=self._end, file=self._stream, flush=True)
 
 
 class _Bar:
@@ -199,6 +289,6 @@ def _open_bar() -> rich.progress.Progress:
     )
 
 
-def _is_pretty(stream: TextIO) -> bool:
+def is_pretty(stream: TextIO) -> bool:
     """Return True if a person reads the stream, and `rich` (the extra `cli`) is installed."""
     return stream.isatty() and importlib.util.find_spec("rich") is not None

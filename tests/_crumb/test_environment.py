@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from typing import TYPE_CHECKING
@@ -13,9 +14,11 @@ from packaging.version import Version
 from migas._crumb.environment import (
     CI_VARIABLES,
     Environment,
+    find_ci,
     find_container,
     find_python_version,
     is_persistent,
+    look_for_container,
 )
 
 if TYPE_CHECKING:
@@ -54,16 +57,40 @@ def test_a_container_is_known_by_its_signs(
     assert find_container(environ, str(tmp_path)) == container
 
 
+@pytest.mark.parametrize(
+    ("environ", "marker", "sign"),
+    [
+        ({}, None, ""),
+        ({}, ".dockerenv", "{root}/.dockerenv"),
+        ({"K_SERVICE": "app"}, ".singularity.d", "{root}/.singularity.d"),
+        ({"APPTAINER_NAME": "image.sif"}, ".dockerenv", "APPTAINER_NAME"),
+        ({"K_SERVICE": "app"}, None, "K_SERVICE"),
+        ({"container": "podman"}, None, "container"),
+    ],
+)
+def test_the_sign_of_a_container_is_named(
+    tmp_path: Path, environ: dict[str, str], marker: str | None, sign: str
+) -> None:
+    """So that a person who reads `migas status` can tell why it is one."""
+    if marker:
+        (tmp_path / marker).touch()
+    kind, found = look_for_container(environ, str(tmp_path))
+    assert found == sign.format(root=tmp_path).replace("/", os.sep)
+    assert (kind == "unknown") == (sign == "")
+
+
 @pytest.mark.parametrize("variable", CI_VARIABLES)
 def test_a_ci_service_is_known_by_its_variable(tmp_path: Path, variable: str) -> None:
     """Each common service sets one of these, most of them CI."""
     assert Environment.detect({variable: "true"}, str(tmp_path)).is_ci
+    assert find_ci({variable: "true"}) == variable
 
 
 @pytest.mark.parametrize("environ", [{}, {"CI": ""}, {"CI": "false"}, {"CI": "0"}])
 def test_no_ci_is_claimed_without_a_sign(tmp_path: Path, environ: dict[str, str]) -> None:
     """CI=false means no CI at some services."""
     assert not Environment.detect(environ, str(tmp_path)).is_ci
+    assert find_ci(environ) == ""
 
 
 @pytest.mark.parametrize("kind", PASSING)

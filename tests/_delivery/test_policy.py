@@ -309,3 +309,15 @@ def test_one_failure_is_enough_to_leave_the_server_alone() -> None:
     failure = Verdict(N, "silence")
     assert find_failure([Verdict(D), failure, Verdict(U)]) is failure
     assert find_failure([Verdict(D), Verdict(R)]) is None
+
+
+@pytest.mark.parametrize(
+    ("header", "derives_place"),
+    [("true", True), (" True ", True), ("false", False), ("", None), ("\x1b[2J", None)],
+)
+def test_a_server_says_whether_it_derives_a_place(header: str, derives_place: bool | None) -> None:
+    """Only the application's word counts, and only two words are known."""
+    good = answer(GOOD)._replace(place=header)
+    assert judge(good, 0.0).derives_place is derives_place
+    assert judge(good._replace(signed=False), 0.0).derives_place is None
+    assert judge(good._replace(status=503), 0.0).derives_place is None

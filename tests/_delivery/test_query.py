@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 from support import PATIENCE
 
-from migas._delivery.query import run_within
+from migas._delivery.query import Greeting, reach, run_within
+from migas._runtime.settings import Settings
+from migas.testing import Fault, Server
 
 
 def test_a_call_within_bounds_returns_or_raises_what_the_call_does() -> None:
@@ -34,3 +37,14 @@ def test_where_no_thread_can_start_the_callers_own_has_to_do(
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     assert run_within(PATIENCE, lambda: "done here") == "done here"
+
+
+@pytest.mark.parametrize("geolocation", [True, False])
+def test_a_server_that_is_reached_says_whether_it_derives_a_place(geolocation: bool) -> None:
+    """As its answer's header does; without an answer nobody knows."""
+    with Server(geolocation=geolocation) as server:
+        settings = Settings(endpoint=server.endpoint, timeout=float(PATIENCE))
+        assert reach(settings, time.monotonic() + PATIENCE) == Greeting("", geolocation)
+        server.inject(Fault.status(503))
+        told = reach(settings, time.monotonic() + PATIENCE)
+        assert told == Greeting("the server answered 503", None)

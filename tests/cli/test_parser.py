@@ -12,7 +12,7 @@ from command import run
 from support import PATIENCE, need
 
 from migas._runtime.version import __version__
-from migas.cli import demo, parser
+from migas.cli import demo, parser, topics
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,10 +54,14 @@ def test_a_demo_that_does_not_see_what_it_should_fails(
     [
         (
             "migas ",
-            {"serve", "demo", "status", "show", "usage", "flush", "optout", "optin", "clear"},
+            {
+                *("serve", "demo", "status", "show", "usage", "flush", "optout", "optin", "clear"),
+                *("notice", "help"),
+            },
         ),
         ("migas clear ", {"spool", "record", "id", "all"}),
         ("migas show --s", {"--sent"}),
+        ("migas help ", set(topics.list_topics())),
         ("migas show --", {"--sent", "--pending", "--json"}),
     ],
 )

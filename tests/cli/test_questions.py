@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from command import put, read_json, run
 
-import migas
 from migas._crumb import breadcrumb
+from migas._crumb.meanings import FIELDS, SERVER_NOTES
 from migas._delivery.throttle import Pace
 from migas._runtime.settings import Settings
 from migas.cli import report
@@ -42,7 +42,8 @@ KEYS = [
         "refused_because",
         "dropped",
     ),
-    "unanswered",
+    *("unanswered", "server_derives_place", "ci_by", "container", "container_by", "session_is"),
+    "ignored_settings",
 ]
 
 
@@ -149,7 +150,7 @@ def test_the_status_names_the_file_that_opts_out_and_why_it_cannot_be_read(
     path.parent.symlink_to(path.parent)
     reason = f"{path}, which cannot be read: {os.strerror(errno.ELOOP)}"
     assert read_json("status")["switched_off_by"] == reason
-    assert f"telemetry     off, by {reason}\n" in run("status").stdout
+    assert f"telemetry     off, by the file {reason}\n" in run("status").stdout
     assert server.requests == 0
 
 
@@ -159,7 +160,9 @@ def test_the_status_says_that_an_unusable_endpoint_switches_it_off(home: Path) -
     unusable = {"MIGAS_ENDPOINT": "jane:secret@migas.hospital.org", "MIGAS_LOG_LEVEL": "WARNING"}
     done = run("status", **unusable)
     reason = "MIGAS_ENDPOINT, which is no http or https address"
-    assert f"telemetry     off, by {reason}\nserver        none: not asked\n" in done.stdout
+    assert f"telemetry     off, by {reason}\nserver        none: not asked, since" in done.stdout
+    said = "'migas.hospital.org' is no http or https address; nothing is sent"
+    assert f"ignored       MIGAS_ENDPOINT: {said}\n" in done.stdout
     assert done.stderr == (
         "migas: WARNING: MIGAS_ENDPOINT switches everything off:"
         " 'migas.hospital.org' is no http or https address\n"
@@ -172,7 +175,10 @@ def test_the_status_says_that_an_unusable_endpoint_switches_it_off(home: Path) -
 @pytest.mark.parametrize("variable", ["MIGAS_OPTOUT", "DO_NOT_TRACK", "NO_ET"])
 def test_the_status_names_what_has_switched_it_off(server: Server, variable: str) -> None:
     """And then asks nobody."""
-    assert f"telemetry     off, by {variable}\n" in run("status", **{variable: "1"}).stdout
+    assert (
+        f"telemetry     off, by the variable {variable}\n"
+        in run("status", **{variable: "1"}).stdout
+    )
     assert read_json("status", **{variable: "1"})["problem"] == "not asked"
     assert server.requests == 0
 
@@ -212,16 +218,16 @@ def test_a_container_without_a_volume_is_told_from_a_home_that_lasts(
 def test_a_person_sees_the_fields_that_are_sent() -> None:
     """Each field, with what it means."""
     assert read_json("show", MIGAS_SESSION_ID=UUID)["session_id"] == UUID
-    fields, said = run("show").stdout.split("\n\n")
-    assert said == "The session of this process is its own.\n"
+    fields, said, *noted, _ = run("show").stdout.split("\n\n")
+    assert said == "The run of this process is its own."
+    assert [line.split()[0] for line in noted[1].splitlines()] == list(SERVER_NOTES)
+    assert read_json("show")["server_notes"] == dict(SERVER_NOTES)
     lines = fields.splitlines()
     assert [line.split()[0] for line in lines] == list(breadcrumb.Breadcrumb._fields)
-    assert all(
-        line.endswith(meaning)
-        for line, meaning in zip(lines, report.MEANINGS.values(), strict=True)
-    )
+    assert all(line.endswith(meaning) for line, meaning in zip(lines, FIELDS.values(), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variables", "sign"),
     [
@@ -235,7 +241,8 @@ def test_a_person_sees_the_fields_that_are_sent() -> None:
 def test_a_person_sees_which_run_this_is(variables: dict[str, str], sign: str) -> None:
     """And by which sign, as in `srun migas show`."""
     assert read_json("show", **variables)["session_is"] == sign
-    assert run("show", **variables).stdout.endswith(f"is {sign}.\n")
+    assert f"\nThe run of this process is {sign}.\n" in run("show", **variables).stdout
+    assert f"\nrun           {sign}\n" in run("status", **variables).stdout
 
 
 @pytest.mark.slow
@@ -306,7 +313,33 @@ def test_what_was_sent_in_vain_is_among_what_was_sent(
     assert read_json("status")["delivered"] == 0
 
 
-def test_a_notice_names_what_a_person_needs() -> None:
-    """In two lines, and nothing is printed by itself."""
-    assert len(migas.notice().splitlines()) == 2
-    assert all(word in migas.notice() for word in ("MIGAS_OPTOUT", "migas optout", "migas show"))
+@pytest.mark.slow
+@pytest.mark.parametrize("geolocation", [True, False])
+def test_the_status_says_if_the_server_derives_a_place(
+    monkeypatch: pytest.MonkeyPatch, geolocation: bool
+) -> None:
+    """As its answer says; `status` asks it anyway (pain 65)."""
+    with Server(geolocation=geolocation) as server:
+        monkeypatch.setenv("MIGAS_ENDPOINT", server.endpoint)
+        assert read_json("status")["server_derives_place"] is geolocation
+        (line,) = re.findall(r"^server notes .*$", run("status").stdout, re.MULTILINE)
+        assert ("city, network operator and coordinates" in line) == geolocation
+        server.stop()
+        assert read_json("status")["server_derives_place"] is None
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("server")
+def test_the_status_says_what_it_found_here_and_by_which_sign() -> None:
+    """CI, a container, and a variable whose value cannot be used."""
+    here = {"GITHUB_ACTIONS": "true", "APPTAINER_NAME": "image.sif", "MIGAS_TIMEOUT": "soon"}
+    found = read_json("status", **here)
+    assert found["ci_by"] == "GITHUB_ACTIONS"
+    assert (found["container"], found["container_by"]) == ("apptainer", "APPTAINER_NAME")
+    reason = "'soon' is no number of seconds"
+    ignored = {"variable": "MIGAS_TIMEOUT", "reason": reason, "used": 5.0}
+    assert found["ignored_settings"] == [ignored]
+    text = run("status", **here).stdout
+    assert "CI            yes, by GITHUB_ACTIONS\n" in text
+    assert "container     apptainer, by APPTAINER_NAME\n" in text
+    assert f"ignored       MIGAS_TIMEOUT: {reason}; 5 is used\n" in text

@@ -11,6 +11,8 @@ import pytest
 from command import put, read_json, run
 from support import PATIENCE
 
+from migas.cli import main
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -53,6 +55,21 @@ def test_a_question_does_not_stand_in_the_json() -> None:
     done = run("clear", "spool", "--json", text="y\n")
     assert done.stdout.startswith('{\n  "cleared": true')
     assert done.stderr.startswith("Remove 1 pending breadcrumb from ")
+
+
+def test_a_ctrl_c_at_the_question_removes_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And says so on a line of its own."""
+
+    def stop() -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("builtins.input", stop)
+    assert main(["clear", "spool"]) == 130
+    out, error = capsys.readouterr()
+    assert out.endswith("[y/N] \n")
+    assert error == "migas: nothing is removed\n"
 
 
 @needs_posix
@@ -116,6 +133,7 @@ def test_all_is_removed_for_every_server(
     assert len(server.crumbs) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["spool", "record", "all", "id"])
 def test_without_a_home_nothing_is_removed_from_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
@@ -131,6 +149,7 @@ def test_without_a_home_nothing_is_removed_from_the_working_directory(
     done = run("clear", what, "--yes", **nowhere)
     assert (done.returncode, done.stderr) == (0, "")
     assert what == "id" or done.stdout.startswith("nothing to remove: there is no home directory")
+    assert read_json("clear", what, "--yes", **nowhere)["cleared"] is True
     assert sorted(place.rglob("*")) == before
 
 
@@ -174,7 +193,7 @@ def test_what_is_left_is_named_though_it_may_be_much_and_unprintable(
     assert done.stdout == f"removed 1 breadcrumb from {spool().directory}\n"
     lines = done.stderr.splitlines()
     assert len(lines) == 21
-    assert lines[0] == f"migas: left {os.fsdecode(box)}/??[2J00: migas did not make it"
+    assert lines[0] == f"migas: left {os.fsdecode(box)}/\\xff?[2J00: migas did not make it"
     assert lines[-1] == "migas: left 5 more; --json names all"
     assert len(read_json("clear", "spool", "--yes")["left"]) == 25
 

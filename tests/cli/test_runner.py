@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -36,7 +37,9 @@ def shell(text: str, **environ: str) -> subprocess.CompletedProcess[str]:
 
 
 @needs_posix
-@pytest.mark.parametrize("arguments", ["show", "show --json", "show --pending --json", "--help"])
+@pytest.mark.parametrize(
+    "arguments", ["show", "show --json", "show --pending --json", "help flush", "notice --rst"]
+)
 def test_a_reader_that_goes_away_is_no_error(arguments: str) -> None:
     """As `head` does when it has enough."""
     put(3)
@@ -44,6 +47,14 @@ def test_a_reader_that_goes_away_is_no_error(arguments: str) -> None:
     # The first lines may be taken by the pipe before its reader is gone.
     assert done.stdout.strip() in ("0", "141")
     assert done.stderr == ""
+
+
+@needs_posix
+def test_a_reader_that_takes_the_first_letter_gets_it() -> None:
+    """And no traceback follows, as where `head -c 1` has enough."""
+    put(40)
+    done = shell("migas show --pending --json | head -c 1; migas notice | head -n 1")
+    assert (done.stdout[:20], done.stderr) == ("[Anonymous usage sta", "")
 
 
 @needs_posix
@@ -110,12 +121,51 @@ def test_what_an_encoding_lacks_is_replaced(server: Server, tmp_path: Path) -> N
         "migas usage owner/repo --by month --plot -", PYTHONIOENCODING="ascii", LC_ALL="C"
     )
     assert (with_bars.returncode, with_bars.stderr) == (0, "")
-    name = os.fsdecode(os.fsencode(tmp_path) + b"/\xff")
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/\xe9")
     for each in name, f"{tmp_path}/é":
         done = shell("migas status", MIGAS_CACHE_DIR=each, PYTHONIOENCODING="ascii")
         assert (done.returncode, done.stderr) == (0, "")
-        assert f"in {tmp_path}/?" in done.stdout
+        assert f"in {tmp_path}/\\xe9" in done.stdout
     assert server.requests
+
+
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape", "replace"])
+def test_whatever_prints_an_accent_meets_no_error(
+    monkeypatch: pytest.MonkeyPatch, errors: str
+) -> None:
+    """Its number is printed, also where the locale is C; a person's own choice is kept."""
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors=errors)
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert runner.run(lambda: stream.write("\u00e9")) == 1
+    shown = b"?" if errors == "replace" else b"\\xe9"
+    assert stream.buffer.getvalue() == shown
+
+
+def test_a_stream_that_is_no_file_is_printed_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no encoding and no descriptor, as in some notebooks, and may fail as a file does."""
+
+    class Stream:
+        def __init__(self) -> None:
+            self.said = ""
+
+        def write(self, text: str) -> None:
+            self.said += text
+
+        def flush(self) -> None:
+            raise OSError(28, "No space left on device")
+
+        def isatty(self) -> bool:
+            return False
+
+        def fileno(self) -> int:
+            raise io.UnsupportedOperation("fileno")
+
+    stream = Stream()
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setattr(sys, "stderr", error := io.StringIO())
+    assert main(["notice"]) == 1
+    assert stream.said.startswith("Anonymous usage statistics")
+    assert error.getvalue() == "migas: No space left on device\n"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="no such signals")
