@@ -185,12 +185,12 @@ def _run_command(name: str, options: argparse.Namespace) -> int:
         name: the command.
         options: its parsed arguments.
     """
-    from . import consent, flush, questions, removal
+    from . import consent, flush, numbers, questions, removal
 
     run: Callable[[argparse.Namespace], int] = {
         "status": questions.show_status,
         "show": questions.show_fields,
-        "usage": questions.show_usage,
+        "usage": numbers.show_usage,
         "flush": flush.flush,
         "optout": consent.opt_out,
         "optin": consent.opt_in,
