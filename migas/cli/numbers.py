@@ -135,8 +135,7 @@ def _show_sessions(
         _print_lines(export.write_sessions(rows))
     elif found:
         print_rows(*table.list_groups(found, options.by, bars=options.plot == "-"))
-        print_line("")
-        print_line(table.explain_groups(found, options.by))
+        _print_lines(["", *table.explain_groups(found, options.by)])
     else:
         print_line(f"no sessions: {_name_span(since, until)}")
     drawn = _picture_sessions(options, (since, until, today), rows, found)
@@ -174,7 +173,7 @@ def _picture_sessions(
     periods = usage.split(since, until, step)
     notes = [_name_span(since, until)]
     if options.by == "status" and found:
-        notes.append(table.explain_groups(found, options.by))
+        notes += table.explain_groups(found, options.by)
     label = f"sessions a {step}"
     title = f"{options.project}: {label}, by {options.by}"
     stacks = groups.stack(rows, options.by, periods)

@@ -85,15 +85,15 @@ def list_groups(
     return rows, header
 
 
-def explain_groups(groups: Sequence[Group], by: str) -> str:
-    """Return what a reader of that table has to know, in one or two sentences."""
+def explain_groups(groups: Sequence[Group], by: str) -> list[str]:
+    """Return what a reader of that table has to know, a sentence a line."""
     share = show_share(unite_groups(groups).failed_share)
     if by == "status":
-        return f"Of the sessions that reported their end, {share} failed."
-    return (
-        '"failed": of the sessions that reported their end.'
-        " The server leaves out versions with `rc` or `+`."
-    )
+        return [f"Of the sessions that reported their end, {share} failed."]
+    return [
+        '"failed" is a share of the sessions that reported their end.',
+        "The server leaves out versions with `rc` or `+`.",
+    ]
 
 
 def show_share(share: float | None) -> str:

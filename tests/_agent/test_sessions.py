@@ -9,12 +9,16 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support import PATIENCE
 
 import migas
 from migas._agent import sessions
 from migas._delivery import rest
 from migas._delivery.connection import MAX_ANSWER, MAX_LIST
+from migas._delivery.parcel import Outcome
+from migas._delivery.policy import Exchange, judge_list
 from migas.testing import Fault, Server
 
 if TYPE_CHECKING:
@@ -289,3 +293,25 @@ migas.get_sessions('owner/repo')
     assert ended.status == 1
     assert "NoAnswerError: the server refused the connection" in ended.out
     assert "Secret" not in ended.out + ended.err
+
+
+@given(
+    st.builds(
+        Exchange,
+        error=st.sampled_from(["", "the server hung up"]),
+        whole=st.booleans(),
+        status=st.none() | st.sampled_from([100, 200, 204, 301, 401, 403, 404, 429, 500]),
+        signed=st.booleans(),
+        encoded=st.booleans(),
+        body=st.binary() | st.sampled_from([b"[]", b"[1]", b"[null]", b'[{"date":1}]', b"[" * 200]),
+    )
+)
+def test_whatever_is_seen_is_a_list_of_the_servers_or_a_reason(exchange: Exchange) -> None:
+    """Nothing is raised, and nothing but a signed list counts as one."""
+    reply = judge_list(exchange, 0.0)
+    found = rest.read_sessions(reply)
+    if reply.outcome is Outcome.DELIVERED and "rows" in reply.answer:
+        assert (exchange.status, exchange.signed, exchange.error) == (200, True, "")
+    else:
+        assert found is None
+        assert reply.reason
