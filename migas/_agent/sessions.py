@@ -33,10 +33,9 @@ def get_sessions(
 ) -> list[dict[str, object]]:
     """Return how many sessions a project had, by day, version and status.
 
-    A session is one run of a program: all breadcrumbs with one `session_id`. It counts for the day
-    on which it began (UTC), with the version and the status of its latest breadcrumb. A run that
-    never reported how it ended is "running". The server leaves out versions that hold `rc` or `+`
-    (migas-server 0.9.0). The result is what `pandas.DataFrame(...)` takes.
+    A session is one run of a program. It counts for the day on which it began (UTC), with version
+    and status of its latest breadcrumb; "running" if it never reported its end. The server leaves
+    out versions that hold `rc` or `+` (0.9.0). `pandas.DataFrame(...)` takes the result as it is.
 
     Parameters:
         project: `owner/repo`.
@@ -45,14 +44,12 @@ def get_sessions(
             It goes to the server alone.
 
     Returns:
-        A list in order of date, version and status; empty if there were no sessions. Each has
-        `date` (as "2026-01-31"), `version`, `status` ("running", "completed", "failed" or
-        "suspended") and `sessions`, the number.
+        A list, empty if there were no sessions. Each item has `date` (as "2026-01-31"), `version`,
+        `status` ("running", "completed", "failed", "suspended") and `sessions`, the number.
 
     Raises:
-        NoAnswerError: there is no token, the server does not accept it for this project, or there
-            is no answer within `MIGAS_TIMEOUT` seconds. `get_usage` raises nothing then, since its
-            answer has a `message`; a list could not say why it is empty.
+        NoAnswerError: there is no token, the server does not accept it, or it does not answer in
+            `MIGAS_TIMEOUT` seconds. A list could not say why it is empty.
         ValueError: ``weeks`` is no whole number from 1 to 5200.
 
     Example:

@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 #: The largest request body that the hosted server takes, in bytes.
 MAX_BODY = 2500
 
-#: Questions of one request. The server asks its database for all of them at once, and for all its
-#: clients it has 15 connections (migas-server 0.9.0, by SQLAlchemy's defaults).
-MAX_QUESTIONS = 10
-
 #: Breadcrumbs that can fit into one request (measured: 16 of one run).
 MAX_BATCH = 16
 
@@ -155,24 +151,6 @@ def encode_usage(project: str, start: str, end: str | None, unique: bool) -> byt
         "{get_usage(project:$p,start:$s,end:$e,unique:$u)}",
         {"p": project, "s": start, "e": end, "u": unique},
     )
-
-
-def encode_usages(project: str, spans: Sequence[tuple[str, str]], unique: bool) -> bytes:
-    """Write one request for the usage in each of ``spans``, under the alias `a` and its index.
-
-    Parameters:
-        project: `owner/repo`.
-        spans: start and end of each, as `format_date` writes them; `MAX_QUESTIONS` at most. These
-            take 900 bytes besides the name, so that a request is below `MAX_BODY`.
-        unique: True to count users.
-    """
-    # `unique` is false by default.
-    also = ",unique:true" if unique else ""
-    fields = " ".join(
-        f'a{index}:get_usage(project:$p,start:"{start}",end:"{end}"{also})'
-        for index, (start, end) in enumerate(spans)
-    )
-    return _body(f"query($p:String!){{{fields}}}", {"p": project})
 
 
 def encode_check(project: str, project_version: str) -> bytes:

@@ -124,6 +124,11 @@ def _add_questions(commands: Commands) -> None:
         "--pending", "--waiting", action="store_true", help="list the pending breadcrumbs"
     )
     what.add_argument("--sent", action="store_true", help="list the latest that were sent")
+    _add_usage(commands)
+
+
+def _add_usage(commands: Commands) -> None:
+    """Add the command that counts: `usage`."""
     usage = _add(
         commands,
         "usage",

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from migas._agent.question import ask_all
 from migas._agent.sessions import NoAnswerError
-from migas._delivery import graphql
 from migas._delivery.throttle import Rate
+from migas._delivery.usage import MAX_QUESTIONS, encode_usages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -111,13 +111,13 @@ def count(
     periods there is no other one: this raises `NoAnswerError`.
     """
     rate = Rate(clock=clock)
-    for start in range(0, len(periods), graphql.MAX_QUESTIONS):
-        asked = periods[start : start + graphql.MAX_QUESTIONS]
+    for start in range(0, len(periods), MAX_QUESTIONS):
+        asked = periods[start : start + MAX_QUESTIONS]
         sleep(rate.delay())
         rate.count()
         # The server includes both ends of a span.
         spans = [(f"{period.first}", f"{period.last}T23:59:59Z") for period in asked]
-        body = graphql.encode_usages(project, spans, unique)
+        body = encode_usages(project, spans, unique)
         answers = ask_all(body, [f"a{index}" for index in range(len(asked))], {})
         reasons: list[str] = []
         for period, answer in zip(asked, answers, strict=True):

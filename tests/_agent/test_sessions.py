@@ -295,6 +295,7 @@ migas.get_sessions('owner/repo')
     assert "Secret" not in ended.out + ended.err
 
 
+@pytest.mark.slow
 @given(
     st.builds(
         Exchange,

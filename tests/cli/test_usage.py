@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 import migas
 from migas._agent.sessions import NoAnswerError
-from migas._delivery import graphql
+from migas._delivery.graphql import MAX_BODY
+from migas._delivery.usage import MAX_QUESTIONS, encode_usages
 from migas.cli import usage
 from migas.testing import Fault, Server
 
@@ -101,8 +102,8 @@ def test_several_periods_are_one_request(server: Server, unique: bool) -> None:
     assert found == [0, 1 if unique else 2] * 6
     assert server.requests == before + 2
     longest = f"{'o' * 39}/{'r' * 100}"
-    spans = [("2026-01-01", "2026-01-01T23:59:59Z")] * graphql.MAX_QUESTIONS
-    assert len(graphql.encode_usages(longest, spans, unique)) < graphql.MAX_BODY / 2
+    spans = [("2026-01-01", "2026-01-01T23:59:59Z")] * MAX_QUESTIONS
+    assert len(encode_usages(longest, spans, unique)) < MAX_BODY / 2
 
 
 def test_what_a_request_leaves_open_is_none(server: Server) -> None:
