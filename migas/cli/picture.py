@@ -111,7 +111,7 @@ def _draw_bars(axes: Any, picture: Picture) -> None:
         bottoms = [bottom + height for bottom, height in zip(bottoms, heights, strict=True)]
     for first, last in _find_gaps(picture):
         end = _at_midnight(last) + DAY
-        axes.axvspan(_at_midnight(first), end, color=_GREY, alpha=0.25, linewidth=0)
+        axes.axvspan(_at_midnight(first), end, color=_GREY, alpha=0.4, linewidth=0)
 
 
 def _set_axes(axes: Any, picture: Picture) -> None:
@@ -141,7 +141,7 @@ def _set_axes(axes: Any, picture: Picture) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)
-    if not highest and not list(_find_gaps(picture)):
+    if not highest and not _find_gaps(picture):
         axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center", color=_GREY)
 
 
@@ -157,10 +157,12 @@ def _draw_legend(axes: Any, picture: Picture) -> None:
             Patch(color=color, label=f"\N{ZERO WIDTH SPACE}{name}" if name[:1] == "_" else name)
             for color, name in zip(colors, picture.stacks, strict=True)
         ][::-1]
-    if any(p.first <= picture.today <= p.last for p in picture.periods):
+    gaps = _find_gaps(picture)
+    answered = [period for period in picture.periods if period not in gaps]
+    if any(first <= picture.today <= last for first, last in answered):
         handles.append(Patch(hatch="////", facecolor="#cccccc", edgecolor="white", label="so far"))
-    if list(_find_gaps(picture)):
-        handles.append(Patch(color=_GREY, alpha=0.25, linewidth=0, label="no answer"))
+    if gaps:
+        handles.append(Patch(color=_GREY, alpha=0.4, linewidth=0, label="no answer"))
     if handles:
         legend = axes.legend(
             handles=handles,
@@ -183,10 +185,10 @@ def _choose_colors(picture: Picture) -> list[str]:
     return [_GREY if name == OTHERS else color for name, color in zip(names, colors, strict=True)]
 
 
-def _find_gaps(picture: Picture) -> list[tuple[datetime.date, datetime.date]]:
-    """Return the first and the last day of each period without an answer."""
+def _find_gaps(picture: Picture) -> list[Period]:
+    """Return the periods without an answer."""
     return [
-        (period.first, period.last)
+        period
         for period, counts in zip(picture.periods, _turn(picture), strict=True)
         if None in counts
     ]
