@@ -1,6 +1,6 @@
 """What `usage` prints for programs: one JSON object, or CSV.
 
-A number that the server has not given is null, or an empty cell. Versions come from whoever reports
+A number that the server has not given is null, or an empty cell. Versions come from those who report
 a use: none can command a spreadsheet or a terminal.
 """
 

@@ -38,12 +38,12 @@ def list_periods(answer: Answer, *, bars: bool) -> tuple[list[tuple[str, ...]], 
     width = max(len(NO_ANSWER), len(answer.what))
     drawn = [""] * len(answer.entries)
     if bars:
+        # One blank parts a bar and its mark, where two part columns.
         room = _find_room(10, width, len(_SO_FAR) - 1)
         drawn = draw([entry.hits for entry in answer.entries], room)
     rows: list[tuple[str, ...]] = []
-    for is_gap, run in itertools.groupby(
-        zip(answer.entries, drawn, strict=True), key=lambda pair: pair[0].hits is None
-    ):
+    lines = zip(answer.entries, drawn, strict=True)
+    for is_gap, run in itertools.groupby(lines, key=lambda line: line[0].hits is None):
         pairs = list(run)
         (first, _), (last, _) = pairs[0], pairs[-1]
         if is_gap:  # one row, however many periods: thousands may be left

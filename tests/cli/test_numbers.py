@@ -447,7 +447,7 @@ def test_no_version_commands_a_terminal_or_a_spreadsheet(
 def test_a_badge_says_what_is_counted_and_when(
     used: Server, run: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the form of shields.io's endpoint; one that cannot be made anew stays."""
+    """In the form of shields.io's endpoint; a partial number leaves it as it is."""
     file = tmp_path / "badge.json"
     badge = {"schemaVersion": 1, "label": "breadcrumbs", "message": "10 in 30 days"}
     assert run("owner/repo", "--badge", str(file)).status == 0
