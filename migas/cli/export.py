@@ -1,7 +1,7 @@
 """What `usage` prints for programs: one JSON object, or CSV.
 
-A number that the server has not given is null, or an empty cell. Versions come from those who report
-a use: none can command a spreadsheet or a terminal.
+A number that the server has not given is null, or an empty cell. Versions come from those who
+report a use: none can command a spreadsheet or a terminal.
 """
 
 from __future__ import annotations
