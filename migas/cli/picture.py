@@ -116,7 +116,7 @@ def _draw_bars(axes: Any, picture: Picture) -> None:
 
 def _set_axes(axes: Any, picture: Picture) -> None:
     """Set the axes' bounds, ticks and texts, which hold for no bar and for one as well."""
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, DayLocator
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
     first, last = picture.periods[0].first, picture.periods[-1].last
@@ -125,9 +125,8 @@ def _set_axes(axes: Any, picture: Picture) -> None:
     begin = _at_midnight(first) - min(pad, first.toordinal() - 1) * DAY
     end = _at_midnight(last) + min(1 + pad, datetime.date.max.toordinal() - last.toordinal()) * DAY
     axes.set_xlim(begin, end)
-    # A day is the shortest period: no tick stands for an hour.
-    auto = days > _LEAST_DAYS
-    locator = AutoDateLocator(minticks=3, maxticks=9) if auto else DayLocator()
+    # Of seven days or more: no tick stands for an hour.
+    locator = AutoDateLocator(minticks=3, maxticks=9)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
