@@ -151,7 +151,7 @@ def _draw_legend(axes: Any, picture: Picture) -> None:
     handles = []
     if len(picture.stacks) > 1:
         colors = _choose_colors(picture)
-        # matplotlib leaves out a name that begins with "_".
+        # Before 3.10 matplotlib leaves out a name that begins with "_".
         handles = [
             Patch(color=color, label=f"\N{ZERO WIDTH SPACE}{name}" if name[:1] == "_" else name)
             for color, name in zip(colors, picture.stacks, strict=True)
