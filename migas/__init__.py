@@ -18,11 +18,13 @@ from .operations import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ._agent.sessions import NoAnswerError, get_sessions
     from ._runtime.version import __version__
     from .config import clear_user_id, notice, print_config, setup
 del TYPE_CHECKING
 
 __all__ = [
+    "NoAnswerError",
     "Receipt",
     "__version__",
     "add_breadcrumb",
@@ -30,6 +32,7 @@ __all__ = [
     "check_project",
     "clear_user_id",
     "flush",
+    "get_sessions",
     "get_usage",
     "notice",
     "print_config",
@@ -43,7 +46,7 @@ def __getattr__(name: str) -> object:
     """Return a name that is loaded on first use.
 
     Such a name is a module that hosts of earlier clients expect as an attribute of the package, the
-    version, or a function of `config`. Raises `AttributeError` for any other.
+    version, what asks for sessions, or a function of `config`. Raises `AttributeError` for others.
     """
     if name in ("config", "error", "operations"):
         import importlib
@@ -53,6 +56,10 @@ def __getattr__(name: str) -> object:
         from ._runtime.version import __version__
 
         return __version__
+    if name in ("NoAnswerError", "get_sessions"):
+        from ._agent import sessions
+
+        return getattr(sessions, name)
     if name in __all__:
         from . import config
 

@@ -37,6 +37,7 @@ OTHER_FILES = {
     "_crumb/mounts.py": "the kernel's list of what is mounted",
     "config.py": "the file that the host names",
     "cli/demo.py": "a temporary directory of its own",
+    "cli/files.py": "the files that a person names",
     "cli/runner.py": "the null device, in place of a stream that is closed",
 }
 

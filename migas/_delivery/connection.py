@@ -38,12 +38,13 @@ if TYPE_CHECKING:
 
     from .progress import Progress
 
-#: Bytes of an answer that are read, head and body together. The server's answers are below 3 kB.
-MAX_ANSWER = 64 * 1024
+#: Bytes of an answer that are read, head and body together. The server's answers are below 3 kB,
+#: but for a list of sessions: some 70 bytes for each day, version and status.
+MAX_ANSWER, MAX_LIST = 64 * 1024, 16 * 1024 * 1024
 
 
 class TooLongError(http.client.HTTPException):
-    """An answer is longer than `MAX_ANSWER`."""
+    """An answer is longer than its bound."""
 
 
 class Adapter(HTTPAdapter):
@@ -142,6 +143,8 @@ class _Bounded(HTTPConnection):
         if self.sock is not None:  # kept from an earlier request, with what that had left of time
             self.sock.settimeout(self.progress.remaining())
         super().request(*args, **kwargs)
+        if kwargs.get("body") is None:  # nobody reads the end of a body that is not there
+            self.progress.finish_sending()
 
 
 class _Dialing(_Bounded):
@@ -170,7 +173,7 @@ class _Dialing(_Bounded):
 
 
 class _Response(http.client.HTTPResponse):
-    """An answer that is read by `Progress`'s deadline, and is no longer than `MAX_ANSWER`."""
+    """An answer that is read by `Progress`'s deadline, and is no longer than its bound."""
 
     progress: Progress
 
@@ -211,7 +214,7 @@ class _Stream(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         """Read what is there, or raise `TimeoutError` or `TooLongError`."""
-        room = MAX_ANSWER - self._progress.received
+        room = self._progress.most - self._progress.received
         if room <= 0:
             raise TooLongError
         self._sock.settimeout(self._progress.remaining())

@@ -75,6 +75,15 @@ _MYSTERY = "the server's answer is not understood"
 
 _REASONS = {401: "the server wants other credentials", 407: "the proxy wants credentials"}
 
+#: The signed refusals of a list (migas-server 0.9.0, `auth.py` and `api/deps.py`).
+_UNLISTED = {
+    401: "the server does not know the token",
+    403: "the token is for another project",
+    404: "the server does not know the project",
+}
+
+_NO_REST = "the server counts no sessions: it is older than migas-server 0.7, or none (404)"
+
 #: The byte order mark of UTF-8, which RFC 8259 has parsers pass over.
 _MARK = b"\xef\xbb\xbf"
 
@@ -129,6 +138,32 @@ def judge(exchange: Exchange, now: float) -> Reply:
     reason = f"the server answered {status}" if signed else _name_stranger(status)
     refused = signed and status in _REFUSING
     return Reply(Outcome.REFUSED if refused else Outcome.UNSENT, reason, signed=signed)
+
+
+def judge_list(exchange: Exchange, now: float) -> Reply:
+    """Return what became of a question by REST, which is answered by a list.
+
+    An unsigned list is no answer: the REST interface is younger than the signature.
+
+    Parameters:
+        exchange: what was seen of the request.
+        now: as for `judge`.
+
+    Example:
+        >>> judge_list(Exchange(status=200, signed=True, body=b"[1]"), now=0.0).answer
+        {'rows': [1]}
+    """
+    status, signed = exchange.status, exchange.signed
+    if status == 200 and signed and not (exchange.error or exchange.encoded):
+        rows = read_json(exchange.body)
+        if isinstance(rows, list):
+            return Reply(Outcome.DELIVERED, answer={"rows": rows}, signed=True)
+        return Reply(Outcome.UNKNOWN, _MYSTERY, signed=True)
+    if status in _UNLISTED and signed and not exchange.error:
+        return Reply(Outcome.REFUSED, _UNLISTED[status], signed=True)
+    if status == 404 and not exchange.error:
+        return Reply(Outcome.UNSENT, _NO_REST)
+    return judge(exchange, now)
 
 
 def waits(outcome: Outcome, attempts: int) -> bool:

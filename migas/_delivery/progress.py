@@ -35,6 +35,8 @@ class Progress:
     def __init__(self) -> None:
         # Seconds that sending may take, and the answer again, and when the present one's are over.
         self._timeout = self._deadline = 0.0
+        #: Bytes that the answer may have, head and body together.
+        self.most = 0
         #: A new connection was made for this request, and that was to a proxy.
         self.dialed = self.proxied = False
         #: The request's last byte has left.
@@ -50,8 +52,14 @@ class Progress:
         # Another thread has ended all exchanges.
         self._is_stopped = False
 
-    def begin(self, timeout: float) -> None:
-        """Note that a request begins, which may take ``timeout`` seconds to leave."""
+    def begin(self, timeout: float, most: int) -> None:
+        """Note that a request begins.
+
+        Parameters:
+            timeout: seconds that it may take to leave, and that the answer may take again.
+            most: bytes that the answer may have.
+        """
+        self.most = most
         self.dialed = self.proxied = self.whole = self.encoded = False
         self.received, self.status = 0, None
         self._timeout = timeout

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from migas._runtime.daemon import Thread
 from migas._runtime.native import TIMEOUT_MAX, allocate_lock, await_lock
 
-from . import graphql
+from . import graphql, rest
 from .parcel import Outcome
 from .transport import Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from migas._runtime.settings import Settings
 
@@ -34,23 +34,43 @@ def ask(
     settings: Settings,
     deadline: float,
     body: bytes,
-    field: str,
+    fields: Sequence[str],
     failure: Mapping[str, object],
-) -> dict[str, object]:
-    """Return the answer's ``field``, or ``failure`` with the reason under `message`.
+) -> list[dict[str, object]]:
+    """Return each of the answer's ``fields``, or ``failure`` with the reason under `message`.
 
     Parameters:
         settings: name the server; `timeout` is for the message only.
         deadline: when to stop waiting, by `time.monotonic`.
         body: the request, as `graphql` writes it.
-        field: the operation whose answer is wanted.
-        failure: the other fields of the answer if there is none.
+        fields: the operations, or their aliases, whose answers are wanted.
+        failure: the other fields of an answer if there is none.
     """
-    reply = _exchange(settings, deadline, body)
+    reply = _exchange(settings, deadline, lambda transport, left: transport.send(body, left))
     if reply is None:
-        message = f"no answer within {settings.timeout:g} seconds"
-        return {"success": False, **failure, "message": message}
-    return graphql.read_field(reply, field, failure)
+        message = _explain_silence(settings)
+        return [{"success": False, **failure, "message": message} for _ in fields]
+    return [graphql.read_field(reply, field, failure) for field in fields]
+
+
+def ask_sessions(
+    settings: Settings, deadline: float, project: str, weeks: int, token: str
+) -> tuple[list[dict[str, object]] | None, str]:
+    """Return a project's sessions, or None and the reason why there are none.
+
+    Parameters:
+        settings, deadline: as for `ask`.
+        project, weeks: which sessions, as `rest` writes them.
+        token: visible ASCII that the server's administrator has issued. It stands in no reason.
+    """
+    path = rest.locate_sessions(project, weeks)
+    reply = _exchange(
+        settings, deadline, lambda transport, left: transport.fetch(path, token, left)
+    )
+    if reply is None:
+        return None, _explain_silence(settings)
+    sessions = rest.read_sessions(reply)
+    return sessions, "" if sessions is not None else reply.reason or rest.NO_SESSIONS
 
 
 class Greeting(NamedTuple):
@@ -65,23 +85,30 @@ class Greeting(NamedTuple):
 
 def reach(settings: Settings, deadline: float) -> Greeting:
     """Ask whether the server answers by ``deadline``, by `time.monotonic`."""
-    reply = _exchange(settings, deadline, graphql.encode_greeting())
+    body = graphql.encode_greeting()
+    reply = _exchange(settings, deadline, lambda transport, left: transport.send(body, left))
     if reply is None:
-        return Greeting(f"no answer within {settings.timeout:g} seconds")
+        return Greeting(_explain_silence(settings))
     if reply.outcome is Outcome.DELIVERED:
         return Greeting("", reply.derives_place)
     return Greeting(reply.reason)
 
 
-def _exchange(settings: Settings, deadline: float, body: bytes) -> Reply | None:
-    """Return the reply to ``body``, or None if there is none by ``deadline``."""
+def _explain_silence(settings: Settings) -> str:
+    return f"no answer within {settings.timeout:g} seconds"
+
+
+def _exchange(
+    settings: Settings, deadline: float, send: Callable[[Transport, float], Reply]
+) -> Reply | None:
+    """Return the reply to what ``send`` sends in so many seconds; None: none by ``deadline``."""
     remaining = max(0.0, deadline - time.monotonic())
 
-    def send() -> Reply:
+    def connect() -> Reply:
         with contextlib.closing(Transport(settings.endpoint)) as transport:
-            return transport.send(body, remaining)
+            return send(transport, remaining)
 
-    return run_within(remaining, send)
+    return run_within(remaining, connect)
 
 
 def run_within(timeout: float, call: Callable[[], T]) -> T | None:

@@ -4,10 +4,10 @@ Importing this module imports `requests`, which is nearly all that a delivery co
 before there is something to send. Only this module and the three that it leans on, `connection`,
 `dialer` and `reason`, know `requests`, `urllib3` and sockets.
 
-Nothing that can be raised passes `Transport.send`, whatever the server answers and however a
-library fails. What raises before a request's last byte has left is UNSENT, what raises after it
-UNKNOWN: the server may have taken the request. Only the host's own interruptions, such as a
-`KeyboardInterrupt`, go through.
+Nothing that can be raised passes `Transport.send` or `fetch`, whatever the server answers and
+however a library fails. What raises before a request's last byte has left is UNSENT, what raises
+after it UNKNOWN: the server may have taken the request. Only the host's own interruptions, such as
+a `KeyboardInterrupt`, go through.
 """
 
 from __future__ import annotations
@@ -26,16 +26,20 @@ from migas._runtime.quiet import quiet
 from migas._runtime.version import __version__
 
 from . import policy
-from .connection import Adapter
+from .connection import MAX_ANSWER, MAX_LIST, Adapter
 from .policy import Exchange
 from .progress import Progress, StoppedError
 from .reason import explain, is_hang_up
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from typing import Any, TypeAlias
 
     from .parcel import Reply
+
+    #: Sends a request to an address, with headers, within seconds, and returns the answer's head.
+    Ask: TypeAlias = Callable[[str, Mapping[str, str], float], requests.Response]
 
 # A host that listens to all that goes on in it has not asked for our connections.
 for _module in ("connection", "connectionpool", "poolmanager", "response", "util.retry"):
@@ -45,6 +49,9 @@ _USER_AGENT = f"migas-py/{__version__}"
 
 #: Redirects that keep the method (RFC 9110, 15.4.8 and 15.4.9), and how many are followed.
 _REDIRECTS, _MAX_REDIRECTS = (307, 308), 3
+
+#: Has `requests` follow no redirect, and read no body.
+_PLAINLY: dict[str, Any] = {"allow_redirects": False, "stream": True}
 
 #: Added to its answers by the migas application.
 _SIGNATURE = "X-Backend-Server"
@@ -118,21 +125,36 @@ class Transport:
             on_write: called when the first byte is about to leave, once more where a redirect is
                 followed. What it raises stops the request, which is then UNSENT.
         """
-        progress = self._progress
-        timeout = max(timeout, 0.001)  # urllib3 refuses a zero
-        progress.begin(timeout)
-        try:
-            with quiet:
-                exchange = self._exchange(body, timeout, on_write)
-        except Exception as error:
-            exchange = Exchange(
-                explain(error, progress),
-                whole=progress.whole,
-                stale=not (progress.dialed or progress.received) and is_hang_up(error),
-            )
-        finally:
-            progress.end()
+
+        def post(url: str, headers: Mapping[str, str], seconds: float) -> requests.Response:
+            data = _Body(body, on_write, self._progress)
+            return self._session.post(url, data=data, headers=headers, timeout=seconds, **_PLAINLY)
+
+        exchange = self._attempt(post, self._endpoint, {}, timeout, MAX_ANSWER)
         return policy.judge(exchange, time.time())
+
+    def fetch(self, path: str, token: str, timeout: float) -> Reply:
+        """Ask for a list by REST (`GET`), and return what became of the question.
+
+        The token goes to the endpoint's own scheme, host and port only, as each request does. It
+        takes the place of credentials in the endpoint: there is one such header (RFC 9110, 11.6.2).
+
+        Parameters:
+            path: what follows the endpoint's address up to `/graphql`.
+            token: shows who asks (RFC 6750). Visible ASCII.
+            timeout: as for `send`.
+
+        Returns:
+            A reply whose `answer` holds the list as `rows` if it is DELIVERED.
+        """
+        headers = {"Authorization": f"Bearer {token}"}
+
+        def get(url: str, headers: Mapping[str, str], seconds: float) -> requests.Response:
+            return self._session.get(url, headers=headers, timeout=seconds, **_PLAINLY)
+
+        url = self._endpoint.removesuffix("/graphql") + path
+        exchange = self._attempt(get, url, headers, timeout, MAX_LIST)
+        return policy.judge_list(exchange, time.time())
 
     def has_answer(self) -> bool:
         """Return whether a request is under way and some of its answer is there, read or not.
@@ -154,25 +176,38 @@ class Transport:
         self._progress.sock = None
         self._session.close()
 
-    def _exchange(self, body: bytes, timeout: float, on_write: Callable[[], None]) -> Exchange:
-        url, headers = _split_credentials(self._endpoint)
+    def _attempt(
+        self, ask: Ask, url: str, headers: Mapping[str, str], timeout: float, most: int
+    ) -> Exchange:
+        """Return what was seen of a request, whatever was raised meanwhile."""
+        progress = self._progress
+        timeout = max(timeout, 0.001)  # urllib3 refuses a zero
+        progress.begin(timeout, most)
+        try:
+            with quiet:
+                return self._exchange(ask, url, headers, timeout)
+        except Exception as error:
+            return Exchange(
+                explain(error, progress),
+                whole=progress.whole,
+                stale=not (progress.dialed or progress.received) and is_hang_up(error),
+            )
+        finally:
+            progress.end()
+
+    def _exchange(self, ask: Ask, url: str, headers: Mapping[str, str], timeout: float) -> Exchange:
+        url, basic = _split_credentials(url)
+        headers = {**basic, **headers}
         redirects = 0
         while True:
-            with self._session.post(
-                url,
-                data=_Body(body, on_write, self._progress),
-                headers=headers,
-                timeout=timeout,
-                allow_redirects=False,
-                stream=True,
-            ) as response:
+            with ask(url, headers, timeout) as response:
                 target = _find_redirect(response, url)
                 if target is None or redirects == _MAX_REDIRECTS:
                     return self._read(response)
             redirects += 1
             # All redirects share the time of the first answer.
             url, timeout = target, self._progress.remaining()
-            self._progress.begin(timeout)
+            self._progress.begin(timeout, self._progress.most)
 
     def _read(self, response: requests.Response) -> Exchange:
         """Return what an answer says, whose head has come."""

@@ -133,21 +133,37 @@ def _add_questions(commands: Commands) -> None:
         "--pending", "--waiting", action="store_true", help="list the pending breadcrumbs"
     )
     what.add_argument("--sent", action="store_true", help="list the latest that were sent")
+    _add_usage(commands)
+
+
+def _add_usage(commands: Commands) -> None:
+    """Add the command that counts: `usage`."""
     usage = _add(
         commands,
         "usage",
-        "count a project's breadcrumbs",
-        "Ask the server how many breadcrumbs of a project arrived, by day, week or month."
-        " Status 1: it did not answer.",
+        "count a project's breadcrumbs or sessions",
+        "Ask the server how many breadcrumbs of a project arrived, by day, week or month; or, with"
+        " the project's token in MIGAS_TOKEN, how many sessions there were, by version or status."
+        " Status 1: it did not answer all, or a file could not be written.",
     )
     usage.add_argument("project", help="owner/repo")
     usage.add_argument("--since", type=_read_date, metavar="DATE", help="default: 30 days ago")
     usage.add_argument("--until", type=_read_date, metavar="DATE", help="default: today")
-    usage.add_argument("--by", choices=("day", "week", "month"), default="day")
+    usage.add_argument(
+        "--by",
+        choices=("day", "week", "month", "version", "status"),
+        default="day",
+        help="default: day; version and status count sessions, and need a token",
+    )
     usage.add_argument("--unique", action="store_true", help="count users instead of breadcrumbs")
+    usage.add_argument(
+        "--token-file", metavar="FILE", help="holds the project's token; default: MIGAS_TOKEN"
+    )
+    usage.add_argument("--csv", action="store_true", help="print CSV")
     usage.add_argument(
         "--plot", metavar="FILE", help="draw a picture (PNG, SVG, PDF); -: bars in the terminal"
     )
+    usage.add_argument("--badge", metavar="FILE", help="write what shields.io draws a badge from")
 
 
 def _add_actions(commands: Commands) -> None:
@@ -202,12 +218,12 @@ def _run_command(name: str, options: argparse.Namespace) -> int:
         name: the command.
         options: its parsed arguments.
     """
-    from . import consent, flush, questions, removal
+    from . import consent, flush, numbers, questions, removal
 
     run: Callable[[argparse.Namespace], int] = {
         "status": questions.show_status,
         "show": questions.show_fields,
-        "usage": questions.show_usage,
+        "usage": numbers.show_usage,
         "flush": flush.flush,
         "optout": consent.opt_out,
         "optin": consent.opt_in,

@@ -1,7 +1,7 @@
-"""The usage of a project: which periods to ask the server for, and how a person sees the answers.
+"""The usage of a project: which periods to ask the server for, and what it answers for each.
 
-Days are the server's, in UTC. What may go wrong: the server does not answer, does not know the
-project, or answers with what is no number; and matplotlib, an extra, may not be installed.
+Days are the server's, in UTC. A number that the server has not given is None, never 0. What may go
+wrong: the server does not answer, does not know the project, or answers with what is no number.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ import datetime
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from migas._agent.question import ask_all
+from migas._agent.sessions import NoAnswerError
 from migas._delivery.throttle import Rate
-from migas.operations import get_usage
+from migas._delivery.usage import MAX_QUESTIONS, encode_usages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 DAY = datetime.timedelta(days=1)
 
-#: Columns of the longest bar in a terminal.
-_WIDTH = 50
+#: An answer that gives no reason. The hosted server always gives one.
+_UNKNOWN = "the server does not know the project"
 
 
 class Period(NamedTuple):
@@ -34,11 +36,31 @@ class Hits(NamedTuple):
     """How often a project was used in a period."""
 
     period: Period
-    hits: int
+    #: None: the server has not answered.
+    hits: int | None
 
 
-class NoAnswerError(Exception):
-    """The server did not answer how often; the text says why."""
+class Answer(NamedTuple):
+    """What the server has answered for all periods."""
+
+    #: What was counted: `breadcrumbs` or `users`.
+    what: str
+    #: The length of a period: `day`, `week` or `month`.
+    by: str
+    #: The present day. The period that holds it is not over.
+    today: datetime.date
+    #: One for each period that was to be asked for, at least one.
+    entries: Sequence[Hits]
+    #: The number in all periods that were answered, or None. Of users it is a number of its own:
+    #: a user of two periods would be counted twice.
+    total: int | None
+    #: Why not all were answered, or `""`.
+    reason: str = ""
+
+    @property
+    def answered(self) -> int:
+        """Return how many periods were answered."""
+        return sum(entry.hits is not None for entry in self.entries)
 
 
 def split(since: datetime.date, until: datetime.date, by: str) -> list[Period]:
@@ -70,13 +92,13 @@ def split(since: datetime.date, until: datetime.date, by: str) -> list[Period]:
 
 def count(
     project: str,
-    periods: Iterable[Period],
+    periods: Sequence[Period],
     *,
     unique: bool = False,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Hits]:
-    """Ask the server for one period after the other, no faster than its limit allows.
+    """Ask the server for each period, ten a request, no faster than its limit allows.
 
     Parameters:
         project: `owner/repo`.
@@ -85,62 +107,55 @@ def count(
         sleep: waits for so many seconds.
         clock: the seconds since any moment, which no step of the wall clock changes.
 
-    Yields each answer when it is there. Raises `NoAnswerError` at the first that is none.
+    Yields each answer when it is there. After a request that is not answered for each of its
+    periods there is no other one: this raises `NoAnswerError`.
     """
     rate = Rate(clock=clock)
-    for period in periods:
+    for start in range(0, len(periods), MAX_QUESTIONS):
+        asked = periods[start : start + MAX_QUESTIONS]
         sleep(rate.delay())
         rate.count()
-        # The server includes both ends of the span.
-        answer = get_usage(project, f"{period.first}", f"{period.last}T23:59:59Z", unique)
-        if not answer.get("success"):
-            raise NoAnswerError(
-                str(answer.get("message") or "the server does not know the project")
-            )
-        hits = answer.get("hits")
-        if not isinstance(hits, int):
-            raise NoAnswerError("the server's answer names no number of hits")
-        yield Hits(period, hits)
+        # The server includes both ends of a span.
+        spans = [(f"{period.first}", f"{period.last}T23:59:59Z") for period in asked]
+        body = encode_usages(project, spans, unique)
+        answers = ask_all(body, [f"a{index}" for index in range(len(asked))], {})
+        reasons: list[str] = []
+        for period, answer in zip(asked, answers, strict=True):
+            hits, reason = _read(answer)
+            yield Hits(period, hits)
+            reasons += [reason] * (hits is None)
+        if reasons:
+            raise NoAnswerError(reasons[0])
 
 
-def draw(counted: Sequence[Hits]) -> list[str]:
-    """Return a bar for each period, as text for a terminal; the longest is 50 columns long."""
-    most = max((hits for _, hits in counted), default=0)
-    return ["█" * (-(-hits * _WIDTH // most) if most else 0) for _, hits in counted]
+def describe_missing(entries: Sequence[Hits], unit: str) -> str:
+    """Return of how many periods there is an answer, or `""` if there is one of each.
 
-
-def plot(counted: Sequence[Hits], path: str, title: str, label: str) -> None:
-    """Draw a picture with matplotlib.
-
-    Parameters:
-        counted: what to draw, in its order.
-        path: where to write it; its end says as what: PNG, SVG or PDF.
-        title: what stands above.
-        label: what the height of a bar means.
-
-    Raises `ValueError` for another end, and `OSError` where it cannot be written.
+    Example:
+        >>> day = Period(datetime.date(2026, 1, 1), datetime.date(2026, 1, 1))
+        >>> describe_missing([Hits(day, 7), Hits(day, None)], "day")
+        'partial: 1 of 2 days answered'
     """
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
+    answered = sum(entry.hits is not None for entry in entries)
+    if answered == len(entries):
+        return ""
+    return f"partial: {answered} of {len(entries)} {unit}s answered"
 
-    figure = Figure(figsize=(8, 4), layout="constrained")
-    axes = figure.subplots()
-    starts = [datetime.datetime.combine(period.first, datetime.time()) for period, _ in counted]
-    # A little less than its days, so that a gap stands between neighbours.
-    widths = [0.9 * ((period.last - period.first).days + 1) for period, _ in counted]
-    axes.bar(starts, [hits for _, hits in counted], widths, align="edge", color="#35688f")
-    locator = AutoDateLocator(minticks=3, maxticks=10)
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_ylim(bottom=0)
-    axes.set_ylabel(label)
-    axes.set_title(title)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", alpha=0.3)
-    axes.set_axisbelow(True)
-    figure.savefig(path, dpi=150)
+
+def add_up(entries: Sequence[Hits]) -> int | None:
+    """Return the sum of all answers, or None if there is none."""
+    answered = [hits for _, hits in entries if hits is not None]
+    return sum(answered) if answered else None
+
+
+def _read(answer: dict[str, object]) -> tuple[int | None, str]:
+    """Return the number that an answer gives, or None and the reason why it gives none."""
+    if not answer.get("success"):
+        return None, str(answer.get("message") or _UNKNOWN)
+    hits = answer.get("hits")
+    if not isinstance(hits, int) or hits < 0:
+        return None, "the server's answer names no number of hits"
+    return hits, ""
 
 
 def _count_days_left(day: datetime.date, by: str) -> int:

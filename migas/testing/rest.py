@@ -76,19 +76,18 @@ class Rest:
     def get_usage(self, request: Request, _connection: Connection) -> Reply:
         """Answer `GET /api/usage/{owner}/{repo}` with sessions by date, version and status.
 
-        The query string's `weeks` says how many weeks are counted, by default all. They end with
-        today, or with the day before the date `since`.
+        The query string's `weeks` says how many weeks up to today are counted, by default one; with
+        a date as `since`, only days before that date. A token of another project is answered 403.
+        More weeks than the calendar has are an exception, as they are of the hosted server's.
         """
         readable = self._read_token(request)
         weeks, end = _read_period(request)
         project = request.route.removeprefix("/api/usage/")
-        if project not in self._projects:
-            raise _refuse(404, "Project is not registered.")
         if project != readable:
-            raise _refuse(401, "Invalid token.")
-        start = datetime.date.min
-        if weeks is not None and 7 * weeks < (end - start).days:
-            start = end - datetime.timedelta(weeks=max(0, weeks))
+            raise _refuse(403, f"Token does not have access to project {project}.")
+        if project not in self._projects:
+            raise _refuse(404, f"Project {project} not found.")
+        start = datetime.datetime.now(datetime.UTC).date() - datetime.timedelta(weeks=weeks)
         return reply_rest(200, self._store.sessions(project, start.isoformat(), end.isoformat()))
 
     def get_projects(self, request: Request, _connection: Connection) -> Reply:
@@ -101,7 +100,7 @@ class Rest:
         if scheme.lower() != "bearer" or not token:
             raise _refuse(401, "Missing or malformed Authorization header.")
         if token not in self._tokens:
-            raise _refuse(401, "Invalid token.")
+            raise _refuse(401, "Invalid or insufficient token.")
         return self._tokens[token]
 
 
@@ -110,11 +109,11 @@ def _refuse(status: int, detail: object) -> RefusedError:
     return RefusedError(reply_rest(status, {"detail": detail}))
 
 
-def _read_period(request: Request) -> tuple[int | None, datetime.date]:
-    """Return the number of weeks or None, and the day after the last one."""
+def _read_period(request: Request) -> tuple[int, datetime.date]:
+    """Return the number of weeks, and the day after the last one that is wanted."""
     query = request.parameters
     errors: Errors = []
-    weeks = None
+    weeks = 1
     if "weeks" in query:
         weeks = read_number(query["weeks"], ("query", "weeks"), errors)
     end = datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=1)

@@ -1,205 +1,36 @@
-"""How many used my package last month: as a table, as bars, as a picture."""
+"""Which periods a project's usage is asked for, and what becomes of each answer."""
 
 from __future__ import annotations
 
-import contextlib
 import datetime
+import doctest
 import json
-import os
-import re
-import signal
-import sqlite3
-import subprocess
-import sys
+import uuid
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import PATIENCE
 
+import migas
+from migas._agent.sessions import NoAnswerError
+from migas._delivery.graphql import MAX_BODY
+from migas._delivery.usage import MAX_QUESTIONS, encode_usages
 from migas.cli import usage
 from migas.testing import Fault, Server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Mapping
 
 DATES = st.dates(datetime.date(1990, 1, 1), datetime.date(2100, 1, 1))
 
-
-def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "migas", "usage", *arguments],
-        capture_output=True,
-        env={**os.environ, "PYTHONUTF8": "1", **environ},
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+TODAY = datetime.datetime.now(datetime.UTC).date()
 
 
-def read_json(*arguments: str) -> Any:
-    done = run(*arguments, "--json")
-    assert (done.returncode, done.stderr) == (0, ""), done
-    return json.loads(done.stdout)
-
-
-@pytest.fixture
-def used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A server that knows of uses in March and April 2026, by two users."""
-    path = str(tmp_path / "server.sqlite")
-    users = ["3f0c6e2a-5d39-4f0e-9a37-0f6b3c5d7e11", "1cf6db85-5d12-4d79-a502-611f353de27d"]
-    moments = ["2026-03-30T00:00:00", "2026-03-30T23:59:59", "2026-04-05T12:00:00"]
-    moments += ["2026-04-06T00:00:00"] * 3
-    with Server(database=path) as server, contextlib.closing(sqlite3.connect(path)) as database:
-        for number, moment in enumerate(moments):
-            stamp = datetime.datetime.fromisoformat(moment + "+00:00").timestamp()
-            database.execute(
-                "INSERT INTO crumbs (project, version, language, language_version, status, is_ci,"
-                " timestamp, user_id) VALUES (?, '1', 'python', '3.12', 'R', 0, ?, ?)",
-                ("owner/repo", stamp, users[number % 2]),
-            )
-        database.commit()
-        monkeypatch.setenv("MIGAS_ENDPOINT", server.endpoint)
-        yield server
-
-
-MARCH = ("owner/repo", "--since", "2026-03-30", "--until", "2026-04-07")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("by", "rows"),
-    [
-        ("day", [2, 0, 0, 0, 0, 0, 1, 3, 0]),
-        ("week", [3, 3]),
-        ("month", [2, 4]),
-    ],
-)
-def test_uses_are_counted_by_period(used: Server, by: str, rows: list[int]) -> None:
-    """Both ends of a day are in it, and nothing is counted twice."""
-    found = read_json(*MARCH, "--by", by)
-    assert [period["hits"] for period in found] == rows
-    assert (found[0]["first"], found[-1]["last"]) == ("2026-03-30", "2026-04-07")
-    head, *lines = run(*MARCH, "--by", by).stdout.splitlines()
-    assert head.split() == ["from", "breadcrumbs"]
-    assert [int(line.split()[1]) for line in lines] == [*rows, 6]
-    assert lines[-1].startswith("all")
-    assert used.requests == 2 * len(rows)
-
-
-def test_users_are_counted(used: Server) -> None:
-    """In each period; a sum of those would count many twice."""
-    done = run(*MARCH, "--by", "week", "--unique")
-    assert [line.split() for line in done.stdout.splitlines()] == [
-        ["from", "users"],
-        ["2026-03-30", "2"],
-        ["2026-04-06", "2"],
-    ]
-    assert used.requests == 2
-
-
-@pytest.mark.slow
-def test_a_chart_stands_in_the_terminal(used: Server) -> None:
-    """The longest bar is for the most uses, and the least use is seen."""
-    _, *lines = run(*MARCH, "--plot", "-").stdout.splitlines()
-    assert [line.count("█") for line in lines] == [34, 0, 0, 0, 0, 0, 17, 50, 0, 0]
-    assert used.crumbs
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("fonts")
-@pytest.mark.parametrize(
-    ("end", "head"), [("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF")]
-)
-def test_a_picture_is_drawn(used: Server, tmp_path: Path, end: str, head: bytes) -> None:
-    """In the form that its name says, and the table all the same."""
-    path = tmp_path / f"uses.{end}"
-    done = run(*MARCH, "--by", "week", "--plot", str(path))
-    assert (done.returncode, done.stderr) == (0, ""), done
-    assert path.read_bytes().startswith(head)
-    assert done.stdout.count("\n") == 4
-    assert used.requests == 2
-    if end == "svg":
-        ElementTree.parse(path)
-        assert "<!-- owner/repo: breadcrumbs a week -->" in path.read_text()
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("fonts")
-def test_a_picture_that_cannot_be_drawn_is_explained(used: Server, tmp_path: Path) -> None:
-    """The table is there nevertheless."""
-    for name in ("uses.docx", "no/such/place.png"):
-        done = run(*MARCH, "--plot", str(tmp_path / name))
-        assert (done.returncode, done.stdout.count("\n")) == (1, 11)
-        assert done.stderr.startswith(f"migas: {tmp_path / name}: ")
-        assert "Traceback" not in done.stderr
-    assert used.requests
-
-
-def test_without_the_extra_a_picture_says_what_it_needs(used: Server, tmp_path: Path) -> None:
-    """And how to get it, before a long range is asked for."""
-    (tmp_path / "matplotlib.py").write_text("raise ModuleNotFoundError(name='matplotlib')")
-    done = run(*MARCH, "--plot", "uses.png", PYTHONPATH=str(tmp_path))
-    assert (done.returncode, "pip install 'migas[plot]'" in done.stderr) == (2, True)
-    assert used.requests == 0
-
-
-@pytest.mark.slow
-def test_no_answer_is_explained(used: Server) -> None:
-    """With what is known so far, and an exit status that a script can use."""
-    used.inject([None, Fault.status(503)])
-    done = run(*MARCH)
-    assert (done.returncode, done.stderr) == (1, "migas: the server answered 503\n")
-    assert done.stdout.splitlines()[1].split() == ["2026-03-30", "2"]
-    assert run("noslash").returncode == 1
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="no such signals")
-def test_an_interruption_loses_nothing_that_is_known(used: Server) -> None:
-    """A long range takes its time."""
-    used.inject(Fault.late(0.3))
-    with subprocess.Popen(
-        [sys.executable, "-m", "migas", "usage", *MARCH[:3], "--until", "2030-01-01"],
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        while used.requests < 3:
-            assert process.poll() is None
-        process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=PATIENCE)
-        assert process.returncode == 130
-    assert out.splitlines()[1].split() == ["2026-03-30", "2"]
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("owner/repo", "--since", "yesterday"),
-        ("owner/repo", "--by", "year"),
-        ("owner/repo", "--since", "2026-04-02", "--until", "2026-04-01"),
-        (),
-    ],
-)
-def test_what_makes_no_sense_is_not_asked(used: Server, arguments: tuple[str, ...]) -> None:
-    """It is explained instead."""
-    done = run(*arguments)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert re.search(r"usage: migas|^migas: --since is after --until\n$", done.stderr)
-    assert used.requests == 0
-
-
-@pytest.mark.slow
-def test_the_last_thirty_days_are_meant_by_default(used: Server) -> None:
-    """Up to today, as the server's clock has it."""
-    found = read_json("owner/repo")
-    today = datetime.datetime.now(datetime.UTC).date()
-    assert len(found) == 30
-    assert (today - datetime.date.fromisoformat(found[-1]["last"])).days in (0, 1)
-    assert used.requests == 30
+def test_the_docstrings_examples_run() -> None:
+    """As they stand there."""
+    results = doctest.testmod(usage)
+    assert (results.attempted > 0, results.failed) == (True, 0)
 
 
 @pytest.mark.parametrize("by", ["day", "week", "month"])
@@ -209,23 +40,6 @@ def test_time_ends_with_the_year_9999(by: str) -> None:
     assert usage.split(last, last, by) == [usage.Period(last, last)]
     first = datetime.date.min
     assert usage.split(first, first, by) == [usage.Period(first, first)]
-
-
-def test_until_the_first_days_of_the_calendar_is_no_trouble(used: Server) -> None:
-    """Thirty days before them are none."""
-    assert len(read_json("owner/repo", "--until", "0001-01-03")) == 3
-    assert used.requests == 3
-
-
-@pytest.mark.parametrize("hits", ["many", None, 1.5, [1]])
-def test_an_answer_that_is_no_number_is_explained(used: Server, hits: object) -> None:
-    """A server may answer anything."""
-    answer = {"hits": hits, "message": "", "unique": False, "success": True}
-    used.inject(Fault.json({"data": {"get_usage": answer}}))
-    done = run("owner/repo", "--by", "month")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("migas: ")
-    assert "Traceback" not in done.stderr
 
 
 @given(DATES, st.integers(0, 800), st.sampled_from(["day", "week", "month"]))
@@ -245,18 +59,97 @@ def test_periods_cover_each_day_once(since: datetime.date, days: int, by: str) -
 
 
 @pytest.mark.slow
-def test_the_servers_limit_is_kept(used: Server) -> None:
-    """A range of many years waits between two requests, rather than be refused."""
+def test_the_servers_limit_is_kept(server: Server) -> None:
+    """A range of many years waits between two requests of ten periods, rather than be refused."""
     naps: list[float] = []
-    periods = [usage.Period(datetime.date(2026, 1, 1), datetime.date(2026, 1, 1))] * 803
+    periods = [usage.Period(TODAY, TODAY)] * 8021
+    server.inject(Fault.json({"data": dict.fromkeys((f"a{n}" for n in range(10)), ONE)}))
     counted = usage.count("owner/repo", periods, sleep=naps.append, clock=lambda: 0.0)
-    assert len(list(counted)) == 803
+    assert sum(hits or 0 for _, hits in counted) == 8021
     assert [nap > 0 for nap in naps] == [False] * 800 + [True] * 3
-    assert used.requests == 803
+    assert server.requests == 803
 
 
-def test_nothing_to_draw_is_no_trouble() -> None:
-    """A project that nobody uses has no longest bar."""
-    day = usage.Period(datetime.date(2026, 1, 1), datetime.date(2026, 1, 1))
-    assert usage.draw([]) == []
-    assert usage.draw([usage.Hits(day, 0)]) == [""]
+ONE = {"hits": 1, "message": "", "unique": False, "success": True}
+
+
+def answer(*answers: Mapping[str, object] | None) -> Fault:
+    """Answer each of a request's questions otherwise."""
+    return Fault.json({"data": {f"a{index}": each for index, each in enumerate(answers)}})
+
+
+def ask(count: int) -> tuple[list[int | None], str]:
+    """Return the answers to so many periods, and why there are no more of them."""
+    found = []
+    try:
+        for entry in usage.count("owner/repo", [usage.Period(TODAY, TODAY)] * count):
+            found.append(entry.hits)  # noqa: PERF401  # what was found before a failure counts
+    except NoAnswerError as error:
+        return found, f"{error}"
+    return found, ""
+
+
+@pytest.mark.parametrize("unique", [True, False])
+def test_several_periods_are_one_request(server: Server, unique: bool) -> None:
+    """Each under an alias, and within the server's bound for any name that GitHub allows."""
+    for _ in range(2):
+        migas.add_project("owner/repo", "1", user_id=f"{uuid.UUID(int=1)}")
+    assert migas.flush() == 0
+    before = server.requests
+    day = usage.Period(TODAY, TODAY + usage.DAY)
+    periods = [usage.Period(day.first - 9 * usage.DAY, day.first - usage.DAY), day] * 6
+    found = [entry.hits for entry in usage.count("owner/repo", periods, unique=unique)]
+    assert found == [0, 1 if unique else 2] * 6
+    assert server.requests == before + 2
+    longest = f"{'o' * 39}/{'r' * 100}"
+    spans = [("2026-01-01", "2026-01-01T23:59:59Z")] * MAX_QUESTIONS
+    assert len(encode_usages(longest, spans, unique)) < MAX_BODY / 2
+
+
+def test_what_a_request_leaves_open_is_none(server: Server) -> None:
+    """Never 0; its other answers count, and no other request follows."""
+    server.inject([answer(*[ONE] * 10), answer(ONE, None, ONE), None])
+    found, reason = ask(23)
+    assert found == [1] * 11 + [None, 1] + [None] * 7
+    assert reason == "the server's answer holds neither data nor an error"
+    assert server.requests == 2
+
+
+@pytest.mark.parametrize("hits", ["many", None, 1.5, [1], -1])
+def test_an_answer_that_is_no_number_is_none(server: Server, hits: object) -> None:
+    """A server may answer anything."""
+    server.inject(answer({**ONE, "hits": hits}))
+    assert ask(1) == ([None], "the server's answer names no number of hits")
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (Fault.status(503), "the server answered 503"),
+        (answer({"success": False}), "the server does not know the project"),
+        (Fault.error("Syntax Error"), "Syntax Error"),
+        (Fault(), "the server hung up"),
+    ],
+)
+def test_why_there_is_no_answer_is_said(server: Server, fault: Fault, reason: str) -> None:
+    """In the server's words, where it has some."""
+    server.inject(fault)
+    assert ask(2) == ([None, None], reason)
+
+
+def test_a_project_that_is_not_registered_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the hosted server words it."""
+    with Server(projects=[]) as server:
+        monkeypatch.setenv("MIGAS_ENDPOINT", server.endpoint)
+        assert ask(1) == ([None], 'Project "owner/repo" is not being tracked')
+
+
+def test_a_question_is_a_query_of_the_recorded_form(server: Server) -> None:
+    """The name goes as a variable: nothing in it is read as GraphQL."""
+    name = 'owner/repo"){__typename}#'
+    list(usage.count(name, [usage.Period(TODAY, TODAY)]))
+    asked: Any = json.loads(server.received[-1].body)
+    assert asked["variables"] == {"p": name}
+    assert asked["query"] == (
+        f'query($p:String!){{a0:get_usage(project:$p,start:"{TODAY}",end:"{TODAY}T23:59:59Z")}}'
+    )

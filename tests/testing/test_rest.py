@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: The least that a breadcrumb needs.
 LEAST = {"project": "a/b", "project_version": "1"}
 
-TOKENS = {"secret": "a/b", "other": "c/d"}
+TOKENS = {"secret": "a/b", "other": "c/d", "unknown": "x/y"}
 
 
 def detail(kind: str, place: list[str], message: str, value: object) -> dict[str, object]:
@@ -172,22 +172,27 @@ def read_ages(server: Server, query: str) -> list[str]:
 
 
 def test_sessions_are_counted_by_weeks(used: Server) -> None:
-    """Without a number of them all are; today is among them."""
-    assert read_ages(used, "") == ["50", "9", "0"]
+    """Without a number of them one is; today is among them."""
+    assert read_ages(used, "") == ["0"]
     assert read_ages(used, "?weeks=1") == ["0"]
     assert read_ages(used, "?weeks=2") == ["9", "0"]
     assert read_ages(used, "?weeks=100") == ["50", "9", "0"]
-    assert read_ages(used, f"?weeks={10**9}") == ["50", "9", "0"]
-    assert read_ages(used, "?weeks=0") == read_ages(used, f"?weeks=-{10**9}") == []
+    assert read_ages(used, "?weeks=0") == ["0"]
+    assert read_ages(used, "?weeks=-1") == []
+
+
+def test_the_calendar_bounds_the_weeks(used: Server) -> None:
+    """More than it has are an error of the server's own, as of the hosted one's."""
+    told = ask(used, "GET", f"/api/usage/a/b?weeks={10**9}", Authorization="Bearer secret")
+    assert told.status == 500
 
 
 def test_only_days_before_a_date_are_answered(used: Server) -> None:
-    """The weeks are those before it."""
-    told = ask(used, "GET", "/api/usage/a/b", Authorization="Bearer secret")
+    """The weeks are those before today all the same."""
+    told = ask(used, "GET", "/api/usage/a/b?weeks=8", Authorization="Bearer secret")
     cut = told.body[1]["date"]
-    assert read_ages(used, f"?since={cut}") == ["50"]
-    assert read_ages(used, f"?weeks=6&since={cut}") == ["50"]
-    assert read_ages(used, f"?weeks=5&since={cut}") == []
+    assert read_ages(used, f"?weeks=8&since={cut}") == ["50"]
+    assert read_ages(used, f"?weeks=6&since={cut}") == []
 
 
 @pytest.mark.parametrize(
@@ -197,8 +202,9 @@ def test_only_days_before_a_date_are_answered(used: Server) -> None:
         ("/api/usage/a/b", "Basic c2VjcmV0", 401, "Missing or malformed Authorization header."),
         ("/api/usage/a/b", "Bearer ", 401, "Missing or malformed Authorization header."),
         ("/api/usage/a/b", "Bearer wrong", 401, None),
-        ("/api/usage/a/b", "Bearer other", 401, None),
-        ("/api/usage/a/unknown", "Bearer secret", 404, None),
+        ("/api/usage/a/b", "Bearer other", 403, "Token does not have access to project a/b."),
+        ("/api/usage/a/unknown", "Bearer secret", 403, None),
+        ("/api/usage/x/y", "Bearer unknown", 404, "Project x/y not found."),
         ("/api/auth/projects", None, 401, "Missing or malformed Authorization header."),
         ("/api/auth/projects", "Bearer wrong", 401, None),
     ],
