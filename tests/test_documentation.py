@@ -12,7 +12,7 @@ from left_out import LEFT_OUT
 from support import PAGES, ROOT, locate_page, read_page, read_section
 
 import migas
-from migas._agent import reported
+from migas._agent import reported, sessions
 from migas._crumb import breadcrumb
 from migas._delivery import graphql, policy, sender, throttle
 from migas._runtime import optout, settings
@@ -89,7 +89,8 @@ def test_the_numbers_for_administrators_are_the_codes() -> None:
 
 def test_every_variable_is_named() -> None:
     """And none that does not exist."""
-    source = Path(settings.__file__).read_text() + Path(reported.__file__).read_text()
+    modules = (settings, reported, sessions)
+    source = "".join(Path(module.__file__).read_text() for module in modules)
     read = set(re.findall(r"\bMIGAS_[A-Z_]+\b", source)) | set(optout.OPTOUT_VARIABLES)
     text = read_page("settings")
     assert set(re.findall(r"^\| `([A-Z_]+)` \|", text, re.MULTILINE)) == read
