@@ -18,6 +18,10 @@ from .operations import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from . import config as config
+    from . import error as error
+    from . import operations as operations
+    from . import types as types
     from ._runtime.version import __version__
     from .config import clear_user_id, notice, print_config, setup
 del TYPE_CHECKING
@@ -45,7 +49,7 @@ def __getattr__(name: str) -> object:
     Such a name is a module that hosts of earlier clients expect as an attribute of the package, the
     version, or a function of `config`. Raises `AttributeError` for any other.
     """
-    if name in ("config", "error", "operations"):
+    if name in ("config", "error", "operations", "types"):
         import importlib
 
         return importlib.import_module(f"migas.{name}")

@@ -21,7 +21,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ._runtime.settings import BeforeSend, Settings
+    from ._runtime.settings import Settings
+    from .types import BeforeSend
 
 #: What a configuration file holds, and how each value is read.
 _PARSERS: Mapping[str, Callable[[str], str]] = {
