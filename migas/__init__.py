@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from . import types as types
     from ._runtime.version import __version__
     from .config import clear_user_id, notice, print_config, setup
-del TYPE_CHECKING
 
 __all__ = [
     "Receipt",
@@ -43,27 +42,32 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    """Return a name that is loaded on first use.
+if not TYPE_CHECKING:  # or a checker would take every misspelt name for one of these
 
-    Such a name is a module that hosts of earlier clients expect as an attribute of the package, the
-    version, or a function of `config`. Raises `AttributeError` for any other.
-    """
-    if name in ("config", "error", "operations", "types"):
-        import importlib
+    def __getattr__(name: str) -> object:
+        """Return a name that is loaded on first use.
 
-        return importlib.import_module(f"migas.{name}")
-    if name == "__version__":
-        from ._runtime.version import __version__
+        Such a name is a module that hosts expect as an attribute of the package, the version, or a
+        function of `config`. Raises `AttributeError` for any other.
+        """
+        if name in ("config", "error", "operations", "types"):
+            import importlib
 
-        return __version__
-    if name in __all__:
-        from . import config
+            return importlib.import_module(f"migas.{name}")
+        if name == "__version__":
+            from ._runtime.version import __version__
 
-        return getattr(config, name)
-    raise AttributeError(f"module 'migas' has no attribute {name!r}")
+            return __version__
+        if name in __all__:
+            from . import config
+
+            return getattr(config, name)
+        raise AttributeError(f"module 'migas' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
     """Return all names of the package, also those that are not loaded yet."""
     return sorted({*globals(), *__all__})
+
+
+del TYPE_CHECKING

@@ -1,0 +1,61 @@
+"""Reads the Python examples of Markdown files, each file's as one module that checkers can read."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import doctest
+import re
+import textwrap
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_FENCE = re.compile(r"^( *)```python\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+
+#: What an example may leave open without more words, and its type.
+_KNOWN = {"__version__": "str"}
+
+#: The names that a module has without an assignment.
+_GIVEN = {*dir(builtins), "__file__", "__name__"}
+
+
+def read_module(path: Path) -> str:
+    """Return all Python examples of a Markdown file as one module; empty if there are none."""
+    return "\n".join(_read_blocks(path.read_text("utf-8")))
+
+
+def declare(names: set[str]) -> str:
+    """Return a stub that declares names which a module leaves open, as `main`."""
+    lines = [f"{name}: {_KNOWN.get(name, 'Any')}" for name in sorted(names)]
+    return "\n".join(["from typing import Any", f"__all__ = {sorted(names)}", *lines, ""])
+
+
+def _read_blocks(text: str) -> Iterator[str]:
+    """Yield the code of each example, without the prompts and the output of a session."""
+    for _, block in _FENCE.findall(text):
+        code = textwrap.dedent(block)
+        if ">>> " in code:
+            examples = doctest.DocTestParser().get_examples(code)
+            code = "".join(example.source for example in examples)
+        yield code
+
+
+def find_open_names(code: str) -> set[str]:
+    """Return the names that a module reads and gives no value to."""
+    read: set[str] = set()
+    bound: set[str] = set(_GIVEN)
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Name):
+            (read if isinstance(node.ctx, ast.Load) else bound).add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            bound.add(node.name)
+        elif isinstance(node, ast.arg):
+            bound.add(node.arg)
+        elif isinstance(node, ast.alias):
+            bound.add((node.asname or node.name).partition(".")[0])
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            bound.add(node.name)
+    return read - bound
