@@ -118,9 +118,9 @@ def after_block() -> int:
 def explain(etype: type[BaseException], text: str, traceback: object) -> Fields:
     return {"status": "F", "status_desc": "out of memory", "error_type": etype.__name__}
 
-handlers: ErrorHandlers = ["nipype", {"OSError": lambda etype, text, _: None}, {MemoryError: explain}]
 named = {"MemoryError": explain}
 by_class = {MemoryError: explain}
+handlers: ErrorHandlers = ["nipype", {"OSError": lambda kind, text, _: None}, by_class]
 migas.track("owner/repo", "1", handlers)
 migas.track("owner/repo", "1", error_handlers=named)
 migas.track("owner/repo", "1", error_handlers=[by_class, named])
