@@ -54,11 +54,12 @@ def add_project(project: str, project_version: str, **fields: Unpack[Fields]) ->
     Parameters:
         project: `owner/repo` at GitHub, registered with the server.
         project_version: the version in use; the server's database holds 24 characters.
-        fields: override what is detected: `status` (`R`unning, `C`ompleted, `F`ailed,
-            `S`uspended), `status_desc`, `error_type`, `error_desc`, `user_type` (`general`, `dev`,
-            `ci`), `platform`, `container` (`docker`, `apptainer`, `unknown`), `is_ci`, `language`,
-            `language_version`, `user_id` and `session_id` (UUIDs). Values that the server cannot
-            store are corrected or dropped: one would lose the whole request (server 0.9.0).
+        fields: override what is detected, see `migas.types.Fields`: `status` (`R`unning,
+            `C`ompleted, `F`ailed, `S`uspended), `status_desc`, `error_type`, `error_desc`,
+            `user_type` (`general`, `dev`, `ci`), `platform`, `container` (`docker`, `apptainer`,
+            `unknown`), `is_ci`, `language`, `language_version`, `user_id` and `session_id` (UUIDs).
+            Values that the server cannot store are corrected or dropped: one would lose the whole
+            request (server 0.9.0). A field of another name is ignored.
 
     Returns:
         A `Receipt`. It has `success` and `message`, and after a delivery `latest_version` and
@@ -127,10 +128,11 @@ def track(
     """Return an object that reports a run: its start event, and its final status.
 
     A plain call reports the run of the whole program; the block of a `with` statement, and each
-    call of a decorated function, coroutine function or generator, is a run of its own. The final
-    status is `C`ompleted; `F`ailed, after an exception that nobody handled or an exit status other
-    than 0; or `S`uspended, by a Ctrl-C or a signal. `status_desc` says how long the run took. There
-    is no final status after a kill or `os._exit` or, before Python 3.12, `raise SystemExit(…)`.
+    call of a decorated function, coroutine function or generator (asynchronous, too), is a run of
+    its own. The final status is `C`ompleted; `F`ailed, after an exception that nobody handled or an
+    exit status other than 0; or `S`uspended, by a Ctrl-C or a signal. `status_desc` says how long
+    the run took. There is no final status after a kill or `os._exit` or, before Python 3.12, `raise
+    SystemExit(…)`.
 
     Nested runs of one project are one run. Worker processes of `multiprocessing` report none for
     a project that their parent tracks, and a forked child does not report its parent's.
