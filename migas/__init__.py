@@ -42,27 +42,25 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # or a checker would take every misspelt name for one of these
+def _load(name: str) -> object:
+    """Return a name that is loaded on first use.
 
-    def __getattr__(name: str) -> object:
-        """Return a name that is loaded on first use.
+    Such a name is a module that hosts of earlier clients expect as an attribute of the package, the
+    version, or a function of `config`. Raises `AttributeError` for any other.
+    """
+    if name in ("config", "error", "operations", "types"):
+        import importlib
 
-        Such a name is a module that hosts expect as an attribute of the package, the version, or a
-        function of `config`. Raises `AttributeError` for any other.
-        """
-        if name in ("config", "error", "operations", "types"):
-            import importlib
+        return importlib.import_module(f"migas.{name}")
+    if name == "__version__":
+        from ._runtime.version import __version__
 
-            return importlib.import_module(f"migas.{name}")
-        if name == "__version__":
-            from ._runtime.version import __version__
+        return __version__
+    if name in __all__:
+        from . import config
 
-            return __version__
-        if name in __all__:
-            from . import config
-
-            return getattr(config, name)
-        raise AttributeError(f"module 'migas' has no attribute {name!r}")
+        return getattr(config, name)
+    raise AttributeError(f"module 'migas' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
@@ -70,4 +68,7 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
+# A type checker would take every misspelt name for one that is loaded on first use.
+if not TYPE_CHECKING:
+    __getattr__ = _load
 del TYPE_CHECKING
