@@ -140,15 +140,14 @@ def test_a_release_can_be_built_again(built: Built, tmp_path: Path) -> None:
 
 def test_the_page_on_pypi_has_no_link_that_leads_nowhere(built: Built) -> None:
     """README.md as it is rendered there: links are whole, or to headings of its own."""
-    need("comrak")  # it renders Markdown
-    from readme_renderer.markdown import render
-
+    need("comrak")  # by which Markdown is rendered
+    renderer = pytest.importorskip("readme_renderer.markdown")
     with zipfile.ZipFile(built.wheel) as archive:
         [name] = [name for name in archive.namelist() if name.endswith("/METADATA")]
         metadata = email.message_from_bytes(archive.read(name))
     page = metadata.get_payload(decode=True)
     assert isinstance(page, bytes)
-    html = render(page.decode())
+    html = renderer.render(page.decode())
     assert html
     links = re.findall(r'\b(?:href|src)="([^"]*)"', html)
     assert links
