@@ -76,7 +76,7 @@ class Receipt(Readable):
         self._ask_news = ask_news
         #: True once somebody waits for the answer. Set by one thread and read by another: read a
         #: moment too early, the breadcrumb goes a moment later.
-        self.is_awaited = False
+        self.is_awaited: bool = False
         # True once a look has waited in vain. The looks after it do not wait for the answer, so
         # that `dict(receipt)`, which is a look for each key, waits once.
         self._is_spent = False
