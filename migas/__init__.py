@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from . import config as config
     from . import error as error
     from . import operations as operations
-    from . import types as types
+    from . import typedefs as typedefs
     from ._runtime.version import __version__
     from .config import clear_user_id, notice, print_config, setup
 
@@ -48,7 +48,7 @@ def _load(name: str) -> object:
     Such a name is a module that hosts of earlier clients expect as an attribute of the package, the
     version, or a function of `config`. Raises `AttributeError` for any other.
     """
-    if name in ("config", "error", "operations", "types"):
+    if name in ("config", "error", "operations", "typedefs"):
         import importlib
 
         return importlib.import_module(f"migas.{name}")

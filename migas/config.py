@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ._runtime.settings import Settings
-    from .types import BeforeSend
+    from .typedefs import BeforeSend
 
 #: What a configuration file holds, and how each value is read.
 _PARSERS: Mapping[str, Callable[[str], str]] = {

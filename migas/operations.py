@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any, TypeVar, Unpack, overload
 
-    from .types import ErrorHandlers, Fields, Track, Usage, VersionNews
+    from .typedefs import ErrorHandlers, Fields, Track, Usage, VersionNews
 
     F = TypeVar("F", bound=Callable[..., Any])
 
@@ -54,7 +54,7 @@ def add_project(project: str, project_version: str, **fields: Unpack[Fields]) ->
     Parameters:
         project: `owner/repo` at GitHub, registered with the server.
         project_version: the version in use; the server's database holds 24 characters.
-        fields: override what is detected, see `migas.types.Fields`: `status` (`R`unning,
+        fields: override what is detected, see `migas.typedefs.Fields`: `status` (`R`unning,
             `C`ompleted, `F`ailed, `S`uspended), `status_desc`, `error_type`, `error_desc`,
             `user_type` (`general`, `dev`, `ci`), `platform`, `container` (`docker`, `apptainer`,
             `unknown`), `is_ci`, `language`, `language_version`, `user_id` and `session_id` (UUIDs).

@@ -23,7 +23,7 @@ FLOORS = [
     {"__main__"},
     {"cli", "testing"},
     {"__init__"},
-    {"types"},
+    {"typedefs"},
     {"operations", "config"},
     {"_agent"},
     {"_delivery", "error"},
@@ -148,9 +148,14 @@ def test_the_house_has_a_dozen_entries() -> None:
         "__main__.py",
         "operations.py",
         "config.py",
-        "types.py",
+        "typedefs.py",
     } | {name for name in FLOOR if (PACKAGE / name).is_dir()}
     assert len(entries) <= 16  # `docs` and the licence among them
+
+
+def test_no_module_bears_a_name_of_the_standard_librarys() -> None:
+    """A program that begins in our folder would import ours in its place, and end."""
+    assert not {path.stem for path in PACKAGE.iterdir()} & sys.stdlib_module_names
 
 
 def test_all_is_what_there_is() -> None:

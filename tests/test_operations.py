@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from migas._disk.spool import Spool
     from migas.testing import Server
-    from migas.types import Fields
+    from migas.typedefs import Fields
 
 UUID = "3f0c6e2a-5d39-4f0e-9a37-0f6b3c5d7e11"
 

@@ -1,7 +1,7 @@
 """What a `Receipt` is for type checkers: a mapping that knows the type of each key's value.
 
 Only type checkers read this file; at run time a `Receipt` is a plain mapping. The keys are those of
-`migas.types.Answer`.
+`migas.typedefs.Answer`.
 """  # noqa: PYI021  # for who reads the file
 
 from collections.abc import Iterator, Mapping

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Future
 
-    from migas.types import Answer
+    from migas.typedefs import Answer
 
     from .answer import Readable
 else:

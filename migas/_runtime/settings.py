@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
     from typing import TypeVar
 
-    from migas.types import BeforeSend
+    from migas.typedefs import BeforeSend
 
     from .launch import Part
 

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import TypeAlias
 
-    from migas import types
+    from migas import typedefs
 
-    Handler: TypeAlias = types.ErrorHandler
+    Handler: TypeAlias = typedefs.ErrorHandler
     HandlerMap: TypeAlias = Mapping[type[BaseException] | str, Handler]
-    Handlers: TypeAlias = types.ErrorHandlers
+    Handlers: TypeAlias = typedefs.ErrorHandlers
 
 __all__ = [
     "ERROR_PRESETS",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from migas._disk.spool import Spool
     from migas.testing import Server
-    from migas.types import Answer, Fields
+    from migas.typedefs import Answer, Fields
 
 
 def add(version: str = "1", **fields: Unpack[Fields]) -> Answer:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from support import Host
 
     from migas.testing import Server
-    from migas.types import Answer
+    from migas.typedefs import Answer
 
 ANSWER = {"success": True, "message": "", "latest_version": "2.0"}
 

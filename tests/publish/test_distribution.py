@@ -171,7 +171,7 @@ def test_the_wheel_works_where_it_is_installed(built: Built, tmp_path: Path) -> 
     run(*arguments, "--target", str(site), str(built.wheel), cwd=tmp_path)
     (site / "here.pth").write_text("\n".join(libraries) + "\n")
     python = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
-    code = "import migas, migas.types; migas.track('owner/repo', '1'); print(migas.__file__)"
+    code = "import migas, migas.typedefs; migas.track('owner/repo', '1'); print(migas.__file__)"
     for extra in ({}, {"PYTHONPATH": str(built.wheel)}):
         done = subprocess.run(
             [python, "-c", code],

@@ -22,7 +22,7 @@ from graphql import GraphQLEnumType
 from support import Host, need
 
 import migas
-import migas.types
+import migas.typedefs
 from migas._crumb import breadcrumb
 from migas.testing.schema import SCHEMA
 
@@ -46,7 +46,7 @@ FREE = (
 
 #: What hosts do, a module that is right; and one each line of which is wrong and stands by itself,
 #: but for the first two.
-DATA = Path(__file__).parent / "data" / "types"
+DATA = Path(__file__).parent / "data" / "typedefs"
 RIGHT, WRONG = ((DATA / f"{name}.txt").read_text("utf-8") for name in ("right", "wrong"))
 
 
@@ -64,7 +64,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     Returns the directory of all modules to check, with an environment in `venv`.
     """
-    directory = tmp_path_factory.mktemp("types")
+    directory = tmp_path_factory.mktemp("typedefs")
     venv.create(directory / "venv", symlinks=os.name != "nt")
     [site] = (directory / "venv").rglob("site-packages")
     package = Path(migas.__file__).parent
@@ -185,16 +185,19 @@ except E as j: j
 def test_the_types_name_the_fields_of_a_breadcrumb() -> None:
     """All of them, in their order: those that a caller may pass, and those that are sent."""
     fields = breadcrumb.Breadcrumb._fields
-    assert tuple(get_type_hints(migas.types.Breadcrumb)) == fields
-    assert set(get_type_hints(migas.types.Fields)) == set(fields) - {"project", "project_version"}
+    assert tuple(get_type_hints(migas.typedefs.Breadcrumb)) == fields
+    assert set(get_type_hints(migas.typedefs.Fields)) == set(fields) - {
+        "project",
+        "project_version",
+    }
 
 
 @pytest.mark.parametrize(
     ("words", "name"),
     [
-        (migas.types.Status, "Status"),
-        (migas.types.Container, "Container"),
-        (migas.types.UserType, "User"),
+        (migas.typedefs.Status, "Status"),
+        (migas.typedefs.Container, "Container"),
+        (migas.typedefs.UserType, "User"),
     ],
 )
 def test_the_types_name_the_servers_words(words: object, name: str) -> None:
@@ -210,8 +213,8 @@ def test_the_types_cost_nothing_until_they_are_imported(host: Host) -> None:
 import sys, migas
 migas.add_project('owner/repo', '1', status='C', unknown=1)
 migas.track('owner/repo', '1')
-print('migas.types' in sys.modules)
-print(migas.types.Fields.__name__)
+print('migas.typedefs' in sys.modules)
+print(migas.typedefs.Fields.__name__)
 """
     ended = host.run(code, {"MIGAS_OPTOUT": "1"})
     assert (ended.out, ended.calmly) == ("False\nFields\n", True), ended
