@@ -10,7 +10,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 _FENCE = re.compile(r"^( *)```python\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
@@ -22,9 +22,9 @@ _KNOWN = {"__version__": "str"}
 _GIVEN = {*dir(builtins), "__file__", "__name__"}
 
 
-def read_module(path: Path) -> str:
-    """Return all Python examples of a Markdown file as one module; empty if there are none."""
-    return "\n".join(_read_blocks(path.read_text("utf-8")))
+def read_examples(path: Path) -> list[str]:
+    """Return the Python examples of a Markdown file, without a session's prompts and output."""
+    return list(_read_examples(path.read_text("utf-8")))
 
 
 def declare(names: set[str]) -> str:
@@ -33,8 +33,7 @@ def declare(names: set[str]) -> str:
     return "\n".join(["from typing import Any", f"__all__ = {sorted(names)}", *lines, ""])
 
 
-def _read_blocks(text: str) -> Iterator[str]:
-    """Yield the code of each example, without the prompts and the output of a session."""
+def _read_examples(text: str) -> Iterator[str]:
     for _, block in _FENCE.findall(text):
         code = textwrap.dedent(block)
         if ">>> " in code:
@@ -43,11 +42,22 @@ def _read_blocks(text: str) -> Iterator[str]:
         yield code
 
 
-def find_open_names(code: str) -> set[str]:
-    """Return the names that a module reads and gives no value to."""
+def find_open_names(examples: Iterable[str]) -> set[str]:
+    """Return the names that an example reads and neither it nor one before it gives a value to."""
+    known = set(_GIVEN)
+    found: set[str] = set()
+    for code in examples:
+        read, bound = _find_names(ast.parse(code))
+        known |= bound
+        found |= read - known
+    return found
+
+
+def _find_names(tree: ast.AST) -> tuple[set[str], set[str]]:
+    """Return the names that are read in a tree, and those that are given a value."""
     read: set[str] = set()
-    bound: set[str] = set(_GIVEN)
-    for node in ast.walk(ast.parse(code)):
+    bound: set[str] = set()
+    for node in ast.walk(tree):
         if isinstance(node, ast.Name):
             (read if isinstance(node.ctx, ast.Load) else bound).add(node.id)
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -58,4 +68,4 @@ def find_open_names(code: str) -> set[str]:
             bound.add((node.asname or node.name).partition(".")[0])
         elif isinstance(node, ast.ExceptHandler) and node.name:
             bound.add(node.name)
-    return read - bound
+    return read, bound

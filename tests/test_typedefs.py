@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, get_args, get_type_hints
 
 import pytest
-from examples import declare, find_open_names, read_module
+from examples import declare, find_open_names, read_examples
 from graphql import GraphQLEnumType
 from support import Host, need
 
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "migas" / "docs").glob("*.md"))]
-MODULES = {f"page_{path.stem.lower()}": read_module(path) for path in PAGES}
+MODULES = {f"page_{path.stem.lower()}": read_examples(path) for path in PAGES}
 
 #: What examples may do and a program may not: define a name again, leave a value unused.
+FREE_BY_MYPY = ("no-redef", "used-before-def")
 FREE = (
     "reportDuplicateImport",
     "reportRedeclaration",
@@ -71,9 +72,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(package, site / "migas", ignore=shutil.ignore_patterns("__pycache__"))
     libraries = [path for path in sys.path if path.endswith("site-packages")]
     (site / "here.pth").write_text("\n".join(libraries) + "\n")
-    for name, text in MODULES.items():
-        (directory / f"{name}_open.pyi").write_text(declare(find_open_names(text)), "utf-8")
-        (directory / f"{name}.py").write_text(f"from {name}_open import *\n{text}", "utf-8")
+    for name, examples in MODULES.items():
+        (directory / f"{name}_open.pyi").write_text(declare(find_open_names(examples)), "utf-8")
+        lines = [f"from {name}_open import *", *examples]
+        (directory / f"{name}.py").write_text("\n".join(lines), "utf-8")
     (directory / "right.py").write_text(RIGHT)
     (directory / "wrong.py").write_text(WRONG)
     return directory
@@ -102,8 +104,9 @@ def find_programs(directory: Path) -> Path:
 def run_mypy(directory: Path) -> list[Finding]:
     """Return what mypy finds."""
     python = f"--python-executable={find_programs(directory) / 'python'}"
-    arguments = ("--config-file=", python, "--strict", "--disable-error-code=no-redef")
-    said = run(directory, "mypy", *arguments, *sorted(p.name for p in directory.glob("*.py")))
+    free = [f"--disable-error-code={code}" for code in FREE_BY_MYPY]
+    files = sorted(path.name for path in directory.glob("*.py"))
+    said = run(directory, "mypy", "--config-file=", python, "--strict", *free, *files)
     found = re.findall(r"^(\w+\.py):(\d+): error: (.*)$", said, re.MULTILINE)
     return [Finding(file, int(line), text) for file, line, text in found]
 
@@ -167,19 +170,19 @@ def test_no_type_of_a_public_name_is_left_to_a_checker(installed: Path) -> None:
 
 def test_the_documentation_has_examples() -> None:
     """Else the test above were true of nothing."""
-    assert "migas.add_project(" in MODULES["page_readme"]
+    assert "migas.add_project(" in MODULES["page_readme"][0]
 
 
 def test_names_that_an_example_leaves_open_are_declared() -> None:
-    """And no others."""
-    code = """
+    """And no others; what an example gives a value to, the next may read."""
+    first = """
 import a.b
 from c import d as e
 def f(g): return a, e, f, g, h, print
 try: k
 except E as j: j
 """
-    assert find_open_names(code) == {"h", "k", "E"}
+    assert find_open_names([first, "f(h, l)\nm = e", "m, l"]) == {"h", "k", "l", "E"}
 
 
 def test_the_types_name_the_fields_of_a_breadcrumb() -> None:
