@@ -18,10 +18,13 @@ from .operations import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from . import config as config
+    from . import error as error
+    from . import operations as operations
+    from . import typedefs as typedefs
     from ._agent.sessions import NoAnswerError, get_sessions
     from ._runtime.version import __version__
     from .config import clear_user_id, notice, print_config, setup
-del TYPE_CHECKING
 
 __all__ = [
     "NoAnswerError",
@@ -42,13 +45,13 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
+def _load(name: str) -> object:
     """Return a name that is loaded on first use.
 
     Such a name is a module that hosts of earlier clients expect as an attribute of the package, the
     version, what asks for sessions, or a function of `config`. Raises `AttributeError` for others.
     """
-    if name in ("config", "error", "operations"):
+    if name in ("config", "error", "operations", "typedefs"):
         import importlib
 
         return importlib.import_module(f"migas.{name}")
@@ -70,3 +73,9 @@ def __getattr__(name: str) -> object:
 def __dir__() -> list[str]:
     """Return all names of the package, also those that are not loaded yet."""
     return sorted({*globals(), *__all__})
+
+
+# A type checker would take every misspelt name for one that is loaded on first use.
+if not TYPE_CHECKING:
+    __getattr__ = _load
+del TYPE_CHECKING

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Literal, TypeAlias
 
-    from ._runtime.settings import BeforeSend, Settings
+    from ._runtime.settings import Settings
+    from .typedefs import BeforeSend
 
     Style: TypeAlias = Literal["short", "text", "markdown", "rst"]
 

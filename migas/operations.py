@@ -18,10 +18,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import datetime
     from collections.abc import Callable, Iterable, Mapping
-    from typing import Any, TypeVar
+    from typing import Any, TypeVar, Unpack, overload
 
-    from ._agent.track import Track
-    from .error import Handlers
+    from .typedefs import ErrorHandlers, Fields, Track, Usage, VersionNews
 
     F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,7 +44,7 @@ _REPORTED = {"success": False, "message": "nothing is sent: the parent process h
 _FAILED = Receipt.settled({"success": False, "message": "nothing is reported: the agent failed"})
 
 
-def add_project(project: str, project_version: str, **fields: object) -> Receipt:
+def add_project(project: str, project_version: str, **fields: Unpack[Fields]) -> Receipt:
     """Return a receipt at once, and report in the background that a version of a project is used.
 
     This process or a later one sends the breadcrumb, several in one request. The server is asked
@@ -55,11 +54,12 @@ def add_project(project: str, project_version: str, **fields: object) -> Receipt
     Parameters:
         project: `owner/repo` at GitHub, registered with the server.
         project_version: the version in use; the server's database holds 24 characters.
-        fields: override what is detected: `status` (`R`unning, `C`ompleted, `F`ailed,
-            `S`uspended), `status_desc`, `error_type`, `error_desc`, `user_type` (`general`, `dev`,
-            `ci`), `platform`, `container` (`docker`, `apptainer`, `unknown`), `is_ci`, `language`,
-            `language_version`, `user_id` and `session_id` (UUIDs). Values that the server cannot
-            store are corrected or dropped: one would lose the whole request (server 0.9.0).
+        fields: override what is detected, see `migas.typedefs.Fields`: `status` (`R`unning,
+            `C`ompleted, `F`ailed, `S`uspended), `status_desc`, `error_type`, `error_desc`,
+            `user_type` (`general`, `dev`, `ci`), `platform`, `container` (`docker`, `apptainer`,
+            `unknown`), `is_ci`, `language`, `language_version`, `user_id` and `session_id` (UUIDs).
+            Values that the server cannot store are corrected or dropped: one would lose the whole
+            request (server 0.9.0). A field of another name is ignored.
 
     Returns:
         A `Receipt`. It has `success` and `message`, and after a delivery `latest_version` and
@@ -72,6 +72,19 @@ def add_project(project: str, project_version: str, **fields: object) -> Receipt
         True
     """
     return _add(project, project_version, fields, wants_news=True)
+
+
+if TYPE_CHECKING:
+
+    @overload
+    def add_breadcrumb(
+        project: str, version: str, wait: bool = False, **fields: Unpack[Fields]
+    ) -> Receipt: ...
+
+    @overload
+    def add_breadcrumb(
+        project: str, *, project_version: str, wait: bool = False, **fields: Unpack[Fields]
+    ) -> Receipt: ...
 
 
 def add_breadcrumb(
@@ -107,18 +120,19 @@ def add_breadcrumb(
 def track(
     project: str,
     version: str,
-    error_handlers: Handlers = None,
+    error_handlers: ErrorHandlers = None,
     signals: Iterable[int] | None = _SIGNALS,
     init_ping: bool = True,
-    **fields: object,
+    **fields: Unpack[Fields],
 ) -> Track:
     """Return an object that reports a run: its start event, and its final status.
 
     A plain call reports the run of the whole program; the block of a `with` statement, and each
-    call of a decorated function, coroutine function or generator, is a run of its own. The final
-    status is `C`ompleted; `F`ailed, after an exception that nobody handled or an exit status other
-    than 0; or `S`uspended, by a Ctrl-C or a signal. `status_desc` says how long the run took. There
-    is no final status after a kill or `os._exit` or, before Python 3.12, `raise SystemExit(…)`.
+    call of a decorated function, coroutine function or generator (asynchronous, too), is a run of
+    its own. The final status is `C`ompleted; `F`ailed, after an exception that nobody handled or an
+    exit status other than 0; or `S`uspended, by a Ctrl-C or a signal. `status_desc` says how long
+    the run took. There is no final status after a kill or `os._exit` or, before Python 3.12, `raise
+    SystemExit(…)`.
 
     Nested runs of one project are one run. Worker processes of `multiprocessing` report none for
     a project that their parent tracks, and a forked child does not report its parent's.
@@ -152,9 +166,9 @@ def track(
 def track_exit(
     project: str,
     version: str,
-    error_funcs: Handlers = None,
-    error_handlers: Handlers = None,
-    **fields: object,
+    error_funcs: ErrorHandlers = None,
+    error_handlers: ErrorHandlers = None,
+    **fields: Unpack[Fields],
 ) -> None:
     """Report how the program ends. Deprecated: use `track` with ``init_ping=False``.
 
@@ -173,7 +187,7 @@ def get_usage(
     start: str | datetime.date,
     end: str | datetime.date | None = None,
     unique: bool = False,
-) -> dict[str, object]:
+) -> Usage:
     """Return how many breadcrumbs of a project arrived, as the server answers in `MIGAS_TIMEOUT`.
 
     A run that only calls `add_project` once is one breadcrumb; by `track` it is two, its start and
@@ -202,10 +216,11 @@ def get_usage(
 
     last = None if end is None else graphql.format_date(end)
     body = graphql.encode_usage(str(project), graphql.format_date(start), last, bool(unique))
-    return ask(body, "get_usage", {"hits": 0, "unique": bool(unique)})
+    failure = {"hits": 0, "unique": bool(unique)}
+    return ask(body, "get_usage", failure)  # type: ignore[return-value]  # as the server has it
 
 
-def check_project(project: str, project_version: str, **_fields: object) -> dict[str, object]:
+def check_project(project: str, project_version: str, **_fields: Unpack[Fields]) -> VersionNews:
     """Return the server's news of a version, as it answers within `MIGAS_TIMEOUT` seconds.
 
     Parameters:
@@ -225,7 +240,8 @@ def check_project(project: str, project_version: str, **_fields: object) -> dict
     from ._delivery import graphql
 
     body = graphql.encode_check(str(project), str(project_version))
-    return ask(body, "check_project", {"flagged": False, "latest": ""})
+    failure = {"flagged": False, "latest": ""}
+    return ask(body, "check_project", failure)  # type: ignore[return-value]  # as the server has it
 
 
 def flush(timeout: float | None = None) -> int:

@@ -25,6 +25,7 @@ LEFT_OUT = {
     "tox -e on_pypy": "PyPy, where root may make a Debian of its own",
     "tox -e lowest": "the oldest releases of what migas depends on",
     "tox -e hosts": "fMRIPrep, MRIQC, NiBabies, PETPrep and SDCFlows, as released",
+    "tox -e publish": "what is uploaded: the sdist, the wheel, and PyPI's page of them",
     "tox -e cluster": "jobs of a real Slurm, where root may install it (Debian)",
 }
 

@@ -23,6 +23,7 @@ FLOORS = [
     {"__main__"},
     {"cli", "testing"},
     {"__init__"},
+    {"typedefs"},
     {"operations", "config"},
     {"_agent"},
     {"_delivery", "error"},
@@ -140,13 +141,21 @@ def test_the_local_server_knows_nothing_of_the_agent(path: Path) -> None:
 def test_the_house_has_a_dozen_entries() -> None:
     """A newcomer sees at once where a change goes."""
     entries = {path.name for path in PACKAGE.iterdir()} - {"__pycache__"}
-    assert entries - {"py.typed", "docs"} == {f"{name}.py" for name in FLOOR if "." not in name} & {
+    assert entries - {"py.typed", "LICENSE", "docs"} == {
+        f"{name}.py" for name in FLOOR if "." not in name
+    } & {
         "__init__.py",
         "__main__.py",
         "operations.py",
         "config.py",
+        "typedefs.py",
     } | {name for name in FLOOR if (PACKAGE / name).is_dir()}
-    assert len(entries) <= 14
+    assert len(entries) <= 16  # `docs` and the licence among them
+
+
+def test_no_module_bears_a_name_of_the_standard_librarys() -> None:
+    """A program that begins in our folder would import ours in its place, and end."""
+    assert not {path.stem for path in PACKAGE.iterdir()} & sys.stdlib_module_names
 
 
 def test_all_is_what_there_is() -> None:

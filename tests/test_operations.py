@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from migas._disk.spool import Spool
     from migas.testing import Server
+    from migas.typedefs import Fields
 
 UUID = "3f0c6e2a-5d39-4f0e-9a37-0f6b3c5d7e11"
 
@@ -56,7 +57,7 @@ def test_a_version_is_checked(server: Server) -> None:
 
 def test_fields_of_the_caller_stand_in_place_of_what_is_found(server: Server) -> None:
     """A host knows better what its run is."""
-    fields: dict[str, object] = {"status": "F", "error_type": "E", "error_desc": "d"}
+    fields: Fields = {"status": "F", "error_type": "E", "error_desc": "d"}
     fields |= {"session_id": UUID, "user_id": UUID, "is_ci": True, "language": "julia"}
     migas.add_project("owner/repo", "1", **fields).result(PATIENCE)
     [crumb] = server.crumbs
@@ -68,7 +69,7 @@ def test_what_was_changed_is_said_once_at_debug(
 ) -> None:
     """One line names the fields, without their values."""
     caplog.set_level("DEBUG", "migas")
-    migas.add_project("owner/repo", "1", foo="secret", user_id="secret").result(PATIENCE)
+    migas.add_project("owner/repo", "1", foo="secret", user_id="secret").result(PATIENCE)  # type: ignore[call-arg]
     lines = [record for record in caplog.records if "left out" in record.getMessage()]
     assert [(line.levelname, line.getMessage()) for line in lines] == [
         ("DEBUG", "owner/repo: foo left out: unknown field; user_id left out: no UUID")

@@ -48,12 +48,12 @@ class Plan:
         *,
         init_ping: bool,
     ) -> None:
-        self.project = project
-        self.version = version
-        self.handlers = handlers
-        self.signals = tuple(signals or ())
-        self.fields = dict(fields)
-        self.init_ping = init_ping
+        self.project: str = project
+        self.version: str = version
+        self.handlers: Handlers = handlers
+        self.signals: tuple[int, ...] = tuple(signals or ())
+        self.fields: dict[str, object] = dict(fields)
+        self.init_ping: bool = init_ping
 
     def describe(self, error: BaseException | None) -> Ending:
         """Return the final status of a run that ``error`` ended, or that ended without one."""

@@ -172,6 +172,7 @@ class Flush(Receipt):
         Raises:
             TimeoutError: ``timeout`` seconds have passed.
         """
-        pending = self.result(timeout)["pending"]
+        answer: Mapping[str, object] = self.result(timeout)
+        pending = answer["pending"]
         assert isinstance(pending, int)
         return pending

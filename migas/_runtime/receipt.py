@@ -19,10 +19,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Future
 
-_OTHER_PROCESS = {"success": False, "message": "the breadcrumb belongs to the parent process"}
+    from migas.typedefs import Answer
+
+    from .answer import Readable
+else:
+    Readable = Mapping
+
+_OTHER_PROCESS: Answer = {
+    "success": False,
+    "message": "the breadcrumb belongs to the parent process",
+}
 
 
-class Receipt(Mapping[str, object]):
+class Receipt(Readable):
     """The answer to come, as a future and as a mapping.
 
     As with a `concurrent.futures.Future` there are `done()`, `result()` and
@@ -67,11 +76,11 @@ class Receipt(Mapping[str, object]):
         self._ask_news = ask_news
         #: True once somebody waits for the answer. Set by one thread and read by another: read a
         #: moment too early, the breadcrumb goes a moment later.
-        self.is_awaited = False
+        self.is_awaited: bool = False
         # True once a look has waited in vain. The looks after it do not wait for the answer, so
         # that `dict(receipt)`, which is a look for each key, waits once.
         self._is_spent = False
-        self._answer: dict[str, object] | None = None
+        self._answer: Answer | None = None
         self._callbacks: list[Callable[[Receipt], object]] = []
         # Guards the two above and `_ask_news`. Held for moments, never while a callback runs.
         self._guard = allocate_lock()
@@ -97,7 +106,8 @@ class Receipt(Mapping[str, object]):
         with self._guard:
             if self._answer is not None:
                 return
-            self._answer = dict(answer)
+            # Whoever settles it knows what a server answers.
+            self._answer = dict(answer)  # type: ignore[assignment]
             callbacks, self._callbacks = self._callbacks, []
         self._latch.release()
         for callback in callbacks:
@@ -107,7 +117,7 @@ class Receipt(Mapping[str, object]):
         """Return True if the answer is there. Never waits."""
         return self._answer is not None
 
-    def result(self, timeout: float | None = None) -> dict[str, object]:
+    def result(self, timeout: float | None = None) -> Answer:
         """Return the answer, and have the breadcrumb sent at once.
 
         Parameters:
@@ -127,7 +137,7 @@ class Receipt(Mapping[str, object]):
         answer = self._wait(timeout)
         if answer is None:
             raise TimeoutError(f"no answer within {timeout} seconds")
-        return dict(answer)
+        return answer.copy()
 
     def add_done_callback(self, fn: Callable[[Receipt], object]) -> None:
         """Call a function when the answer is there, on whichever thread brings it.
@@ -151,7 +161,7 @@ class Receipt(Mapping[str, object]):
                     return
         self._call(fn)
 
-    def future(self) -> Future[dict[str, object]]:
+    def future(self) -> Future[Answer]:
         """Return a future of the answer, and have the breadcrumb sent at once.
 
         It is for functions that take futures, such as `asyncio.wrap_future`. Each call returns a
@@ -172,7 +182,7 @@ class Receipt(Mapping[str, object]):
 
         # Where a callback raises, as asyncio's does once its loop is closed, `Future` logs that.
         keep_ours_out("concurrent.futures")
-        future: Future[dict[str, object]] = Future()
+        future: Future[Answer] = Future()
         future.set_running_or_notify_cancel()
         if self._answer is None and not self._is_of_parent():
             self.is_awaited = True
@@ -180,12 +190,14 @@ class Receipt(Mapping[str, object]):
         self.add_done_callback(lambda receipt: future.set_result(receipt.result(0)))
         return future
 
-    def copy(self) -> dict[str, object]:
+    def copy(self) -> Answer:
         """Return the answer as a dict of the caller's own, as a dict's `copy()` does."""
-        return dict(self._look())
+        return self._look().copy()
 
-    def __getitem__(self, key: str) -> object:
-        return self._look()[key]
+    if not TYPE_CHECKING:  # see `answer.pyi`
+
+        def __getitem__(self, key: str) -> object:
+            return self._look()[key]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._look())
@@ -208,7 +220,7 @@ class Receipt(Mapping[str, object]):
     def __deepcopy__(self, _memo: object) -> Receipt:
         return self
 
-    def __reduce__(self) -> tuple[Callable[..., Receipt], tuple[dict[str, object]]]:
+    def __reduce__(self) -> tuple[Callable[..., Receipt], tuple[Answer]]:
         return Receipt.settled, (self.copy(),)
 
     # As a future, a receipt equals itself and nothing else. As a dict it is compared by its answer.
@@ -222,7 +234,7 @@ class Receipt(Mapping[str, object]):
     def __repr__(self) -> str:
         return f"<Receipt {'pending' if self._answer is None else self._answer}>"
 
-    def _look(self) -> dict[str, object]:
+    def _look(self) -> Answer:
         # There is a race with an answer that comes just now: this look may then wait for news of
         # the version. It is rare, and bounded by the patience.
         is_spent = self._is_spent and self._answer is None
@@ -232,13 +244,13 @@ class Receipt(Mapping[str, object]):
             return {"success": False, "message": f"no answer within {self._patience:g} seconds"}
         return answer
 
-    def _wait(self, timeout: float | None) -> dict[str, object] | None:
+    def _wait(self, timeout: float | None) -> Answer | None:
         try:
             return self._await_answer(timeout)
         except Exception:  # a limit on the host's memory, or a double of its tests
             return self._answer
 
-    def _await_answer(self, timeout: float | None) -> dict[str, object] | None:
+    def _await_answer(self, timeout: float | None) -> Answer | None:
         if self._is_of_parent():
             return self._answer or _OTHER_PROCESS
         start = time.monotonic()
@@ -259,7 +271,7 @@ class Receipt(Mapping[str, object]):
                 return
             self._ask_news = None
         if answer["success"] and "latest_version" not in answer:
-            self._answer = {**answer, **ask_news(seconds)}
+            self._answer = {**answer, **ask_news(seconds)}  # type: ignore[assignment]
 
     def _is_of_parent(self) -> bool:
         return getpid() != self._pid

@@ -18,12 +18,13 @@ from .launch import find_part
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
-    from typing import TypeAlias, TypeVar
+    from typing import TypeVar
+
+    from migas.typedefs import BeforeSend
 
     from .launch import Part
 
     T = TypeVar("T")
-    BeforeSend: TypeAlias = Callable[[dict[str, object]], Mapping[str, object] | None]
 
 DEFAULT_ENDPOINT = "https://migas.nipreps.org/graphql"
 DEFAULT_TIMEOUT = 5.0

@@ -140,7 +140,8 @@ def _make_environ(directory: str, endpoint: str) -> dict[str, str]:
 
 def _import_path() -> list[str]:
     """Return the directory from which migas is imported, which need not be installed."""
-    return [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return [os.path.dirname(package)]
 
 
 def _run_python(code: str, environ: Mapping[str, str]) -> str:

@@ -18,19 +18,15 @@ from migas._runtime.signals import name_signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from types import TracebackType
     from typing import TypeAlias
 
-    #: Called with an exception's class, text and traceback. Returns fields of a breadcrumb, or None
-    #: to have the exception described as if there were no handler.
-    Handler: TypeAlias = Callable[
-        [type[BaseException], str, TracebackType | None], Mapping[str, object] | None
-    ]
-    #: Handlers by an exception's class or its name.
+    from migas import typedefs
+
+    Handler: TypeAlias = typedefs.ErrorHandler
     HandlerMap: TypeAlias = Mapping[type[BaseException] | str, Handler]
-    #: Those handlers, or the name of a preset; or a list of such, of which later ones win.
-    Handlers: TypeAlias = HandlerMap | str | list[HandlerMap | str] | None
+    Handlers: TypeAlias = typedefs.ErrorHandlers
 
 __all__ = [
     "ERROR_PRESETS",
@@ -124,7 +120,7 @@ def resolve_error_handlers(handlers: Handlers) -> dict[type[BaseException] | str
         return resolved
     known = ERROR_PRESETS.get(handlers) if isinstance(handlers, str) else handlers
     try:
-        resolved.update(known or {})
+        resolved.update(known or {})  # type: ignore[arg-type]  # or is none of all these
     except (TypeError, ValueError):
         known = None
     if known is None and handlers is not None:

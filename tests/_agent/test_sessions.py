@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from support import Host
 
+    from migas.typedefs import Status
+
 #: What must be seen nowhere.
 TOKEN = "m_Very-Secret_0123456789"
 
@@ -42,7 +44,7 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         yield server
 
 
-def add(*statuses: str, version: str = "1.2.3") -> None:
+def add(*statuses: Status, version: str = "1.2.3") -> None:
     """Report a session with these statuses, one after the other."""
     session = str(uuid.uuid4())
     for status in statuses:

@@ -12,26 +12,28 @@ import migas
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Unpack
 
     from support import Host
 
     from migas._disk.spool import Spool
     from migas.testing import Server
+    from migas.typedefs import Answer, Fields
 
 
-def add(version: str = "1", **fields: object) -> dict[str, object]:
-    return migas.add_breadcrumb("owner/repo", version, **fields).result(PATIENCE)  # type: ignore[arg-type]
+def add(version: str = "1", **fields: Unpack[Fields]) -> Answer:
+    return migas.add_breadcrumb("owner/repo", version, **fields).result(PATIENCE)
 
 
 def test_a_host_edits_what_is_told(server: Server) -> None:
     """It sees what would be told, redacted already, and what it makes of that is made right."""
     seen: list[dict[str, object]] = []
 
-    def edit(crumb: dict[str, object]) -> Mapping[str, object]:
+    def edit(crumb: Mapping[str, object]) -> Mapping[str, object]:
         seen.append(dict(crumb))
         return {**crumb, "language": "any", "user_id": None, "status_desc": "/data/x", "is_ci": 1}
 
-    migas.setup(before_send=edit)
+    migas.setup(before_send=edit)  # type: ignore[arg-type]  # a number is no bool
     migas.setup(session_id="3f0c6e2a-5d39-4f0e-9a37-0f6b3c5d7e11")
     assert add(error_desc="no /home/jane/x")["success"] is True
     assert (seen[0]["project"], seen[0]["error_desc"]) == ("owner/repo", "no <path>")

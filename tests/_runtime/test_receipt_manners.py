@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from support import Host
 
     from migas.testing import Server
+    from migas.typedefs import Answer
 
 ANSWER = {"success": True, "message": "", "latest_version": "2.0"}
 
@@ -178,7 +179,7 @@ def test_asyncio_waits_for_a_future_of_a_receipt() -> None:
     """While the loop goes on."""
     receipt, _ = make_pending()
 
-    async def main() -> dict[str, object]:
+    async def main() -> Answer:
         future = asyncio.wrap_future(receipt.future())
         threading.Timer(0.01, receipt.settle, [ANSWER]).start()
         return await future
