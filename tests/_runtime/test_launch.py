@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support import FORKS
 
-from migas._runtime import launch
+from migas._runtime import place
 from migas._runtime.launch import LAUNCH, find_launch, find_part
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def test_what_a_submitter_has_reported_is_not_told_to_ranks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nor to the workers of a rank that does not carry us: they are a run of their own."""
-    monkeypatch.setattr(launch, "is_worker_process", lambda: True)
+    monkeypatch.setattr(place, "is_worker_process", lambda: True)
     told = {LAUNCH: "none:1-1-0-0", "MIGAS_TOLD": "owner/repo 1 R"}
     assert not find_part({**slurm(1), **told}, UUID).is_continued
 
