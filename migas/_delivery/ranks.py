@@ -32,6 +32,10 @@ _MOST = 1000
 _DURATION = re.compile(r" after \d+:\d\d:\d\d$", re.ASCII)
 
 
+#: What the further marks of the first to come are made for.
+_KINDS = ("rank", "program")
+
+
 class Ranks:
     """Knows the uses that this process reports, and those that another process of its run does.
 
@@ -80,10 +84,10 @@ class Ranks:
         is_first, found = self._make_mark(name), self._find_program()
         if found is None:
             return is_first
-        rank, program = (digest(name, part).hex() for part in found)
+        rank, program = (digest(name, *pair).hex() for pair in zip(_KINDS, found, strict=True))
         if not is_first:
             return self._has_mark(rank) and self._make_mark(program)
-        if rank != program:
+        if found[0] != found[1]:
             # In this order: another process of this program that finds the rank's mark is to find
             # the program's, too. If this one is killed before it has made both, what the rank runs
             # later does not report.

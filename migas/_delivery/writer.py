@@ -107,7 +107,7 @@ class Writer:
         self._spool = open_spool(settings)
         part = settings.part or Part()
         look = functools.partial(has_mark, self._spool.directory)
-        find = functools.partial(find_program, part.rank)
+        find = functools.cache(functools.partial(find_program, part.rank))
         self._ranks = Ranks(part.scope, self._make_mark, look, find)
         keeps_user = not settings.dry_run
         # Not before a breadcrumb asks: `migas flush` writes none, and may make no user's id.

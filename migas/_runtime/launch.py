@@ -205,9 +205,11 @@ def _look_for_open_mpi(environ: Mapping[str, str]) -> Launch | None:
 
 def _look_for_slurm(environ: Mapping[str, str]) -> Launch | None:
     """By Slurm's names of a step, unless it has only started another launcher's helpers."""
-    step, ours = _read_step(environ), ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID")
+    if not (step := _read_step(environ)):
+        return None
+    ours = [environ.get(name) for name in ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID")]
     theirs = [environ.get(name) for name in ("PMI_SIZE", "PMI_RANK")]
-    if not step or (any(theirs) and theirs != [environ.get(name) for name in ours]):
+    if any(theirs) and theirs != ours:
         return None
     return _make("a Slurm step's, by SLURM_PROCID", step, "SLURM_PROCID")
 
@@ -264,7 +266,8 @@ def _look_for_parent(_environ: Mapping[str, str]) -> Launch | None:
 
 def _is_one_of_many(environ: Mapping[str, str], size: str, rank: str) -> bool:
     number = environ.get(size, "")
-    if rank not in environ or not number.isdecimal() or len(number) > 9 or int(number) < 2:
+    # The size first: most processes have none, and pay for each look.
+    if not number.isdecimal() or len(number) > 9 or int(number) < 2 or rank not in environ:
         return False
     return not has_begun_late(rank, _LATE)
 
