@@ -100,6 +100,12 @@ def find_launcher(variable: str) -> int | None:
     return found and found[0]
 
 
+def identify_launcher(variable: str) -> str | None:
+    """Return what `identify` says of the process that `find_launcher` finds. None: unknown."""
+    pid = find_launcher(variable)
+    return identify(pid) if pid else None
+
+
 def has_begun_late(variable: str, seconds: float) -> bool:
     """Return True if this process began so much later than the first that has the variable.
 

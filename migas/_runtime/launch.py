@@ -21,7 +21,7 @@ import os
 import threading
 
 from . import log, place
-from .ancestor import find_launcher, has_begun_late, identify, is_forked, name_process
+from .ancestor import has_begun_late, identify, identify_launcher, is_forked, name_process
 from .identifier import derive_id, digest
 from .imports import is_this_thread_importing
 
@@ -41,7 +41,7 @@ _LATE = 300.0
 #: How a parent and its workers know their pool.
 _POOL = "its pool's, by the parent's process"
 
-#: What tells jobs of batch systems apart.
+#: What tells batch systems' jobs apart.
 _JOBS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID")
 
 #: What tells a step of a Slurm job from all others, a requeued job's from those of its first try.
@@ -104,9 +104,9 @@ class Part:
         return self.is_continued and (not self.is_server or self._is_starting())
 
     def _is_starting(self) -> bool:
-        """Return True if this thread imports a module, or is a reloaded server's main thread.
+        """Return True if what this thread does belongs to the program's start.
 
-        That one runs the program, and then looks for changed files, while others serve.
+        A reloaded server's main thread only looks for changed files, while others serve.
         """
         if is_this_thread_importing():
             return True
@@ -178,19 +178,17 @@ def _look_for_torch(environ: Mapping[str, str]) -> Launch | None:
     size, rank = "WORLD_SIZE", "RANK"
     if not _is_one_of_many(environ, size, rank):
         return None
-    run = environ.get("TORCHELASTIC_RUN_ID")
-    names = [run or environ.get("MASTER_PORT"), environ.get("MASTER_ADDR")]
+    run = environ.get("TORCHELASTIC_RUN_ID") or environ.get("MASTER_PORT")
     is_here = environ.get("LOCAL_WORLD_SIZE") == environ[size]
-    places = _find_places(rank, [] if is_here else _read_step(environ))
-    return _make("torchrun's, by RANK", [*names, *places], rank)
+    places = _find_places(rank, _read_step(environ), is_here=is_here)
+    return _make("torchrun's, by RANK", [run, environ.get("MASTER_ADDR"), *places], rank)
 
 
 def _look_for_open_mpi(environ: Mapping[str, str]) -> Launch | None:
     """By the address of version 4's daemon, or by version 5's name of a launch.
 
     That is made of a host's name and a process's number, which may be the same again: in a
-    container always. So what has started the ranks goes with it. That is another process on each
-    node: if there are several, what tells jobs apart goes in its place, where there is such.
+    container always. So what has started the ranks goes with it, or what tells jobs apart.
     """
     size, rank = "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"
     if not _is_one_of_many(environ, size, rank):
@@ -198,8 +196,9 @@ def _look_for_open_mpi(environ: Mapping[str, str]) -> Launch | None:
     names: list[str | None] = [environ.get("OMPI_MCA_orte_hnp_uri")]
     if not names[0]:
         is_here = environ.get("OMPI_COMM_WORLD_LOCAL_SIZE") == environ[size]
-        jobs = [environ[name] for name in _JOBS if environ.get(name) and not is_here]
-        names = [environ.get("PMIX_NAMESPACE") or None, *_find_places(rank, jobs)]
+        jobs = [environ[name] for name in _JOBS if environ.get(name)]
+        places = _find_places(rank, jobs, is_here=is_here)
+        names = [environ.get("PMIX_NAMESPACE") or None, *places]
     return _make(f"Open MPI's, by {rank}", names, rank)
 
 
@@ -222,21 +221,19 @@ def _look_for_mpich(environ: Mapping[str, str]) -> Launch | None:
     rank = "PMI_RANK"
     if not _is_one_of_many(environ, "PMI_SIZE", rank):
         return None
-    name = environ.get("I_MPI_HYDRA_UUID")
-    if name:
+    if name := environ.get("I_MPI_HYDRA_UUID"):
         return _make(f"Intel MPI's, by {rank}", [name], rank)
-    return _make(f"MPICH's, by {rank}", [_find_launcher(rank)], rank)
+    return _make(f"MPICH's, by {rank}", [identify_launcher(rank)], rank)
 
 
 def _look_for_xdist(environ: Mapping[str, str]) -> Launch | None:
-    if not _is_one_of_many(environ, "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_WORKER"):
-        return None
     rank, run = "PYTEST_XDIST_WORKER", environ.get("PYTEST_XDIST_TESTRUNUID") or None
-    return _make(f"pytest-xdist's, by {rank}", [run], rank)
+    is_one = _is_one_of_many(environ, "PYTEST_XDIST_WORKER_COUNT", rank)
+    return _make(f"pytest-xdist's, by {rank}", [run], rank) if is_one else None
 
 
 def _look_for_ray(_environ: Mapping[str, str]) -> Launch | None:
-    """By Ray's job: a daemon that several drivers share has started the workers."""
+    """By Ray's job: several drivers share the daemon that has started the workers."""
     job = place.find_ray_job()
     return _make("a Ray job's", [job], inherits=place.is_worker_process()) if job else None
 
@@ -265,8 +262,7 @@ def _look_for_parent(_environ: Mapping[str, str]) -> Launch | None:
 
 
 def _is_one_of_many(environ: Mapping[str, str], size: str, rank: str) -> bool:
-    number = environ.get(size, "")
-    # The size first: most processes have none, and pay for each look.
+    number = environ.get(size, "")  # first: most processes have none, and pay for each look
     if not number.isdecimal() or len(number) > 9 or int(number) < 2 or rank not in environ:
         return False
     return not has_begun_late(rank, _LATE)
@@ -280,14 +276,14 @@ def _read_step(environ: Mapping[str, str]) -> list[str]:
     return [environ.get(name, "") for name in _SLURM]
 
 
-def _find_places(rank: str, others: list[str]) -> list[str | None]:
-    """Return what tells a launch from one that has its names, or ``others`` if they are any."""
-    return [*others] or [_find_launcher(rank)]
+def _find_places(rank: str, job: list[str], *, is_here: bool) -> list[str | None]:
+    """Return what tells a launch from others that have its names.
 
-
-def _find_launcher(variable: str) -> str | None:
-    pid = find_launcher(variable)
-    return identify(pid) if pid else None
+    What has started the ranks is another process on each node. So a launch that is not only here is
+    told from others by its ``job``, if there is one, and so is one whose starter is not known.
+    """
+    starter = identify_launcher(rank) if is_here or not job else None
+    return [starter] if starter or not job else [*job]
 
 
 def _make(
