@@ -55,7 +55,7 @@ class Reported:
         Parameters:
             use: made by `make_use_key`.
         """
-        if use in self._by_parents and self._part and self._part.is_shared_now():
+        if use in self._by_parents and self._part and self._part.is_continued_now():
             return False
         # Without the lock, since nearly every call ends here.
         if use and use not in self._own and not self._is_full():

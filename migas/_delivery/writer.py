@@ -21,10 +21,12 @@ from migas._crumb.redaction import Redactor
 from migas._disk import user_id
 from migas._disk.directory import find_config, find_earlier_config
 from migas._disk.entry import MemoryEntry, make_token
-from migas._disk.marks import make_mark
+from migas._disk.marks import has_mark, make_mark
 from migas._disk.spool import open_spool
 from migas._runtime import log
+from migas._runtime.ancestor import find_program
 from migas._runtime.callback import call_host
+from migas._runtime.launch import Part
 from migas._runtime.optout import look_for_optout
 from migas._runtime.threads import NEVER
 
@@ -103,7 +105,10 @@ class Writer:
         self._listeners = listeners
         self._exit = process_exit
         self._spool = open_spool(settings)
-        self._ranks = Ranks(settings.part.scope if settings.part else "", self._make_mark)
+        part = settings.part or Part()
+        look = functools.partial(has_mark, self._spool.directory)
+        find = functools.cache(functools.partial(find_program, part.rank))
+        self._ranks = Ranks(part.scope, self._make_mark, look, find)
         keeps_user = not settings.dry_run
         # Not before a breadcrumb asks: `migas flush` writes none, and may make no user's id.
         self._find_defaults = functools.cache(

@@ -36,3 +36,17 @@ def make_mark(directory: str, name: str) -> bool:
         except FileExistsError:
             return False
     return True
+
+
+def has_mark(directory: str, name: str) -> bool:
+    """Return True if a process has made the mark. The arguments are those of `make_mark`.
+
+    Raises:
+        OSError: the spool cannot be read.
+    """
+    with open_directory(directory) as spool, spool.box(MARKS) as box:
+        try:
+            box.examine(name, 0)
+        except FileNotFoundError:
+            return False
+    return True

@@ -16,10 +16,15 @@ _FORKED = 0x40
 _DEPTH = 64
 
 
+#: Bytes of a file that are read at once: more than any but a large environment has.
+_AT_ONCE = 65536
+
+
 class _Status:
     """What the kernel says of a process: the fields of proc_pid_stat(5), from the third on."""
 
-    def __init__(self, name: str, fields: list[str]) -> None:
+    def __init__(self, pid: int, name: str, fields: list[str]) -> None:
+        self.pid = pid
         self.name = name
         self.parent = int(fields[1])
         #: The number of its session. A daemon begins one of its own.
@@ -71,10 +76,34 @@ def is_of_this_program(pid: int, *, unknown: bool = False) -> bool:
     return theirs == _read_link("/proc/self/exe") if theirs else unknown
 
 
+def find_other_program() -> int | None:
+    """Return the id of the nearest process above that runs another file than this one does."""
+    pid: int | None = os.getppid()
+    for _ in range(_DEPTH):
+        status = _read_status(pid) if pid else None
+        if status is None:
+            return None
+        if not is_of_this_program(status.pid):
+            return status.pid
+        pid = status.parent
+    return None
+
+
+def has_argument(pid: int, argument: str) -> bool:
+    """Return True if a process was started with this argument."""
+    return argument.encode() in (_read(f"/proc/{pid}/cmdline") or b"").split(b"\0")
+
+
 def find_launcher(variable: str) -> int | None:
     """Return the nearest process above whose environment has no such variable: its id."""
-    above = _find_first(variable)
-    return above and above[0]
+    found = _find_launched(variable)
+    return found and found[0]
+
+
+def identify_launcher(variable: str) -> str | None:
+    """Return what `identify` says of the process that `find_launcher` finds. None: unknown."""
+    pid = find_launcher(variable)
+    return identify(pid) if pid else None
 
 
 def has_begun_late(variable: str, seconds: float) -> bool:
@@ -82,16 +111,38 @@ def has_begun_late(variable: str, seconds: float) -> bool:
 
     That first one may be a shell, or what runs one program after another.
     """
-    above, own = _find_first(variable), _read_status(os.getpid())
-    if above is None or own is None or above[1] is None:
+    found = _find_launched(variable)
+    if found is None:
         return False
-    return own.start - above[1].start > seconds * os.sysconf("SC_CLK_TCK")
+    own, launched = found[1][0], found[1][-1]
+    return own.start - launched.start > seconds * os.sysconf("SC_CLK_TCK")
 
 
-def _find_first(variable: str) -> tuple[int, _Status | None] | None:
-    """Return the process that `find_launcher` does, and the status of the one that it launched."""
-    pid, name = os.getppid(), f"{variable}=".encode()
-    below = _read_status(os.getpid())
+def find_program(variable: str) -> tuple[str, str] | None:
+    """Return what names this process's rank, and the program in it. Returns None if unknown.
+
+    The rank is the process that was launched, which may be a shell that runs several programs. The
+    program is the uppermost process below the launcher that runs the file which this one does.
+    Both are the same text if that is the rank itself.
+
+    Parameters:
+        variable: that of the launcher, which tells its processes apart; `""`: there is none.
+    """
+    found = _find_launched(variable) if variable else None
+    if found is None:
+        return None
+    own, *above = found[1]
+    same = [own, *(status for status in above if is_of_this_program(status.pid))]
+    rank, program = identify(found[1][-1].pid), identify(same[-1].pid)
+    return (rank, program) if rank and program else None
+
+
+def _find_launched(variable: str) -> tuple[int, list[_Status]] | None:
+    """Return what `find_launcher` does, and the processes from this one up to the launched one."""
+    own = _read_status(os.getpid())
+    if own is None:
+        return None
+    pid, name, launched = os.getppid(), f"{variable}=".encode(), [own]
     for _ in range(_DEPTH):
         status = _read_status(pid)
         if status is None:
@@ -99,10 +150,11 @@ def _find_first(variable: str) -> tuple[int, _Status | None] | None:
         variables = _read(f"/proc/{pid}/environ")
         # That of another user's cannot be read; nor one of this user's outside of a container.
         if variables is None and not _is_own(pid):
-            return pid, below
+            return pid, launched
         if variables is not None and b"\0" + name not in b"\0" + variables:
-            return pid, below
-        pid, below = status.parent, status
+            return pid, launched
+        launched.append(status)
+        pid = status.parent
     return None
 
 
@@ -110,7 +162,7 @@ def _read_status(pid: int) -> _Status | None:
     # The name is in brackets, and may hold anything.
     head, _, tail = (_read(f"/proc/{pid}/stat") or b"").decode("latin-1").rpartition(")")
     try:
-        return _Status(head.partition("(")[2], tail.split())
+        return _Status(pid, head.partition("(")[2], tail.split())
     except (ValueError, IndexError):  # another kernel's, or nothing
         return None
 
@@ -130,8 +182,15 @@ def _read_link(path: str) -> str:
 
 
 def _read(path: str) -> bytes | None:
+    # A file object would ask for the size, the kind and the position of what has none.
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            content = b""
+            while more := os.read(descriptor, _AT_ONCE):
+                content += more
+            return content
+        finally:
+            os.close(descriptor)
     except Exception:  # an audit hook of the host's may raise anything
         return None

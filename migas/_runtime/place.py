@@ -13,14 +13,21 @@ import _thread
 import os
 import sys
 
-from .ancestor import find_launcher, is_of_this_program
+from .ancestor import find_launcher, find_other_program, has_argument, is_of_this_program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
+    from typing import Any
 
 #: The modules that Spark runs as the main module of its workers, or of their parent.
 _SPARK = ("pyspark.daemon", "pyspark.worker")
+
+#: Where Spark 4 and 3 have their `SparkContext`.
+_SPARK_CONTEXTS = ("pyspark.core.context", "pyspark.context")
+
+#: The main class of the Java program that a driver starts, or that starts a driver.
+_SPARK_SUBMIT = "org.apache.spark.deploy.SparkSubmit"
 
 #: The modes in which Ray's workers run, of `ray._private.worker`; 0 is a driver's, 2 a test's.
 _RAY_MODES = (1, 3, 4)
@@ -46,8 +53,17 @@ def is_worker_process() -> bool:
         or _is_fork_server()
         or _is_of_ray()
         or _is_of_spark()
-        or _is_reloaded()
+        or is_reloaded()
     )
+
+
+def name_program() -> str:
+    """Return a short name of the program that runs, whatever its arguments are."""
+    first = getattr(sys, "argv", [])[:1]  # a program that embeds Python need not set it
+    # While a module is looked for that `-m` names, that is all there is.
+    program = sys.orig_argv if first in (["-c"], ["-m"]) else first
+    # The hash of an integer is the same in each process.
+    return f"{hash(int.from_bytes(repr(program).encode(errors='replace'), 'big')):x}"
 
 
 def find_parent() -> int:
@@ -56,7 +72,7 @@ def find_parent() -> int:
     They differ in a child of `multiprocessing`'s fork server.
     """
     for package in ("multiprocessing", "billiard"):
-        current_process = getattr(sys.modules.get(f"{package}.process"), "current_process", None)
+        current_process = _get(f"{package}.process", "current_process")
         pid = current_process and getattr(current_process(), "_parent_pid", None)
         if isinstance(pid, int):
             return pid
@@ -65,12 +81,44 @@ def find_parent() -> int:
 
 def find_ray_job() -> str | None:
     """Return what names the job of Ray (2.x) that this driver or worker belongs to, if any."""
-    worker = getattr(sys.modules.get("ray._private.worker"), "global_worker", None)
+    worker = _get("ray._private.worker", "global_worker")
     job = getattr(worker, "current_job_id", None)
     session = getattr(getattr(worker, "node", None), "session_name", None)
     if job is None or session is None or job.is_nil():
         return None
     return f"{session} {job.hex()}"
+
+
+def find_spark() -> int | None:
+    """Return the id of the Java process that this driver or worker of Spark (3 and 4) belongs to.
+
+    It is the driver's own where Spark runs on one machine. Elsewhere a worker's is its executor.
+    """
+    if _is_of_spark():
+        return find_other_program()
+    for name in _SPARK_CONTEXTS:
+        gateway = getattr(_get(name, "SparkContext"), "_gateway", None)
+        pid = getattr(getattr(gateway, "proc", None), "pid", None)
+        if isinstance(pid, int):
+            return pid
+    # By `spark-submit`, which starts the driver.
+    is_driver = "PYSPARK_GATEWAY_PORT" in os.environ and has_argument(os.getppid(), _SPARK_SUBMIT)
+    return os.getppid() if is_driver else None
+
+
+def has_workers() -> bool:
+    """Return True if this process has started workers of `multiprocessing` or billiard."""
+    for package in ("multiprocessing", "billiard"):
+        # A child that was forked by other means has its parent's.
+        for child in tuple(_get(f"{package}.process", "_children") or ()):
+            if getattr(child, "_parent_pid", None) == os.getpid():
+                return True
+    return False
+
+
+def _get(module: str, name: str) -> Any:
+    """Return an attribute of a module that is loaded, or None."""
+    return getattr(sys.modules.get(module), name, None)
 
 
 def _is_child(module: object) -> bool:
@@ -88,7 +136,7 @@ def _is_child(module: object) -> bool:
     return bool(getattr(current, "_inheriting", False))
 
 
-def _is_reloaded() -> bool:
+def is_reloaded() -> bool:
     """Return True in the process that Flask's or Django's reloader has started to do the work.
 
     What that process starts inherits the variable as well, and is none: its parent has it, too.
@@ -116,7 +164,7 @@ def _is_fork_server() -> bool:
 
 def _is_of_ray() -> bool:
     """Return True if this process runs the tasks and actors of Ray (2.x)."""
-    worker = getattr(sys.modules.get("ray._private.worker"), "global_worker", None)
+    worker = _get("ray._private.worker", "global_worker")
     return getattr(worker, "mode", None) in _RAY_MODES
 
 

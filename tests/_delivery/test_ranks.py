@@ -27,6 +27,13 @@ class Marks:
         self.names.append(name)
         return is_first
 
+    def has(self, name: str) -> bool:
+        return name in self.names
+
+    def join(self, rank: str, program: str) -> Ranks:
+        """Return what a process has: a program of a rank, below its shell if they differ."""
+        return Ranks("run", self.make, self.has, lambda: (rank, program))
+
 
 def make(version: str = "1", **fields: object) -> Breadcrumb:
     return breadcrumb.sanitize("owner/repo", version, fields, {}, str).breadcrumb
@@ -86,6 +93,32 @@ def test_how_long_each_rank_took_is_no_word(marks: Marks) -> None:
     assert first.is_reporter(make(status="C", status_desc="Completed after 0:00:07"))
     assert not second.is_reporter(make(status="C", status_desc="Completed after 11:59:08"))
     assert second.is_reporter(make(status="C", status_desc="Completed after lunch"))
+
+
+def test_each_program_of_the_first_rank_reports(marks: Marks) -> None:
+    """The other ranks, which run the same ones, leave that to it. A program has several workers."""
+    assert marks.join("shell", "one").is_reporter(make())
+    assert not marks.join("shell", "one").is_reporter(make())
+    assert not marks.join("another", "1").is_reporter(make())
+    two, three = marks.join("shell", "two"), marks.join("shell", "three")
+    assert [two.is_reporter(make()) for _ in range(2)] == [True, True]
+    assert not marks.join("shell", "two").is_reporter(make())
+    assert not marks.join("another", "2").is_reporter(make())
+    assert three.is_reporter(make())
+
+
+def test_a_shell_that_becomes_its_last_program_is_a_rank(marks: Marks) -> None:
+    """`sh -c 'one; two'`: some shells execute the last one in their own place."""
+    assert marks.join("shell", "one").is_reporter(make())
+    assert marks.join("shell", "shell").is_reporter(make())
+    assert not marks.join("another", "another").is_reporter(make())
+
+
+def test_a_rank_that_is_its_own_program_makes_one_mark(marks: Marks) -> None:
+    """As nearly all are: a thousand ranks make one, too."""
+    assert marks.join("1", "1").is_reporter(make())
+    assert not any(marks.join(f"{rank}", f"{rank}").is_reporter(make()) for rank in range(2, 9))
+    assert len({*marks.names}) == 1
 
 
 def test_where_no_mark_can_be_made_everybody_reports() -> None:

@@ -14,7 +14,7 @@ from support import ROOMY
 from migas._disk import upkeep
 from migas._disk.cleaner import clean
 from migas._disk.files import NoDiskError
-from migas._disk.marks import MARKS, is_mark, make_mark
+from migas._disk.marks import MARKS, has_mark, is_mark, make_mark
 from migas._disk.spool import Bounds, Spool
 
 if TYPE_CHECKING:
@@ -56,6 +56,14 @@ def test_the_first_makes_a_mark_and_the_second_finds_it(directory: str) -> None:
     assert sys.platform == "win32" or status.st_mode & 0o777 == 0o600
 
 
+def test_a_mark_that_is_there_is_found(directory: str) -> None:
+    """To look makes none."""
+    make_mark(directory, name(1))
+    assert has_mark(directory, name(1))
+    assert not has_mark(directory, name(2))
+    assert list_marks(directory) == [name(1)]
+
+
 def test_one_of_many_makes_it(directory: str) -> None:
     """All of them at once, in a spool that is there."""
     make_mark(directory, name(99))
@@ -69,6 +77,8 @@ def test_where_there_is_no_disk_no_mark_is_made(home: Path) -> None:
     """The caller has to know that it asked in vain."""
     with pytest.raises(NoDiskError):
         make_mark("", name(1))
+    with pytest.raises(NoDiskError):
+        has_mark("", name(1))
     (home / "file").write_text("theirs")
     with pytest.raises(OSError, match="file"):
         make_mark(str(home / "file" / "spool"), name(1))

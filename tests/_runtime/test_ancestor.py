@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 from support import await_condition
 
-from migas._runtime.ancestor import find_launcher, identify, is_forked, name_process
+from migas._runtime.ancestor import (
+    find_launcher,
+    find_program,
+    has_argument,
+    identify,
+    is_forked,
+    name_process,
+)
 
 if TYPE_CHECKING:
     from support import Host
@@ -60,6 +67,49 @@ def test_the_launcher_is_the_first_without_the_variable() -> None:
         )
         assert done.stdout == f"{os.getpid()}\n", done
     assert find_launcher("NO_SUCH_VARIABLE") == os.getppid()
+
+
+#: Two processes of one program below a shell.
+BELOW_A_SHELL = ["sh", "-c", '"$PYTHON" -c "$CODE"; true']
+
+AGAIN = """
+if len(sys.argv) == 1:
+    subprocess.run([sys.executable, '-c', os.environ['CODE'], 'again'], check=True)
+"""
+
+PROGRAM = f"""
+import os, subprocess, sys
+from migas._runtime.ancestor import *
+me, parent = identify(os.getpid()), identify(os.getppid())
+print([(name == parent, name == me) for name in find_program('A_RANK')], flush=True)
+{AGAIN}
+"""
+
+OTHER = f"""
+import os, subprocess, sys
+from migas._runtime.ancestor import *
+print(has_argument(find_other_program(), {BELOW_A_SHELL[-1]!r}), flush=True)
+{AGAIN}
+"""
+
+
+def run_below_a_shell(code: str) -> str:
+    environ = {**os.environ, "A_RANK": "0", "PYTHON": sys.executable, "CODE": code}
+    done = subprocess.run(BELOW_A_SHELL, env=environ, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_a_rank_may_be_a_shell_and_a_program_several_processes() -> None:
+    """The uppermost of these names the program, and what was launched the rank."""
+    seen = run_below_a_shell(PROGRAM)
+    assert seen == "[(True, False), (False, True)]\n[(False, False), (True, False)]\n"
+    assert find_program("") is None
+
+
+def test_the_program_that_has_started_this_one_is_the_nearest_other() -> None:
+    """However many processes of this program lie between."""
+    assert run_below_a_shell(OTHER) == "True\nTrue\n"
+    assert not has_argument(os.getpid(), "no such argument")
 
 
 FORKS = """

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support import FORKS
 
-from migas._runtime import launch
+from migas._runtime import place
 from migas._runtime.launch import LAUNCH, find_launch, find_part
 
 if TYPE_CHECKING:
@@ -37,6 +37,10 @@ def open_mpi(rank: int, **others: str) -> dict[str, str]:
 
 def mpich(rank: int, **others: str) -> dict[str, str]:
     return {"PMI_SIZE": "4", "PMI_RANK": f"{rank}", **others}
+
+
+def intel(rank: int, **others: str) -> dict[str, str]:
+    return mpich(rank, **{"I_MPI_HYDRA_UUID": "7", **others})
 
 
 def torchrun(rank: int, **others: str) -> dict[str, str]:
@@ -68,7 +72,26 @@ LAUNCHERS = {
         torchrun, {"TORCHELASTIC_RUN_ID": "1"}, {"WORLD_SIZE": "1"}, marks=linux
     ),
     "MPICH": pytest.param(mpich, None, {"PMI_SIZE": "1"}, marks=linux),
+    "Intel MPI": (intel, {"I_MPI_HYDRA_UUID": "8"}, {"PMI_SIZE": "1"}),
 }
+
+
+#: What is launched by a process of its own, which stands for a launcher.
+LAUNCHED = "from migas._runtime.launch import *; print(find_launch(os.environ).key)"
+
+
+#: What runs the variable `CODE`, and goes on as a shell.
+SHELL = f'{sys.executable} -c "$CODE"; true'
+
+
+def launch_anew(environ: dict[str, str], code: str = LAUNCHED) -> str:
+    """Return what a process prints that a new launcher has started, with these variables."""
+    pauses = f"import os, subprocess, sys\nsubprocess.run([sys.executable, '-c', {code!r}]"
+    launcher = f"{pauses}, env={{**os.environ, **{environ!r}}}, check=True)"
+    done = subprocess.run(
+        [sys.executable, "-c", launcher], capture_output=True, text=True, check=True
+    )
+    return done.stdout
 
 
 def start(part: Part) -> str:
@@ -116,6 +139,34 @@ def test_the_nearest_launcher_counts() -> None:
     assert find_key({**slurm(0), **torchrun(0)}) != find_key(torchrun(0))
 
 
+@linux
+@pytest.mark.parametrize(
+    ("make", "local"),
+    [(open_mpi, "OMPI_COMM_WORLD_LOCAL_SIZE"), (torchrun, "LOCAL_WORLD_SIZE")],
+)
+def test_launches_of_one_job_are_told_apart_where_all_ranks_are_here(
+    make: Callable[..., dict[str, str]], local: str
+) -> None:
+    """In a container their names are the same. On several nodes only the job is in common."""
+    job = {**slurm(0), **make(1)}
+    here = {**job, local: "4"}
+    assert launch_anew(here) != launch_anew(here)
+    assert launch_anew({**job, local: "2"}) == launch_anew({**job, local: "2"})
+
+
+SPARK = f"import sys, types; sys.modules['pyspark.worker'] = types.ModuleType('it')\n{LAUNCHED}"
+
+
+@linux
+def test_workers_of_spark_are_their_programs_and_not_the_ranks_below_which_they_run() -> None:
+    """A rank may have started what runs one program of Spark after another."""
+    environ = slurm(0)
+    assert launch_anew(environ) == launch_anew(environ)
+    shell = f"import subprocess\nsubprocess.run(['sh', '-c', {SHELL!r}], check=True)"
+    first, second = (launch_anew({**environ, "CODE": SPARK}, shell) for _ in range(2))
+    assert first != second
+
+
 def test_a_variable_that_is_no_text_is_no_error() -> None:
     """As of a system whose environment is in no encoding."""
     assert find_key(open_mpi(0, PMIX_NAMESPACE="\udcff")) != find_key(open_mpi(0))
@@ -158,7 +209,7 @@ def test_what_a_submitter_has_reported_is_not_told_to_ranks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nor to the workers of a rank that does not carry us: they are a run of their own."""
-    monkeypatch.setattr(launch, "is_worker_process", lambda: True)
+    monkeypatch.setattr(place, "is_worker_process", lambda: True)
     told = {LAUNCH: "none:1-1-0-0", "MIGAS_TOLD": "owner/repo 1 R"}
     assert not find_part({**slurm(1), **told}, UUID).is_continued
 
@@ -217,11 +268,6 @@ def test_a_program_that_executes_itself_goes_on(host: Host, argv: str, then: str
     assert (ended.out, ended.calmly) == (f"False\n{then}\n", True), ended
 
 
-LAUNCHED = (
-    f"{sys.executable} -c 'from migas._runtime.launch import *; print(find_launch(os.environ).key)'"
-)
-
-
 @linux
 @pytest.mark.parametrize("make", [mpich, torchrun])
 def test_a_shell_between_launcher_and_rank_changes_nothing(
@@ -231,13 +277,17 @@ def test_a_shell_between_launcher_and_rank_changes_nothing(
 
     def run(rank: int, command: list[str]) -> str:
         done = subprocess.run(
-            command, env={**os.environ, **make(rank)}, capture_output=True, text=True, check=True
+            command,
+            env={**os.environ, "CODE": LAUNCHED, **make(rank)},
+            capture_output=True,
+            text=True,
+            check=True,
         )
         return done.stdout
 
-    direct = run(0, [sys.executable, "-c", LAUNCHED.split("'")[1]])
-    assert direct == run(1, ["sh", "-c", f"{LAUNCHED}; true"])
-    assert direct == run(2, ["sh", "-c", f'sh -c "{LAUNCHED}"; true'])
+    direct = run(0, [sys.executable, "-c", LAUNCHED])
+    assert direct == run(1, ["sh", "-c", SHELL])
+    assert direct == run(2, ["sh", "-c", f"sh -c '{SHELL}'; true"])
 
 
 def test_a_process_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:

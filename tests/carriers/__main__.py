@@ -13,6 +13,8 @@ import sys
 
 from interpreters.apt import install_missing
 
+from .launchers import install_launchers
+
 #: A program of each of Debian's packages.
 _PACKAGES = {
     "mpirun.openmpi": "openmpi-bin",
@@ -23,7 +25,7 @@ _PACKAGES = {
 
 def main() -> int:
     """Run the tests and return pytest's exit status."""
-    if obstacle := install_missing(_PACKAGES):
+    for obstacle in filter(None, (install_missing(_PACKAGES), install_launchers())):
         print(f"not every launcher is here: {obstacle}")
     os.environ.pop("PYTHONPATH", None)  # by which this module was found
     arguments = sys.argv[1:] or [os.path.dirname(__file__)]

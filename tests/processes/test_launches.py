@@ -132,6 +132,19 @@ def test_each_rank_may_be_another_program(
 
 
 @pytest.mark.slow
+@linux
+def test_each_program_that_a_ranks_shell_runs_is_a_use(
+    host: Host, server: Server, deliver: Callable[[], None]
+) -> None:
+    """The second reports what the first has reported; all ranks together do so once."""
+    program = f"{sys.executable} again.py"
+    shell = f"import os\nos.execlp('sh', 'sh', '-c', '{program}; {program}')"
+    launch(host, "Open MPI", {"main.py": shell, "again.py": PACKAGE})
+    deliver()
+    assert versions(server) == ["1", "1"]
+
+
+@pytest.mark.slow
 def test_where_no_disk_is_shared_everybody_reports(
     host: Host, server: Server, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,6 +203,38 @@ def test_the_workers_of_a_parent_without_us_are_one_use(
     assert {*versions(server)} == {"1"}
     assert len({crumb["session_id"] for crumb in server.crumbs}) == 1
     assert len(server.crumbs) == 1 or kind in ("billiard", "loky") or "Pool" in kind
+
+
+TASKS = """
+import multiprocessing, sys
+sys.path.insert(0, '.')
+def work(number):
+    import package
+    package.migas.add_project('owner/repo', '1')
+    return number
+if __name__ == '__main__':
+    with multiprocessing.get_context({!r}).Pool(3) as pool:
+        assert sorted(pool.map(work, range(6), 1)) == list(range(6))
+        {}
+        pool.close()
+        pool.join()
+"""
+
+
+@pytest.mark.slow
+@linux
+@pytest.mark.parametrize("then", ["pass", "import package"], ids=["alone", "parent"])
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_what_a_pools_tasks_report_counts_each(
+    host: Host, server: Server, deliver: Callable[[], None], method: str, then: str
+) -> None:
+    """What is reported while the package is imported is one use, though the parent is the last."""
+    files = {"main.py": TASKS.format(method, then), "package.py": PACKAGE}
+    ended = host.run_program(files, FORKS, measured=False)
+    assert ended.calmly, ended
+    deliver()
+    assert versions(server) == ["1"] * 7
+    assert len({crumb["session_id"] for crumb in server.crumbs}) == 1
 
 
 FORKING = """
@@ -266,11 +311,16 @@ def test_a_variable_of_a_reloader_in_a_shell_is_none(
 
 
 RELOADED = """
-import os, subprocess, sys
+import os, subprocess, sys, threading
 {carries}
 if os.environ.get({name!r}) == 'true':
     import package
     subprocess.run([sys.executable, 'other.py'], check=True)
+    report = lambda: package.migas.add_project('owner/repo', '1')
+    report()
+    request = threading.Thread(target=report)
+    request.start()
+    request.join()
 else:
     for _ in range(2):
         environ = {{**os.environ, {name!r}: 'true'}}
@@ -285,13 +335,17 @@ else:
 def test_a_reloaded_server_is_one_use(
     host: Host, server: Server, deliver: Callable[[], None], name: str, carries: str
 ) -> None:
-    """Flask's and Django's reloader start the program anew; what that starts is a use each."""
+    """What it reports on its main thread belongs to its start, which its parent has told.
+
+    What it starts is a use each, and so is what a request reports on another thread.
+    """
     code = RELOADED.format(name=name, carries=carries)
     files = {"main.py": code, "package.py": PACKAGE, "other.py": PACKAGE}
     ended = host.run_program(files, FORKS, measured=False)
     assert ended.calmly, ended
     deliver()
-    assert versions(server) == ["1"] * 3
+    # Who has nobody to tell it reports twice at the first start: in one process each call counts.
+    assert versions(server) == ["1"] * (5 if carries else 6)
 
 
 @pytest.mark.slow
