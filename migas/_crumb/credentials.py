@@ -31,11 +31,12 @@ _TOKENS = r"""(?x)(?<![A-Za-z0-9])(?:
     gh[pousr]_[A-Za-z0-9]{20,255} | github_pat_\w{20,255}            # GitHub
     | gl(?:pat|ptt|dt|rt|cbt|soat|ft|imt|agent)-[\w.-]{16,255}       # GitLab
     | xox[a-z]-[\w-]{10,255} | xapp-[\w-]{10,255}                    # Slack
-    | sk-(?!ecdsa|ssh)(?=[\w-]{0,128}\d)[\w-]{16,255} | [spr]k_(?:live|test)_\w{10,255}   # OpenAI, Stripe
+    | sk-(?!ecdsa|ssh)(?=[\w-]{0,128}\d)[\w-]{16,255}               # OpenAI
+    | [spr]k_(?:live|test)_\w{10,255}                               # Stripe
     | (?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{16} | AIza[\w-]{30,64} | ya29\.[\w.-]{20,255}  # AWS, Google
     | hf_[A-Za-z0-9]{20,255} | npm_[A-Za-z0-9]{30,255} | pypi-[\w-]{40,255} | dckr_pat_[\w-]{20,255}
     | eyJ[\w-]{8,2048}(?:\.[\w-]{0,2048}){0,4}                       # a JSON web token
-    | AAAA[A-E]3Nza[A-Za-z0-9+/=]{20,2048} | SHA256:[A-Za-z0-9+/]{43}   # SSH's keys and their prints
+    | AAAA[A-E]3Nza[A-Za-z0-9+/=]{20,2048} | SHA256:[A-Za-z0-9+/]{43}   # SSH's keys, their prints
 )"""
 _TOKEN_HINTS = (
     *("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "glptt-", "gldt-", "glrt-"),
@@ -46,8 +47,11 @@ _TOKEN_HINTS = (
 
 #: A private key or a certificate, up to its end or the end of the text: RFC 7468.
 _ARMOUR = (
-    r"(?s)(?P<before>)(?P<name>-----begin [a-z0-9 ]{0,40}(?:key|certificate|message)[a-z ]{0,10}-----"
-    r".*?(?:-----end [a-z0-9 ]{0,40}-----|\Z))"
+    r"(?s)(?P<before>)(?P<name>"
+    r"-----begin [a-z0-9 ]{0,40}(?:key|certificate|message)[a-z ]{0,10}-----"
+    r".*?(?:-----end [a-z0-9 ]{0,40}-----|\Z)"
+    # The rest of one whose beginning was cut off.
+    r"|(?<!\S)(?:[a-z0-9+/=]{16,128}\s{1,4}){1,64}-----end [a-z0-9 ]{0,40}-----)"
 )
 
 #: Words for what is always a secret, and words that are so only before a value with a digit.
@@ -69,7 +73,8 @@ _WEAKLY_KEYED = (
 
 #: After a space only what looks random is a value: "session key 0123…".
 _LONG = (
-    r"(?P<before>(?<![a-z])(?:(?:key|token|secret|signature|password)s?(?: |\s{0,3}[=:]\s{0,3})['\"]?))"
+    r"(?P<before>(?<![a-z])(?:key|token|secret|signature|password)s?"
+    r"(?: |\s{0,3}[=:]\s{0,3})['\"]?)"
     r"(?P<name>(?=[\w+/=-]{0,256}\d)(?:[0-9a-f]{20,2048}|[\w+/=-]{28,2048})(?![\w-])"
     # A password that stands in a sentence: one with a digit and a letter.
     r"|(?<=password )(?=\S{0,64}[a-z])(?=\S{0,64}\d)[^\s'\"),;]{5,255})"
@@ -104,19 +109,25 @@ _USER_INFO = (
     r"(?P<name>(?!\d{1,9}:\d)[^\s:/'\"]{1,255}:[^\s'\"]{1,255})"
 )
 
+#: Not "key" alone, as in `KeyError`.
+_KEY_HINTS = (
+    *("pass", "pwd", "secret", "token", "x-amz-", "_key", "-key", "apikey", "accesskey"),
+    *("accountkey", "privatekey", "authkey", "sharedkey", "licensekey", "encryptionkey"),
+    "subscriptionkey",
+)
 #: What a text in lower case must hold for each pattern: most texts hold nothing of it, and then no
 #: pattern is compiled.
 _RULES: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("-----begin ",), _ARMOUR),
+    (("-----begin ", "-----end "), _ARMOUR),
     (("authorization",), _HEADER),
     (("bearer ",), _BEARER),
     (("cookie",), _COOKIE),
-    (("pass", "pwd", "secret", "key", "token", "x-amz-"), _KEYED),
+    (_KEY_HINTS, _KEYED),
     (
         ("token", "sig", "credential", "auth", "jwt", "nonce", "otp", "sid", "session"),
         _WEAKLY_KEYED,
     ),
-    (("key", "token", "secret", "signature", "password"), _LONG),
+    (("key ", "keys ", "key=", "key:", "token", "secret", "signature", "password"), _LONG),
     (("--", "-pass"), _OPTION),
     ((" -p", "'-p"), _SHORT_OPTION),
     (("-u ", "--user"), _USER_INFO),

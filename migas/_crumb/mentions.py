@@ -40,14 +40,16 @@ _LIST = r"[a-z][\w.-]{0,63}\[[\d,-]{1,255}\](?:[\w.,-]|\[[\d,-]{1,255}\]){0,255}
 _HOSTS = rf"""(?x)(?<![^\W_])(?P<before>
     # The next word is a host, whatever it looks like.
     (?: (?:connect(?:ed|ing|ion)?|ssh|login)[ ]to[ ]host | resolve[ ]host(?:name)?(?:[ ]address)?:?
-      | (?:translate|to)[ ]host[ ]name | permanently[ ]added | server[ ](?:at|on)(?=[ ]\\{{0,2}}["'`])
+      | (?:translate|to)[ ]host[ ]name | permanently[ ]added
+      | server[ ](?:at|on)(?=[ ]\\{{0,2}}["'`])
     )[ ]{{1,3}}{_OPEN}
   | (?:forwarding|-[lr])[ ]\d{{2,5}}:(?={_LABELS}:\d{{2,5}}(?!\w))
   | connect(?:ed|ing|ion)?[ ](?:to|with)[ ]{_OPEN}(?={_LABELS}(?:[ ]port[ ]\d|:\d\d))
   | (?: host(?:[ _-]?name)? | (?:computer|machine|server)[ _-]?name | node[_-]?(?:name|list)
       | exec[_-]?host | server(?==) ){_EQUALS}(?:tcp:)?
     # The next word is a host if it has a digit or a dot.
-  | (?P<loose> host(?:s|name)? | nodelist | nodes | (?<!attribute[ ])lookup | server(?:[ ](?:at|on))?
+  | (?P<loose> host(?:s|name)? | nodelist | nodes | (?<!attribute[ ])lookup
+      | server(?:[ ](?:at|on))?
       | (?:connect(?:ing|ed)?|connection)[ ]to | tcp[ ]to | resolve | hostid | at[ ]host | mounting
       | scheduler[ ]at )[ ]{_OPEN}
 )(?P<name>{_LIST}|{_LABELS})"""
@@ -60,15 +62,16 @@ _NODES = rf"""(?x)(?<![^\W_])(?P<before>
     (?<!executing[ ])nodes?[ ]{_OPEN}
   | on[ ] | \[(?=[\w.-]{{1,255}}:\d{{2,9}}\]) | (?:srun|slurmstepd|mpirun|prun):[ ]error:[ ]
 )(?P<name> {_LIST}
-  | (?:ip-\d{{1,3}}(?:-\d{{1,3}}){{3}}|[a-z]{{1,16}}-?\d{{2,8}}|[a-z]{{1,16}}-\d{{1,8}}|(?:[a-z]{{1,8}}\d{{1,4}}){{2,4}})
+  | (?: ip-\d{{1,3}}(?:-\d{{1,3}}){{3}} | [a-z]{{1,16}}-?\d{{2,8}} | [a-z]{{1,16}}-\d{{1,8}}
+      | (?:[a-z]{{1,8}}\d{{1,4}}){{2,4}} )
     (?:\.[a-z][\w-]{{0,62}}){{0,6}}(?![\w-])
 )"""
 
 #: What has the form of such a node, with the digits cut off, and is none.
 _NO_NODES = make_set(
-    "aarch amd arm attempt axis block centos complex cp cuda darwin debian echo float fsaverage gcc gtx i index"
-    " int iso latin line macos mni page port py python rank rhel rtx run ses sha slice step sub"
-    " task try ubuntu uint utf volume win x"
+    "aarch amd arm attempt axis block centos complex cp cuda darwin debian echo float fsaverage"
+    " gcc gtx i index int iso latin line macos mni page port py python rank rhel rtx run ses sha"
+    " slice step sub task try ubuntu uint utf volume win x"
 )
 
 _USERS = rf"""(?x)(?<![^\W_])(?P<before>
@@ -83,10 +86,10 @@ _USERS = rf"""(?x)(?<![^\W_])(?P<before>
 #: How words begin that follow "for user" and the like, and are no logins.
 _NO_USERS = tuple(
     make_set(
-        "% - 0x agent attribut can cannot choice code config data default defined did does error file"
-        " function group id input install interact interrupt level mode name need option output"
-        " provided request root session setting should site space specified supplied type want was were"
-        " will would"
+        "% - 0x agent attribut can cannot choice code config data default defined did does error"
+        " file function group id input install interact interrupt level mode name need option"
+        " output provided request root session setting should site space specified supplied type"
+        " want was were will would"
     )
 )
 
@@ -100,31 +103,37 @@ _LABELLED = (
 #: How words begin that make one English word with `sub-`.
 _ENGLISH = tuple(
     make_set(
-        "acute agent arachnoid array band block carrier categor cell circuit class clinical command"
-        " commit component cortical dataset dermal dir domain dural element entr event expression field"
-        " folder frame function generator graph group image interval item key languag layer list matri"
-        " menu mesh method micro milli model modul net object oid optim option pack page par path"
-        " pattern phase pixel plot problem process program project quer question range record region"
-        " resource routine sampl schema script second section select sequence set shell slice space"
-        " stan state step stream string structur surface system task test thread threshold tile title"
-        " topic tree typ unit url vector volum voxel window word workflow zero zone"
+        "acute agent arachnoid array band block carrier categor cell circuit class clinical"
+        " command commit component cortical dataset dermal dir domain dural element entr event"
+        " expression field folder frame function generator graph group image interval item key"
+        " languag layer list matri menu mesh method micro milli model modul net object oid optim"
+        " option pack page par path pattern phase pixel plot problem process program project quer"
+        " question range record region resource routine sampl schema script second section select"
+        " sequence set shell slice space stan state step stream string structur surface system"
+        " task test thread threshold tile title topic tree typ unit url vector volum voxel window"
+        " word workflow zero zone"
     )
 )
 
 _SUBJECTS = rf"""(?x)(?<![^\W_])(?P<before>
     (?:subject|participant|patient|session)s?(?:[ _-]?(?:labels?|ids?|names?|list))?{_EQUALS}
   | labels?[ ]were[ ]not[ ]found[ ]in[ ]the[ ]bids[ ]directory:[ ]
-  | (?:subject|participant|patient|session)(?:[ _-]?(?:label|id|name))?[ ]["'`](?=[^'"`\n]{{0,255}}\d)
+  | (?:subject|participant|patient|session)(?:[ _-]?(?:label|id|name))?[ ]["'`]
+      (?=[^'"`\n]{{0,255}}\d)
   | (?:subject|participant|patient|session)s?[ ](?=\[)
-  | (?:subject|participant|patient|session)[ ](?=[\w.-]{{0,255}}\d)(?!\d{{1,6}}[ ]?(?:of|/|from)[ ]?\d)
+  | (?:subject|participant|patient|session)[ ](?=[\w.-]{{0,255}}\d)
+      (?!\d{{1,6}}[ ]?(?:of|/|from)[ ]?\d)
   | (?:find|no[ ]such)[ ](?:subject|participant|session)[ ]
   | recon-all[^\n]{{0,255}}?[ ]-(?:s|subjid|subject)[ ]
 )(?P<name>\[[^\]\n<]{{1,1024}}\]|[^{_END}]{{1,255}})"""
 
 #: A person's name of several words, after a word that says so.
 _PERSONS = rf"""(?x)(?<![^\W_])(?P<before>
-    (?:patient|physician|operator|participant)(?:'?s)?'?[ _]?(?:full[ _]?)?name[ ]{{0,3}}[=:][ ]{{0,3}}
-)(?P<name>[^{_END}=:^]{{1,64}}(?:,?[ ](?![\w'\ ]{{1,64}}[=:])[^{_END}=:]{{1,64}}){{0,2}}(?![\w=:^]))"""
+    (?:patient|physician|operator|participant)(?:'?s)?'?[ _]?(?:full[ _]?)?name
+    [ ]{{0,3}}[=:][ ]{{0,3}}
+)(?P<name>
+    [^{_END}=:^]{{1,64}}(?:,?[ ](?![\w'\ ]{{1,64}}[=:])[^{_END}=:]{{1,64}}){{0,2}}(?![\w=:^])
+)"""
 
 #: Attributes of DICOM that identify somebody, and words for the same in other texts:
 #: https://dicom.nema.org/medical/dicom/current/output/chtml/part15/chapter_E.html.
@@ -170,8 +179,9 @@ def redact_mentions(text: str, lowered: str) -> str:
         >>> redact_mentions(text, text)
         'host <host>: no T1w found for sub-<id>'
     """
+    has_digits = any(digit in lowered for digit in "0123456789")
     for hints, pattern, choose in _RULES:
-        if any(hint in lowered for hint in hints):
+        if any(hint in lowered for hint in hints) and (has_digits or pattern is not _NODES):
             text = replace_names(pattern, text, choose)
     return text
 
@@ -239,7 +249,17 @@ _PATIENT_HINTS = (
     *("physician", "operator", "institution", "station", "serial", "record number", "mrn", "birth"),
     *("instance", "frame", "(0010,", "(0008,", "(0020,", "(0032,", "(0038,", "(0040,"),
 )
-_USER_HINTS = ("user", "login", "logname", "uid", "account", "owner", "partition", "-u ", "denied to ")
+_USER_HINTS = (
+    "user",
+    "login",
+    "logname",
+    "uid",
+    "account",
+    "owner",
+    "partition",
+    "-u ",
+    "denied to ",
+)
 
 #: What a text in lower case must hold for each pattern, and what chooses the replacement.
 _RULES = (
@@ -254,6 +274,6 @@ _RULES = (
     ),
     (("bucket", "container", "object", "blob"), _BUCKETS, _choose_bucket),
     (_HOST_HINTS, _HOSTS, _choose_host),
-    (("node", "on ", "error: ", "["), _NODES, _choose_node),
+    (("node", "on ", "[", "srun", "slurmstepd", "mpirun", "prun"), _NODES, _choose_node),
     (_USER_HINTS, _USERS, _choose_user),
 )

@@ -98,8 +98,9 @@ class Redactor:
         A text of more than ``2 * MAX_END`` characters is cut to its two ends first.
         """
         if len(text) > 2 * MAX_END:
-            # Between two words: half of a name would not be recognised.
-            head, tail = text[:MAX_END].rsplit(None, 1)[:1], text[-MAX_END:].split(None, 1)[-1:]
+            # Between two words: half of a name would not be recognised. And some words behind the
+            # gap, since the word that announced a name among them is gone.
+            head, tail = text[:MAX_END].rsplit(None, 1)[:1], text[-MAX_END:].split(None, 4)[-1:]
             text = " ... ".join([*head, *tail])
         for _ in range(_MAX_ROUNDS):
             before, text = text, self._redact_once(text)

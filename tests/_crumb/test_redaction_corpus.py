@@ -1,7 +1,7 @@
 """The redaction, measured by what programs really print: `tests/data/redaction.toml`.
 
-Each text there names the pieces that must be gone and those that must stay. What is known to go or to
-stay against that has its reason beside it.
+Each text there names the pieces that must be gone and those that must stay. What is known to go or
+to stay against that has its reason beside it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ def find_losses(entry: dict[str, Any], redacted: str) -> list[str]:
     if "gone" not in entry and "stays" not in entry:
         return [] if redacted == entry["text"] else [entry["text"]]
     known = entry.get("lost", ())
-    return [piece for piece in entry.get("stays", ()) if piece not in redacted and piece not in known]
+    return [
+        piece for piece in entry.get("stays", ()) if piece not in redacted and piece not in known
+    ]
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -72,4 +74,6 @@ def test_the_corpus_is_large_and_true_to_its_texts() -> None:
     for entry in entries:
         text = entry["text"]
         assert all(piece.lower() in text.lower() for piece in entry.get("gone", ())), text
-        assert all(piece in text for piece in (*entry.get("stays", ()), *entry.get("kept", ()))), text
+        assert all(piece in text for piece in (*entry.get("stays", ()), *entry.get("kept", ()))), (
+            text
+        )
