@@ -57,7 +57,7 @@ _ARMOUR = (
 #: Words for what is always a secret, and words that are so only before a value with a digit.
 _STRONG = (
     r"passw(?:or)?d|passwort|passphrase|passcode|(?<![a-z])pwd|[_-]pass|secret"
-    r"|(?:api|access|account|private|secret|auth|shared|license|encryption|subscription)[_-]?key"
+    r"|(?:api|access|account|private|secret|auth|shared|license|encryption|storage|master)[_-]?key"
     r"|access[_-]?key[_-]?id|(?:access|auth|refresh|(?<![a-z])id|bearer|api|security|session|private"
     r"|deploy|csrf|xsrf|github|gitlab|hf)[_-]?token|x-amz-(?:signature|credential)"
 )
@@ -75,7 +75,7 @@ _WEAKLY_KEYED = (
 _LONG = (
     r"(?P<before>(?<![a-z])(?:key|token|secret|signature|password)s?"
     r"(?: |\s{0,3}[=:]\s{0,3})['\"]?)"
-    r"(?P<name>(?=[\w+/=-]{0,256}\d)(?:[0-9a-f]{20,2048}|[\w+/=-]{28,2048})(?![\w-])"
+    r"(?P<name>(?=[\w+/=-]{0,256}\d)(?:[0-9a-f]{20,2048}|[\w+/=-]{24,2048})(?![\w-])"
     # A password that stands in a sentence: one with a digit and a letter.
     r"|(?<=password )(?=\S{0,64}[a-z])(?=\S{0,64}\d)[^\s'\"),;]{5,255})"
 )
@@ -113,7 +113,6 @@ _USER_INFO = (
 _KEY_HINTS = (
     *("pass", "pwd", "secret", "token", "x-amz-", "_key", "-key", "apikey", "accesskey"),
     *("accountkey", "privatekey", "authkey", "sharedkey", "licensekey", "encryptionkey"),
-    "subscriptionkey",
 )
 #: What a text in lower case must hold for each pattern: most texts hold nothing of it, and then no
 #: pattern is compiled.

@@ -91,7 +91,8 @@ _FORMS = rf"""(?x)
         (?P<rest>{_TAIL})
     )
     | (?<![^{_BREAK}])(?P<arn> arn:aws{_TAIL} )
-    | (?<![^{_BREAK}])(?P<email> [^{_BREAK}/\\@]+@[^{_BREAK}/\\]+ )(?![^{_BREAK}])
+    | (?<![^{_BREAK}])(?P<email>
+        (?:[^{_BREAK}/\\@]+:)?[^{_BREAK}/\\@]+@[^{_BREAK}/\\]+ )(?![^{_BREAK}])
     # A path on another machine, which has a digit or a dot in its name: `filer02:/export`.
     | (?<![^{_BREAK}])(?P<remote> (?=[\w-]{{0,63}}[\d.])[\w.-]{{1,255}}:(?=/(?!/)) )
     | (?<![^{_BREAK}])(?P<path> {_PATH}

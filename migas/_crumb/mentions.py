@@ -72,16 +72,19 @@ _NO_NODES = make_set(
     "aarch amd arm attempt axis block centos complex cp cuda darwin debian echo float fsaverage"
     " gcc gtx i index int iso latin line macos mni page port py python rank rhel rtx run ses sha"
     " slice step sub task try ubuntu uint utf volume win x"
+    " linux manylinux osx"
 )
 
 _USERS = rf"""(?x)(?<![^\W_])(?P<before>
-    (?: user(?:[ _-]?(?:name|id))? | login[ _-]?name | login(?=[=:]) | logname | uid | account
+    uid=\d{{1,10}}\(
+  | (?: user(?:[ _-]?(?:name|id))? | login[ _-]?name | login(?=[=:]) | logname | uid | account
       | slurm_job_account | account[ _-]?name | owner | (?:partition|account)[ ]specified ){_EQUALS}
-  | users?[ ]\\{{0,2}}["'`] | uid=\d{{1,10}}\(
+  | (?:users?|role)[ ]\\{{0,2}}["'`]
+  | user[ ](?=[\w.-]{{1,64}}[ ](?:does|is[ ]not|not|has[ ]no|unknown)(?!\w))
   | (?:for|as|by|from|unknown|msg=)[ ]?user[ ]{_OPEN} | invalid[ ]user[ ](?=\S{{1,255}}[ ]from)
   | permission[ ]to[ ][^\n]{{0,255}}[ ]denied[ ]to[ ]
   | --(?:user(?:name)?|login)[= ]["']? | (?<=\W)-u[ ](?=\S{{1,255}}[ ]-p)
-)(?P<name>[^{_END}:=/\\]{{1,255}})"""
+)(?P<name>[^{_END}:=/\\]{{1,255}}(?::[\w.-]{{1,64}}(?=["']))?)"""
 
 #: How words begin that follow "for user" and the like, and are no logins.
 _NO_USERS = tuple(
@@ -117,15 +120,18 @@ _ENGLISH = tuple(
 
 _SUBJECTS = rf"""(?x)(?<![^\W_])(?P<before>
     (?:subject|participant|patient|session)s?(?:[ _-]?(?:labels?|ids?|names?|list))?{_EQUALS}
-  | labels?[ ]were[ ]not[ ]found[ ]in[ ]the[ ]bids[ ]directory:[ ]
+  | labels?(?:\(s\))?[ ](?:were[ ])?not[ ]found[ ]in[ ]the[ ]bids[ ](?:\w{{1,16}}[ ])?directory
+    :[ ]["']?
   | (?:subject|participant|patient|session)(?:[ _-]?(?:label|id|name))?[ ]["'`]
       (?=[^'"`\n]{{0,255}}\d)
   | (?:subject|participant|patient|session)s?[ ](?=\[)
   | (?:subject|participant|patient|session)[ ](?=[\w.-]{{0,255}}\d)
       (?!\d{{1,6}}[ ]?(?:of|/|from)[ ]?\d)
-  | (?:find|no[ ]such)[ ](?:subject|participant|session)[ ]
+  | (?:find|no[ ]such)[ ](?:subject|participant|session)s?[ ]
+  | patient[ ](?=[a-z0-9.-]{{0,255}}_)
   | recon-all[^\n]{{0,255}}?[ ]-(?:s|subjid|subject)[ ]
-)(?P<name>\[[^\]\n<]{{1,1024}}\]|[^{_END}]{{1,255}})"""
+)(?P<name> \[[^\]\n<]{{1,1024}}\]
+  | [^{_END}]{{1,255}}(?:,[ ]?(?=[a-z_-]{{0,64}}\d)[\w-]{{1,64}}(?![\w=:-])){{0,255}} )"""
 
 #: A person's name of several words, after a word that says so.
 _PERSONS = rf"""(?x)(?<![^\W_])(?P<before>
@@ -224,8 +230,10 @@ def _choose_label(match: re.Match[str]) -> str | None:
 
 
 def _choose_subject(match: re.Match[str]) -> str | None:
-    """Return `<id>`, or None for what is no label."""
-    return None if match["name"] in NO_VALUES or _is_call(match) else ID
+    """Return `<id>`, or None for what is no label, as the number in "subjects=12"."""
+    name = match["name"]
+    is_count = name.isdigit() and name[0] != "0" and re.search("s[^a-z]*$", match["before"])
+    return None if is_count or name in NO_VALUES or _is_call(match) else ID
 
 
 def _choose_bucket(match: re.Match[str]) -> str | None:
@@ -259,6 +267,7 @@ _USER_HINTS = (
     "partition",
     "-u ",
     "denied to ",
+    "role ",
 )
 
 #: What a text in lower case must hold for each pattern, and what chooses the replacement.
