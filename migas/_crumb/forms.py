@@ -44,14 +44,15 @@ _AMBIGUOUS = make_set(
     " tar tex tmp trc warp xml zip"
 )
 
-#: A word that begins with one of these and a dot is code, as `np.log` is, and no file.
+#: Those that no attribute has.
+_TELLING = EXTENSIONS - _AMBIGUOUS
+
+#: A word that begins with one of these and a dot, and ends like an attribute, is code: `np.log`.
 _CODE = make_set(
-    "app args asyncio ax bids builtins cfg cls collections concurrent conf config ctx dask data df"
-    " dipy fig fs h5py http importlib io itertools json jnp logging math matplotlib mne module"
-    " multiprocessing nib nibabel nilearn nipype np numpy nx obj opt options os pandas parser pd"
-    " pkg pkgutil plt pybids pydicom r re requests res resp response scipy self settings sklearn"
-    " skimage socket sp sqlalchemy stats subprocess sys tf tomllib torch traits urllib urllib3 xml"
-    " yaml"
+    "asyncio ax bids builtins cls collections dask df dipy h5py http importlib io itertools jnp"
+    " json logging math matplotlib mne multiprocessing nib nibabel nilearn nipype np numpy nx os"
+    " pandas pd pkgutil plt pybids pydicom re requests resp response scipy self sklearn skimage"
+    " socket sqlalchemy subprocess sys tf tomllib torch traits urllib urllib3 yaml"
 )
 
 #: So is one that ends with the name of an exception: `pymysql.err.OperationalError`.
@@ -71,9 +72,10 @@ _PATH = (
     rf"(?!(?i:{_NO_PATHS})(?![^{_BREAK}.]))(?:[A-Za-z]:(?=[/\\]))?"
     rf"(?:{_PART}[/\\]+{_TAIL}|[/\\]+[^{_STOP}]{_TAIL})"
 )
+_PATH_WORD = rf"(?<![^{_BREAK}]){_PATH}"
+_IP4 = r"\d{1,3}(?:\.\d{1,3}){3}(?!\.?\w)"
 #: A word with an extension; `_is_file` decides which extensions are meant. A pattern with all of
 #: them would take twice as long to compile.
-_IP4 = r"\d{1,3}(?:\.\d{1,3}){3}(?!\.?\w)"
 _FILE = rf"[^{_BREAK}/\\]*\.[A-Za-z0-9]+(?:[^{_BREAK}/\\]*[^{_BREAK}/\\.])?"
 
 #: A text without a match of this one holds nothing that `_FORMS` could find. Most texts are such,
@@ -148,14 +150,14 @@ def _is_file(word: str) -> bool:
     first, *others = word.lower().split(".")
     if not others:
         return False
-    is_code = first in _CODE and word[: len(first)] == first
-    if is_code or (word.endswith(_CLASSES) and others[-1] not in EXTENSIONS):
+    if word.endswith(_CLASSES) and others[-1] not in EXTENSIONS:
         return False
     # A suffix may follow the extension: `T1.nii.gz~`, `scan.dcm-old`.
     known = [re.match(r"[a-z0-9]*", part)[0] for part in others]  # type: ignore[index]
     if not first and EXTENSIONS.issuperset(known):
         return False  # nothing but extensions: "must end with .nii.gz"
-    return others[-1] in EXTENSIONS or not (EXTENSIONS - _AMBIGUOUS).isdisjoint(known)
+    is_code = word.startswith(f"{first}.") and first in _CODE
+    return (others[-1] in EXTENSIONS and not is_code) or not _TELLING.isdisjoint(known)
 
 
 def _redact_file(word: str, *, is_called: bool) -> str:
@@ -179,14 +181,14 @@ def _redact_quoted(match: re.Match[str]) -> str:
     url = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#\\]*)(.*)", text)
     if url:
         return _redact_url(*url.groups())
-    if re.match(_PATH, text):
+    if re.match(_PATH_WORD, text):
         return PATH
     if not re.search(r"[/\\]", text):
         name = text.rpartition(".")[2].lower()
         if name in EXTENSIONS and name != text.lower():
             is_code = match.string.endswith(_BEFORE_CODE, 0, match.start()) or not _is_file(text)
             return text if is_code else PATH
-    elif re.search(rf"(?<![^{_BREAK}]){_PATH}", text) and not re.search(_ARGUMENT, text):
+    elif re.search(_PATH_WORD, text) and not re.search(_ARGUMENT, text):
         return PATH
     return redact_forms(text)
 

@@ -248,25 +248,28 @@ def _is_call(match: re.Match[str]) -> bool:
     return followed and not is_quoted and ("." in match["name"] or match["name"].startswith("get"))
 
 
+# As narrow as can be: common words, as "study" or "object", would have a pattern compiled in vain.
+_GAPS = ("", " ", "_", "-")
+_DATED = ("study", "series", "acquisition", "content", "creation")
+_STORED = ("container", "object", "blob")
 _HOST_HINTS = (
-    *("host", "node", "server", "connect", "lookup", "resolve", "permanently", "mounting"),
+    *("host", "nodes ", "server", "connect", "lookup", "resolve", "permanently", "mounting"),
     *("computer", "machine", "tcp to", "forwarding", "-l ", "-r "),
+    *(f"node{gap}{key}" for gap in _GAPS for key in ("name", "list")),
 )
 _PATIENT_HINTS = (
-    *("patient", "accession", "studydate", "study", "series", "acquisition", "content", "creation"),
-    *("physician", "operator", "institution", "station", "serial", "record number", "mrn", "birth"),
-    *("instance", "frame", "(0010,", "(0008,", "(0020,", "(0032,", "(0038,", "(0040,"),
+    *("patient", "accession", "physician", "operator", "institution", "station", "mrn", "birth"),
+    *("serial", "record number", "(0010,", "(0008,", "(0020,", "(0032,", "(0038,", "(0040,"),
+    *(f"{word}{gap}date" for word in _DATED for gap in _GAPS),
+    *(f"{word}{gap}uid" for word in ("instance", "reference", "study", "series") for gap in _GAPS),
+    *(f"study{gap}id" for gap in _GAPS),
+)
+_BUCKET_HINTS = (
+    "bucket",
+    *(f"{word}{gap}{key}" for word in _STORED for gap in _GAPS for key in ("name", "key")),
 )
 _USER_HINTS = (
-    "user",
-    "login",
-    "logname",
-    "uid",
-    "account",
-    "owner",
-    "partition",
-    "-u ",
-    "denied to ",
+    *("user", "login", "logname", "uid", "account", "owner", "partition", "-u ", "denied to "),
     "role ",
 )
 
@@ -281,7 +284,7 @@ _RULES = (
         _SUBJECTS,
         _choose_subject,
     ),
-    (("bucket", "container", "object", "blob"), _BUCKETS, _choose_bucket),
+    (_BUCKET_HINTS, _BUCKETS, _choose_bucket),
     (_HOST_HINTS, _HOSTS, _choose_host),
     (("node", "on ", "[", "srun", "slurmstepd", "mpirun", "prun"), _NODES, _choose_node),
     (_USER_HINTS, _USERS, _choose_user),

@@ -42,7 +42,7 @@ _USER_VARIABLES = ("USER", "LOGNAME", "LNAME", "USERNAME", "SUDO_USER")
 _HOST_VARIABLES = ("HOSTNAME", "COMPUTERNAME", "SLURMD_NODENAME")
 
 #: The directories whose entries bear the names of users.
-_HOMES = re.compile(r"[/\\](?:home|Users)[/\\]([^/\\]+)[/\\]?$")
+_HOMES = r"[/\\](?:home|Users)[/\\]([^/\\]+)[/\\]?$"
 
 
 class Redactor:
@@ -85,7 +85,7 @@ class Redactor:
         if hasattr(os, "uname"):
             hosts.append(os.uname().nodename)
         homes = [os.path.expanduser("~"), environ.get("USERPROFILE", "")]
-        owners = [found[1] for found in map(_HOMES.search, homes) if found]
+        owners = [found[1] for home in homes if (found := re.search(_HOMES, home))]
         return cls(
             [*(users if any(users) else [_look_up_user()]), *owners],
             [*hosts, *(host.partition(".")[0] for host in hosts)],

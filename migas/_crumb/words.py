@@ -25,6 +25,7 @@ PATH, USER, HOST, EMAIL, ADDRESS = "<path>", "<user>", "<host>", "<email>", "<ad
 SECRET = "<secret>"  # noqa: S105  # the replacement of a password, not a password
 #: Replaces what identifies a subject, a patient, a session or a recording.
 ID = "<id>"
+#: All of them.
 REPLACEMENTS = (PATH, USER, HOST, EMAIL, ADDRESS, SECRET, ID)
 
 #: Words that are no value: "password: None", "--token is missing", "the host is down".
