@@ -257,7 +257,7 @@ def _read_id(value: object) -> str:
 _REQUIRED = ("project", "project_version")
 
 #: Fields in a package's own words, which may hold paths, names and addresses.
-_TEXTS = ("status_desc", "error_type", "error_desc")
+_TEXTS = ("platform", "status_desc", "error_type", "error_desc")
 
 #: Stands for the middle of a long text.
 _GAP = " ... "

@@ -237,3 +237,12 @@ def test_what_encode_did_not_write_is_not_read(data: bytes) -> None:
     """Truncated, foreign and newer records raise the same exception."""
     with pytest.raises(ValueError, match=r"."):
         decode(data)
+
+
+@pytest.mark.parametrize("field", ["platform", "status_desc", "error_type", "error_desc"])
+def test_each_text_of_a_callers_is_redacted(field: str) -> None:
+    """What `uname` prints as the platform holds the machine's name, as messages do."""
+    made = sanitize(
+        "o/r", "1", {field: "Linux lab7 5.15"}, {}, lambda text: text.replace("lab7", "")
+    )
+    assert "lab7" not in str(getattr(made.breadcrumb, field))

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import doctest
 import ipaddress
-import os
+import re
 import string
 import sys
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from migas._crumb import credentials, forms, mentions, words
 from migas._crumb.redaction import MAX_END, Redactor
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 USER, HOST, HOME = "jdoe", "lab7.uni.example", "/home/jdoe"
 REDACTOR = Redactor([USER], [HOST, "lab7"], [HOME])
@@ -161,6 +168,8 @@ def test_a_tangle_of_separators_is_redacted_once_and_for_all(text: str) -> None:
     "text",
     [
         "workflow start",
+        "a suffix such as .nii.gz or '.DCM' is missing",
+        "annotation of the project root by a tester, trained",
         "Completed after 1:02:03",
         "The volume has 3 dimensions, not 4 (n/a).",
         "[Errno 5] Input/output error",
@@ -194,7 +203,11 @@ def test_what_is_of_use_stays(text: str) -> None:
         ("disk of jdoe on lab7.uni.example is full", "disk of <user> on <host> is full"),
         ("aa:bb:cc:dd:ee:ff and fe80::1%eth0", "<address> and <address>"),
         ("moved /home/jdoe/a.nii to the dir /data/out", "moved <path> to the dir <path>"),
-        ("see http://192.168.0.7:8080/", "see http://<address>"),
+        ("see http://192.168.0.7:8080/", "see http://<address>/"),
+        ("wrote http://node017:8080/x to s3://anna/x", "wrote http://<host>/<path> to <path>"),
+        ("GET https://api.example.org/?sig=ab12", "GET https://api.example.org/<path>"),
+        ("ERROR: password=hunter2, user: 'bob'", "ERROR: password=<secret>, user: '<user>'"),
+        ("no T1w for sub-01 on host cn-12", "no T1w for sub-<id> on host <host>"),
     ],
 )
 def test_a_message_is_still_readable(text: str, redacted: str) -> None:
@@ -213,7 +226,31 @@ def test_of_a_very_long_text_the_ends_are_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["'a ", '"', "/", "a/", " a/b", "1:", "/a b ", "'`\"", "a@", "1."]
+    "piece",
+    [
+        *("'a ", '"', "/", "a/", " a/b", "1:", "/a b ", "'`\"", "a@", "1.", "x.nii ", "a.b.c:12"),
+        *(
+            "password=",
+            "password='",
+            "token ",
+            "authorization: bearer ",
+            "cookie: ",
+            "--token",
+            "sk-",
+        ),
+        *("eyJa.", "-----BEGIN KEY-----", "mysql -p", "-u a:", "sub-", "sub_a_", "host=", "cn[1],"),
+        *("on a1", "[a:1", "for user ", "permission to a denied to", "subject=[", "recon-all -s"),
+        *(
+            "patient name: a ",
+            "(0010,0010) ",
+            "a^",
+            "bucket=",
+            "connect to a",
+            "jdoe",
+            "\\",
+            "<path>",
+        ),
+    ],
 )
 def test_no_text_takes_more_steps_than_its_length_allows(piece: str) -> None:
     """The host stands still while a text is redacted, so the time is bounded for any text."""
@@ -234,9 +271,153 @@ def test_names_are_those_of_this_person_and_machine() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such data base of users")
-def test_where_no_variable_tells_the_system_does() -> None:
+def test_where_no_variable_tells_the_system_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """A service has no USER."""
-    import pwd
+    entry = SimpleNamespace(pw_name="jsmith")
+    monkeypatch.setattr("pwd.getpwuid", lambda _uid: entry)
+    assert Redactor.detect({}).redact("jsmith is here") == "<user> is here"
 
-    name = pwd.getpwuid(os.getuid()).pw_name
-    assert name not in Redactor.detect({}).redact(f"{name} is here")
+
+def test_the_home_directory_names_its_owner() -> None:
+    """A login may differ from the directory, and no variable holds that name."""
+    redactor = Redactor.detect({"USERNAME": "jdoe", "USERPROFILE": "C:\\Users\\Jane Doe"})
+    assert redactor.redact("no rights for Jane Doe") == "no rights for <user>"
+
+
+@pytest.mark.parametrize("name", ["janeX", "jane2", "JANE_data", "janeData2", "runByJane", "jane"])
+def test_a_login_is_found_in_a_longer_word(name: str) -> None:
+    """In camel case and before digits, whatever its length; no letter of it is left."""
+    assert "jane" not in Redactor(["jane"]).redact(f"{name} failed").lower()
+
+
+@pytest.mark.parametrize(
+    ("login", "word", "redacted"),
+    [
+        ("ann", "annotation", "annotation"),
+        ("mark", "MARKER", "MARKER"),
+        ("jsmith", "jsmithlab", "<user>"),
+        ("ab12", "ab12lab", "<user>"),
+        ("jsmith", "bjsmith", "bjsmith"),
+        ("root", "root", "root"),
+        ("admin", "admin1", "admin1"),
+        ("test", "testX", "testX"),
+    ],
+)
+def test_a_login_spares_ordinary_words(login: str, word: str, redacted: str) -> None:
+    """A short one begins many words, and a shared account's name identifies nobody."""
+    assert Redactor([login], [login]).redact(f"the {word} failed") == f"the {redacted} failed"
+
+
+SECRET = st.text(string.ascii_letters + string.digits + "_-+/", min_size=6, max_size=40).map(
+    lambda text: f"q7{text}Z"
+)
+
+
+@pytest.mark.slow
+@given(
+    SECRET,
+    st.sampled_from(
+        [
+            "password={}",
+            "DB_PASSWORD: {}",
+            "passwd='{}'",
+            '{{"password": "{}"}}',
+            '{{\\"api_key\\": \\"{}\\"}}',
+            "client_secret={}&x=1",
+            "--password {}",
+            "['--token', '{}']",
+            "Authorization: Bearer {}",
+            "authorization='Basic {}'",
+            "Cookie: a={}; b=1",
+            "/x?access_token={}",
+            "https://a.example.org/x?X-Amz-Signature={}",
+            "https://user:{}@a.example.org/x",
+            "ghp_{0}{0}{0}",
+            "hf_{0}{0}{0}",
+        ]
+    ),
+    AROUND,
+)
+def test_a_secret_leaves(secret: str, form: str, around: str) -> None:
+    """Whatever announces it, and wherever it stands in a sentence."""
+    if form.startswith(("ghp_", "hf_")):  # these hold letters and digits only
+        secret = "".join(filter(str.isalnum, secret))
+    assert left(around.format(form.format(secret)), [secret]) == []
+
+
+@pytest.mark.slow
+@given(
+    st.text(string.ascii_letters + string.digits, min_size=3, max_size=12).map("Q9{}".format),
+    st.sampled_from(
+        [
+            "sub-{}",
+            "ses-{} of it",
+            "sub-01_ses-{}_bold",
+            "subject={}",
+            "{{'participant_label': '{}'}}",
+            "single_subject_{}_wf.bet",
+            "PatientID: {}",
+            "PatientName={}^Anna",
+            "on host {}",
+            "ssh: connect to host {} port 22",
+            "Could not resolve host: {}",
+            "connection to {}:5432 failed",
+            "nodelist {}[001-004]",
+            "user={}",
+            "for user '{}'",
+        ]
+    ),
+    AROUND,
+)
+def test_what_a_word_announces_leaves(name: str, form: str, around: str) -> None:
+    """Labels of subjects, patients, other machines and other users."""
+    assert left(around.format(form.format(name)), [name]) == []
+
+
+WORDS = st.sampled_from(
+    [
+        *("password=", "token: ", "Bearer ", "Cookie: ", "--token ", "sk-", "-----BEGIN KEY-----"),
+        *("host ", "host=", "node ", "on ", "connect to ", "user=", "for user ", "sub-", "ses_"),
+        *("subject ", "PatientName=", "(0010,0010) PN [", "a^", "1.2.", "bucket ", "http://", "@"),
+        *("<path>", "<", "'", '"', "/", " ", "cn[01]", "x.nii", "jdoe", "lab7", "ab12", "é", "\n"),
+    ]
+)
+
+
+@pytest.mark.slow
+@given(st.lists(WORDS, max_size=12).map("".join))
+def test_a_tangle_of_words_is_redacted_once_and_for_all(text: str) -> None:
+    """What replaces one name never announces, or completes, another one later."""
+    assert left(text, []) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["workflow start", "Completed after 1:02:03", "index 3 is out of bounds", "KeyError: it"],
+)
+def test_an_ordinary_text_compiles_no_pattern(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To compile them all takes thirty milliseconds, and most breadcrumbs need none."""
+    broken = "("  # to compile it raises
+    monkeypatch.setattr(forms, "_FORMS", broken)
+    for module in (credentials, mentions):
+        rules = tuple((hints, broken, *rest) for hints, _, *rest in module._RULES)
+        monkeypatch.setattr(module, "_RULES", rules)
+    monkeypatch.setattr(credentials, "_TOKENS", broken)
+    assert REDACTOR.redact(text) == text
+    with pytest.raises(re.error):
+        REDACTOR.redact("/data")
+
+
+def test_a_name_behind_the_gap_of_a_long_text_leaves() -> None:
+    """The word that announced it was cut off with the middle of the text."""
+    tail = "merlin7 and more " + "word " * (MAX_END // 5)
+    text = "first " + "word " * MAX_END + "host " + tail[: MAX_END - 3]
+    assert "merlin7" not in REDACTOR.redact(text)
+
+
+@pytest.mark.parametrize("module", [credentials, forms, mentions, words], ids=lambda m: m.__name__)
+def test_the_docstrings_examples_run(module: ModuleType) -> None:
+    """As they stand there."""
+    results = doctest.testmod(module)
+    assert results.attempted > 0
+    assert results.failed == 0

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 #: the disk, the user's id, and whatever a breadcrumb says.
 WRITING = {
     *("_crumb", "_crumb.breadcrumb", "_crumb.environment", "_crumb.mounts"),
-    "_crumb.redaction",
+    *("_crumb.credentials", "_crumb.forms", "_crumb.mentions", "_crumb.redaction", "_crumb.words"),
     *("_delivery", "_delivery.parcel", "_delivery.ranks", "_delivery.writer"),
     *("_runtime.callback", "_runtime.clock", "_runtime.namedtuple", "_runtime.quiet"),
     "_runtime.randomness",
