@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _PATIENCE = 120.0
 
 #: Where a home lasts, also in a container, whose root file system is thrown away with it.
-_LASTING = "/dev/shm" if os.path.isdir("/dev/shm") else None
+LASTING = "/dev/shm" if os.path.isdir("/dev/shm") else None
 
 #: What each process runs. It tells what it sees by a pipe, and imports nothing for that.
 _PROGRAM = """
@@ -88,7 +88,7 @@ def measure(
     python: str, client: Client, host: Host, sky: Sky, *, calls: int = 1, chunks: int = 0
 ) -> Sample:
     """Run one process in a home of its own, and say what it cost."""
-    with tempfile.TemporaryDirectory(dir=_LASTING) as home:
+    with tempfile.TemporaryDirectory(dir=LASTING) as home:
         environ = _make_environ(home, client, sky)
         settings = Settings.from_env({**environ, "MIGAS_CACHE_DIR": f"{home}/cache/migas"})
         client.prepare(settings)

@@ -18,6 +18,7 @@ from support import need_lasting_disk
 from test_house import LIGHT
 
 from migas._delivery.throttle import Backoff, Pace
+from migas._runtime.loading import NEEDS_PLATFORMDIRS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 WRITING = {
     *("_crumb", "_crumb.breadcrumb", "_crumb.environment", "_crumb.mounts"),
     "_crumb.redaction",
-    *("_delivery", "_delivery.parcel", "_delivery.ranks", "_delivery.writer"),
+    *("_delivery", "_delivery.defaults", "_delivery.parcel", "_delivery.ranks"),
+    "_delivery.writer",
     *("_runtime.callback", "_runtime.clock", "_runtime.namedtuple", "_runtime.quiet"),
     "_runtime.randomness",
     *(
@@ -41,6 +43,7 @@ WRITING = {
         "_disk.directory",
         "_disk.entry",
         "_disk.files",
+        "_disk.intake",
         "_disk.marks",
         "_disk.spool",
         "_disk.stamp",
@@ -49,13 +52,13 @@ WRITING = {
 }
 
 #: What it takes to decide that nothing is sent now.
-DECIDING = {"_delivery.sender", "_delivery.throttle", "_runtime.stand_in"}
+DECIDING = {"_delivery.flushes", "_delivery.sender", "_delivery.throttle", "_runtime.stand_in"}
 
 #: What it takes to send.
 SENDING = {
     *("_delivery.graphql", "_delivery.policy", "_delivery.sent_log"),
     *("_delivery.connection", "_delivery.dialer", "_delivery.progress", "_delivery.reason"),
-    *("_delivery.transport", "_delivery.uploader", "_runtime.version"),
+    *("_delivery.claims", "_delivery.transport", "_delivery.uploader", "_runtime.version"),
 }
 
 #: Each is a large part of what `requests` costs, or as dear: `typing` (7 ms where a bare
@@ -64,6 +67,9 @@ DEAR = {"asyncio", "email", "http", "logging", "socket", "ssl", "subprocess", "t
 
 #: What `requests` is made of, in one release or another.
 REQUESTS = {"certifi", "charset_normalizer", "chardet", "idna", "requests", "urllib3"}
+
+#: What says where a user's directories are, if the system has no rule for it.
+PLACES = {"platformdirs"} if NEEDS_PLATFORMDIRS else set()
 
 #: What packages that are compiled leave in `sys.modules`, by Cython or mypyc.
 HELPER = re.compile(r"_|cython_runtime|.*__mypyc").match
@@ -141,8 +147,9 @@ def test_an_exit_that_sends_nothing_loads_no_transport(
     assert ours(loaded) == light() | WRITING | DECIDING
     assert "requests" not in loaded
     # The oldest `platformdirs` that may be installed needs `typing` itself.
-    assert not roots(loaded - load(host, {}, "import platformdirs")) & DEAR
-    assert roots(loaded) - sys.stdlib_module_names == {"migas", "platformdirs"}
+    places = load(host, {}, "import platformdirs") if NEEDS_PLATFORMDIRS else set()
+    assert not roots(loaded - places) & DEAR
+    assert roots(loaded) - sys.stdlib_module_names == {"migas", *PLACES}
     assert server.requests == 0
 
 
@@ -157,7 +164,7 @@ def test_a_delivery_loads_requests_and_no_more(
     loaded = load(host, {})
     assert ours(loaded) == light() | WRITING | DECIDING | SENDING
     foreign = {name for name in roots(loaded) - sys.stdlib_module_names if not HELPER(name)}
-    assert foreign - REQUESTS == {"migas", "platformdirs"}
+    assert foreign - REQUESTS == {"migas", *PLACES}
     assert len(server.crumbs) == online
 
 
