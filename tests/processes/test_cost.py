@@ -169,20 +169,62 @@ def test_a_delivery_loads_requests_and_no_more(
 
 
 def trace(host: Host, tmp_path: Path, environ: dict[str, str]) -> list[str]:
-    """Return a process's system calls, with those of its threads.
+    """Return a process's system calls, with those of its threads."""
+    return [call for _, call in trace_threads(host, tmp_path, environ)]
+
+
+def trace_threads(
+    host: Host,
+    tmp_path: Path,
+    environ: dict[str, str],
+    code: str = "import migas; migas.add_project('owner/repo', '1')",
+) -> list[tuple[str, str]]:
+    """Return a process's system calls, each behind the number of its thread; the main one's first.
 
     One that another thread's call interrupts is in two lines, of which the first has the arguments.
     """
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
     path = tmp_path / "trace"
-    code = "import migas; migas.add_project('owner/repo', '1')"
     arguments = ["-f", "-y", "-qq", "-o", str(path), sys.executable, "-c", code]
     launch = f"import os; os.execvp('strace', {['strace', *arguments]!r})"
     ended = host.run(launch, {**ENVIRON, "PYTHONDONTWRITEBYTECODE": "1", **environ}, measured=False)
     assert ended.calmly, ended
-    calls = [line.split(None, 1)[1] for line in path.read_text().splitlines()]
-    return [call for call in calls if not call.startswith("<... ")]
+    lines = [line.split(None, 1) for line in path.read_text().splitlines()]
+    return [(number, call) for number, call in lines if not call.startswith("<... ")]
+
+
+#: A host that reports, and a worker of a pool that does; `multiprocessing` needs a module to run.
+ON_THE_HOSTS_THREAD = {
+    "an ordinary process": HOST + "migas.add_project('owner/repo', '2')",
+    "a worker process": "import multiprocessing.process as m\n"
+    "m.current_process()._parent_pid = 1\n" + HOST,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("online", [True, False], ids=["delivers", "offline"])
+@pytest.mark.parametrize("kind", ON_THE_HOSTS_THREAD)
+def test_the_hosts_own_thread_touches_the_disk_for_an_opt_out_alone(
+    host: Host, server: Server, tmp_path: Path, *, kind: str, online: bool
+) -> None:
+    """From the import to the end of the process, on a home that answers after a while or never.
+
+    A worker process waits until its breadcrumb is on disk, and does not go there itself, either.
+    """
+    if not online:
+        server.stop()
+    main, *others = trace_threads(host, tmp_path, {}, ON_THE_HOSTS_THREAD[kind])
+    home = str(tmp_path / "home")
+    own = [(number, call) for number, call in (main, *others) if home in call]
+    # Python's own look for the packages of this user.
+    own = [(number, call) for number, call in own if "site-packages" not in call]
+    looks = [call for number, call in own if number == main[0]]
+    assert len(looks) < len(own)
+    assert [call for call in looks if "migas/optout" not in call] == []
+    # The home's two places, which are one by default, and the site's, once.
+    assert len(looks) <= 3
+    assert len(server.crumbs) == online * (2 - ("worker" in kind))
 
 
 @pytest.mark.slow
