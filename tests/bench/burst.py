@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from migas._disk.spool import open_spool
 from migas._runtime.settings import Settings
 
-from .measurement import LASTING
+from .measurement import QUICK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +72,7 @@ def measure_burst(
 
     Answers take ``delay`` seconds. If not ``steady``, that is their mean, and a tenth of the most.
     """
-    with serve(delay, steady=steady) as server, tempfile.TemporaryDirectory(dir=LASTING) as home:
+    with serve(delay, steady=steady) as server, tempfile.TemporaryDirectory(dir=QUICK) as home:
         environ = {
             **{name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ},
             "HOME": home,

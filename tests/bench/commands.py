@@ -19,11 +19,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from migas._crumb.environment import is_persistent
-
 from .burst import serve
 from .client import BARE, OURS, PEERS, YARDSTICKS, Client, install
 from .host import HOSTS, Host
+from .measurement import name_container
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -108,12 +107,10 @@ def _find_nowhere(stack: ExitStack) -> str:
 
 
 def _make_environ(home: str, url: str, client: Client) -> dict[str, str]:
-    # A home of a person's outlives the command; in a container, only Apptainer's is such a one.
-    lasts = is_persistent(home, {}) or not is_persistent(home, {"APPTAINER_NAME": "any"})
     names = ("PATH", "PYTHONPATH")
     return {
         **{name: os.environ[name] for name in names if name in os.environ},
-        **({} if lasts else {"APPTAINER_NAME": "any"}),
+        **name_container(home),
         "HOME": home,
         "BENCH_URL": url,
         "MIGAS_ENDPOINT": f"{url}/graphql",
