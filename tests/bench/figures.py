@@ -103,10 +103,10 @@ def cpu(rounds: int) -> Iterator[Figure]:
     """What a process costs, with a delivery and without one."""
     cases = [Case(client, PLAIN) for client in (BARE, REQUESTS, EQUIPPED, ONLINE)]
     results = run_rounds(cases, WEATHER["fast"], rounds)
-    # 1.05 and 1.08 were aimed at. Counted in instructions (cachegrind, Python 3.11) a delivery takes
-    # 1.135, and the row below 1.105: 62 modules are loaded besides `requests`, and 0.35 million of
-    # its 472 million instructions go into each before a line of it runs. What would bring it to 0.9
-    # is a transport that needs `urllib3` alone, since `requests` is 110 million beside it.
+    # 1.08 was aimed at. In instructions (cachegrind, Python 3.11) a delivery takes 1.135, and the
+    # row below 1.105: 62 modules are loaded besides `requests`, and 0.35 million of its 472 million
+    # instructions go into each before a line of it runs. What would bring it to 0.9 is a transport
+    # that needs `urllib3` alone, since `requests` is 110 million beside it. In time, 1.17 to 1.21.
     ratio = results.ratio(ONLINE, REQUESTS, PLAIN, "cpu")
     yield Figure("CPU of a delivery, of `requests` in a thread", ratio, 1.2)
     ratio = results.ratio(EQUIPPED, REQUESTS, PLAIN, "cpu")
