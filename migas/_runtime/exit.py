@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 
 #: A request starts while the time that is left is this many times what the slowest one took, and
-#: while more than this share of the budget is left. With 4, no request of 40 bursts was given up
-#: whose answers took 1 to 100 ms, most of them a tenth of the longest.
+#: while more than this share of the budget is left. With these numbers no request was given up in
+#: 40 bursts whose answers took 5 to 100 ms on average, and single ones up to ten times as long.
 ROUNDS, RESERVE = 4, 0.1
 
 
