@@ -107,7 +107,7 @@ def describe_breadcrumb(settings: Settings) -> dict[str, object]:
     Returns:
         Each field but project and version, and its value, or None if there is none.
     """
-    from ._delivery.writer import describe
+    from ._delivery.defaults import describe
 
     try:
         return describe(settings)

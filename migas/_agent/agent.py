@@ -23,17 +23,16 @@ from migas._runtime.loading import (
     WRITER_MODULES,
     Import,
     Loader,
-    load,
 )
 from migas._runtime.place import is_worker_process
 from migas._runtime.receipt import Receipt
 from migas._runtime.threads import NEVER, Worker
 
-from .jobs import Call, Lazy, Task
+from .jobs import Call, Lazy, Task, load_here
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from migas._delivery.parcel import Parcel
     from migas._runtime.receipt import Listeners
@@ -195,7 +194,7 @@ class Agent:
         # By the writer's thread, since a disk that has stopped answering would hold this one. Here
         # only what no thread has taken: none could start, or others import all the time.
         if self._loader.serve():
-            _load_here(WRITER_MODULES)
+            load_here(WRITER_MODULES)
         last = Task()
         waits = self._writing.is_running() and self._writing.submit(last)
         if not (waits and self._writing.await_done(lambda: last.is_done, deadline - seconds / 2)):
@@ -254,7 +253,7 @@ class Agent:
 
     def _urge(self) -> None:
         """Have all breadcrumbs sent without delay, for a caller who waits."""
-        _load_here((*WRITER_MODULES, *SENDER_MODULES, *TRANSPORT_MODULES))
+        load_here((*WRITER_MODULES, *SENDER_MODULES, *TRANSPORT_MODULES))
         self._writing.wake()
         self._sending.wake()
 
@@ -270,7 +269,7 @@ class Agent:
         if late or find_own_thread() is not None:
             return
         if not is_loaded(WRITER_MODULES[-1]):
-            _load_here(WRITER_MODULES)
+            load_here(WRITER_MODULES)
             self._writing.wake()
         call.await_written(WORKER_WAIT)
         self._late = call
@@ -285,19 +284,6 @@ class Agent:
 
         modules = Import(self._loader, TRANSPORT_MODULES, TRANSPORT_POLL)
         return Sender(self.settings, self._listeners, self._exit, modules).handle
-
-
-def _load_here(names: Iterable[str]) -> None:
-    """Import modules on the caller's thread, who waits for what they do.
-
-    The agent's threads import none while the host is inside an import, which may last as long as
-    the process, and may be the one that this call is made in.
-    """
-    try:
-        for name in names:
-            load(name)
-    except Exception as error:  # whatever a broken installation raises; the receipt says it
-        log.say(log.DEBUG, "cannot load the agent's modules: %r", error)
 
 
 def count_pending(settings: Settings) -> int:

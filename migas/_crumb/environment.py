@@ -63,7 +63,7 @@ CONTAINER_VARIABLES = ("container", *_APPTAINER_VARIABLES, *_SERVICE_VARIABLES, 
 
 #: Where Docker, containerd and Podman keep the layers of which a container's root is put together.
 #: A container that is started without Kubernetes by containerd (`nerdctl run`) has no other sign.
-_LAYERS = re.compile(r"/docker/|/io\.containerd\.|/containers/storage/")
+_LAYERS = r"/docker/|/io\.containerd\.|/containers/storage/"
 
 #: File systems that end with the container which sees them: those in memory, and those that are put
 #: together of an image's layers and a directory for what is new.
@@ -73,7 +73,7 @@ _PASSING_KINDS = {"tmpfs", "ramfs", "overlay", "aufs", "fuse.fuse-overlayfs"}
 #: (https://kubernetes.io/docs/concepts/storage/volumes/#emptydir), and an anonymous volume, which
 #: Docker and Podman name by 64 random digits, belongs to one container
 #: (https://docs.docker.com/engine/storage/volumes/#named-and-anonymous-volumes).
-_PASSING_ROOTS = re.compile(r"/kubernetes\.io~(empty-dir|git-repo)/|/[0-9a-f]{64}/_data(/|$)")
+_PASSING_ROOTS = r"/kubernetes\.io~(empty-dir|git-repo)/|/[0-9a-f]{64}/_data(/|$)"
 
 #: Lambda keeps what lies below this directory, where file systems of a network are mounted, and
 #: nothing else: https://docs.aws.amazon.com/lambda/latest/dg/configuration-filesystem.html.
@@ -174,7 +174,7 @@ def look_for_container(environ: Mapping[str, str], root: str = "/") -> tuple[str
     if environ.get("container") in ("docker", "podman", "oci"):
         return "docker", "container"
     mount = find_mount("/", read_mounts(root))
-    if mount and _LAYERS.search(mount.options):
+    if mount and re.search(_LAYERS, mount.options):
         return "docker", "the file system of its root"
     return "unknown", ""
 
@@ -198,7 +198,7 @@ def is_persistent(path: str, environ: Mapping[str, str] = os.environ, root: str 
     if environment.container == "unknown":
         return True
     mount = find_mount(os.path.realpath(path), read_mounts(root)) if path else None
-    if mount is None or mount.kind in _PASSING_KINDS or _PASSING_ROOTS.search(mount.root):
+    if mount is None or mount.kind in _PASSING_KINDS or re.search(_PASSING_ROOTS, mount.root):
         return False
     if environ.get(_LAMBDA_VARIABLE) and not mount.point.startswith(_LAMBDA_MOUNTS):
         return False

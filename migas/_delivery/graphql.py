@@ -50,12 +50,13 @@ class _Variables:
     """The variables of one document. Equal values of one type share a variable."""
 
     def __init__(self) -> None:
-        self._names: dict[tuple[str, str], str] = {}
+        self._names: dict[tuple[str, object], str] = {}
         self.values: dict[str, object] = {}
 
     def name(self, kind: str, value: object) -> str:
         """Return the variable, as `$a`, for a value of the GraphQL type ``kind``."""
-        key = kind, json.dumps(value, sort_keys=True)
+        # A kind's values are all of one type: texts, booleans, or dicts of such.
+        key = kind, tuple(value.items()) if isinstance(value, dict) else value
         if key not in self._names:
             count = len(self._names)
             # One letter if possible: a name stands in the document many times, and its size is
@@ -75,10 +76,11 @@ def encode_breadcrumbs(crumbs: Sequence[Breadcrumb]) -> bytes:
     variables = _Variables()
     # A context that several breadcrumbs have is shortest as one variable. That of a single one is
     # shorter field by field: the server's defaults are left out, and equal values shared.
-    contexts = Counter(map(_context, crumbs))
+    contexts = [_context(crumb) for crumb in crumbs]
+    counts = Counter(contexts)
     fields = [
-        f"a{index}:{_add_breadcrumb(crumb, variables, shared=contexts[_context(crumb)] > 1)}"
-        for index, crumb in enumerate(crumbs)
+        f"a{index}:{_add_breadcrumb(crumb, context, variables, shared=counts[context] > 1)}"
+        for index, (crumb, context) in enumerate(zip(crumbs, contexts, strict=True))
     ]
     document = (
         f"mutation({variables.declaration()}){{{''.join(fields)}}}"
@@ -210,21 +212,27 @@ def _body(document: str, variables: Mapping[str, object]) -> bytes:
     return json.dumps(request, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _add_breadcrumb(crumb: Breadcrumb, variables: _Variables, *, shared: bool) -> str:
+def _add_breadcrumb(
+    crumb: Breadcrumb,
+    context: tuple[tuple[str, object], ...],
+    variables: _Variables,
+    *,
+    shared: bool,
+) -> str:
     """Return one `add_breadcrumb` of a document; ``shared``: others have the same context."""
     arguments = {
         name: variables.name("String!", getattr(crumb, name))
         for name in ("project", "project_version", "language", "language_version")
     }
     if shared:
-        arguments["ctx"] = variables.name("ContextInput!", dict(_context(crumb)))
+        arguments["ctx"] = variables.name("ContextInput!", dict(context))
     else:
         # The session id is a UUID, so it needs no quoting, and no other breadcrumb here has it.
         given = {
             name: f'"{value}"'
             if name == "session_id"
             else variables.name(_CONTEXT_FIELDS[name], value)
-            for name, value in _context(crumb)
+            for name, value in context
             if value != _DEFAULTS.get(name)
         }
         arguments["ctx"] = f"{{{_arguments(given)}}}"

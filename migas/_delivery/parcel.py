@@ -160,7 +160,7 @@ class Flush(Receipt):
 
     def join(self, sender: Sender) -> None:
         """Add the flush to those that the sender holds."""
-        sender.flushes.append(self)
+        sender.flushes.add(self)
 
     def fail(self, reason: str) -> None:
         """Settle the flush with the number of pending breadcrumbs and a reason."""

@@ -23,6 +23,7 @@ from migas._runtime.optout import look_for_optout
 from migas._runtime.stand_in import find_stand_in
 from migas._runtime.threads import NEVER
 
+from .flushes import Flushes
 from .parcel import Outcome, Reply, Verdict
 from .throttle import Backoff, Pace, Rate
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from migas._runtime.receipt import Listeners
     from migas._runtime.settings import Settings
 
-    from .parcel import Flush, Item, Parcel
+    from .parcel import Item, Parcel
     from .transport import Transport
     from .uploader import Upload, Uploader
 
@@ -80,7 +81,7 @@ class Sender:
     ) -> None:
         #: The breadcrumbs to send, in order, and the flushes that wait until none is pending.
         self.parcels: list[Parcel] = []
-        self.flushes: list[Flush] = []
+        self.flushes = Flushes(self._count_pending, clock)
         self._settings = settings
         self._listeners = listeners
         self._exit = process_exit
@@ -96,7 +97,7 @@ class Sender:
         self._due = NEVER
         # How many looks in a row found no entry to claim.
         self._misses = 0
-        # True once this exit has been counted against the pace.
+        # True once this exit has been counted against the pace, or need not be.
         self._is_counted = False
         # The answer to the request under way has been read. For the exit, on another thread.
         self._is_answered = False
@@ -109,7 +110,7 @@ class Sender:
         """
         while items:
             items.pop(0).join(self)
-        self._expire_flushes()
+        self.flushes.expire()
         is_ending = self._exit.has_begun
         is_due = self._due <= self._clock() if is_ending else self._due != NEVER
         if not (self.parcels or self.flushes or is_due):
@@ -172,10 +173,12 @@ class Sender:
             return self._give_up("the process ends", NEVER)
         if self._backoff.remaining():
             return self._give_up("the server is left alone for a while", NEVER)
-        if not (self._is_counted or self._is_awaited() or not self._is_all_kept()):
-            self._is_counted = Pace(self._spool.directory).take()
-            if not self._is_counted:
-                return self._give_up("enough exits have delivered for now", NEVER)
+        if self._is_counted or self._is_awaited() or self._is_any_in_memory():
+            return None
+        directory = self._spool.directory
+        self._is_counted = not is_persistent(directory) or Pace(directory).take()
+        if not self._is_counted:
+            return self._give_up("enough exits have delivered for now", NEVER)
         return None
 
     def _stand_aside(self) -> float:
@@ -190,10 +193,9 @@ class Sender:
         """Return True if a caller waits for a flush or for one of the parcels."""
         return bool(self.flushes) or any(parcel.is_awaited for parcel in self.parcels)
 
-    def _is_all_kept(self) -> bool:
-        """Return True if all parcels are on a disk that a later process can read."""
-        on_disk = all(parcel.entry.is_on_disk for parcel in self.parcels)
-        return on_disk and is_persistent(self._spool.directory)
+    def _is_any_in_memory(self) -> bool:
+        """Return True if a parcel is in memory only, so that no later process can send it."""
+        return any(not parcel.entry.is_on_disk for parcel in self.parcels)
 
     def _load(self) -> float:
         """Import the transport. Returns 0.0 if it is there, or the seconds until the next try."""
@@ -220,7 +222,7 @@ class Sender:
         goes_on = upload.sent or (self.flushes and self._misses <= LOOKS)
         if not (goes_on and self._spool.has_waiting()):
             self._due, self._misses = NEVER, 0
-            self._settle_flushes("")
+            self.flushes.settle("")
             return NEVER
         # One that asked for news had no room for a backlog, which goes with the next.
         pause = 0.0 if upload.asked_news else LEISURE
@@ -233,13 +235,17 @@ class Sender:
         """Send one request, by an uploader that is made on first use."""
         from .uploader import Upload, Uploader
 
+        start = self._clock()
         try:
             if self._uploader is None:
                 send = self._connect()
                 self._uploader = Uploader(
                     self._spool, send, self._backoff, self._listeners, self._exit
                 )
-            return self._uploader.upload(self.parcels)
+            upload = self._uploader.upload(self.parcels)
+            if upload.sent and upload.failure is None:
+                self._exit.note_request(self._clock() - start)
+            return upload
         except Exception as error:  # a broken installation: callers who wait get the reason
             self._backoff.fail()  # whatever it was, the same at once is no remedy
             log.say(log.DEBUG, "cannot send: %r", error)
@@ -280,22 +286,8 @@ class Sender:
             parcel.miss(self._listeners, reason)
         in_memory = [parcel for parcel in self.parcels if not parcel.entry.is_on_disk]
         self.parcels = in_memory[-MAX_IN_MEMORY:]
-        self._settle_flushes(reason)
+        self.flushes.settle(reason)
         return pause
-
-    def _expire_flushes(self) -> None:
-        """Settle the flushes whose time is over."""
-        now = self._clock()
-        over = [flush for flush in self.flushes if flush.deadline <= now]
-        self.flushes = [flush for flush in self.flushes if flush.deadline > now]
-        for flush in over:
-            flush.settle({"pending": self._count_pending(), "message": "there was no more time"})
-
-    def _settle_flushes(self, reason: str) -> None:
-        """Settle all flushes with the number of pending breadcrumbs and a reason."""
-        flushes, self.flushes = self.flushes, []
-        for flush in flushes:
-            flush.settle({"pending": self._count_pending(), "message": reason})
 
     def _count_pending(self) -> int:
         """Count the pending breadcrumbs, on disk and in memory."""

@@ -58,7 +58,24 @@ _SIGNATURE = "X-Backend-Server"
 
 
 class _Session(requests.Session):
-    """A session that leaves redirects to us: to prepare one, `requests` reads the answer's body."""
+    """A session that leaves redirects to us: to prepare one, `requests` reads the answer's body.
+
+    It asks the environment for proxies and certificates once for the requests that follow one
+    another on a connection: `requests` would read each variable of it, twice, for each request.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._found: dict[str, Any] = {}
+
+    def merge_environment_settings(self, url: Any, *given: Any) -> Any:
+        if url not in self._found:
+            self._found[url] = super().merge_environment_settings(url, *given)
+        return self._found[url].copy()
+
+    def close(self) -> None:
+        self._found.clear()
+        super().close()
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
         return None

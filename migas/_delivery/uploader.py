@@ -1,7 +1,7 @@
 """The uploader: claims pending entries, sends them in requests, and removes or releases each.
 
-It owns the claims of one upload and decides the form of each request. What an outcome means for a
-breadcrumb, `policy` decides.
+It decides what goes into each request, and in which form. What an outcome means for a breadcrumb,
+`policy` decides; `claims` carries it out on disk.
 
 What may go wrong: the process may be killed between any two lines. So an attempt is recorded on
 disk before the first byte of a request is sent, and a breadcrumb that the server has answered for
@@ -10,26 +10,25 @@ leaves the disk before anything else is done. Claims of a dead process end with 
 
 from __future__ import annotations
 
-from migas._crumb import breadcrumb
-from migas._disk.entry import MemoryEntry
 from migas._disk.stamp import Stamp
-from migas._runtime import log
 from migas._runtime.clock import read_clock
 from migas._runtime.namedtuple import NamedTuple
 
 from . import graphql, policy
-from .parcel import Outcome, Parcel, Verdict
+from .claims import Claims
+from .parcel import Outcome, Verdict
 from .sent_log import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
+    from migas._crumb.breadcrumb import Breadcrumb
     from migas._disk.spool import Spool
     from migas._runtime.exit import Exit
     from migas._runtime.receipt import Listeners
 
-    from .parcel import Reply
+    from .parcel import Parcel, Reply
     from .throttle import Backoff
 
 #: How long a server is remembered as an old one (0.3), in seconds: tomorrow it may be updated.
@@ -75,12 +74,14 @@ class Uploader:
         self._spool = spool
         self._send = send
         self._backoff = backoff
-        self._listeners = listeners
+        self._claims = Claims(spool, listeners, clock)
         self._exit = process_exit
         self._clock = clock
         self._record = Record(spool.directory, clock)
         # Shared by all hosts that use the directory, since the server is the same for all.
         self._old_server = Stamp(spool.directory, "old-server", "all")
+        # The breadcrumbs that were encoded last, and their request: it is measured, and then sent.
+        self._encoded: tuple[list[Breadcrumb], bytes] = [], b""
 
     def upload(self, parcels: Sequence[Parcel]) -> Upload:
         """Send one request with the first of ``parcels`` and with pending entries from the disk.
@@ -108,51 +109,22 @@ class Uploader:
         """
         first = list(parcels[: graphql.MAX_BATCH])
         count = self._count_fitting(first, is_old=is_old)
-        batch = [parcel for parcel in first[:count] if self._claim(parcel)]
+        batch = self._claims.take(first[:count])
         left = list(parcels[count:])
         if left or any(self._goes_alone(parcel, is_old=is_old) for parcel in batch):
             return batch, left
-        candidates = [*batch, *self._claim_pending(graphql.MAX_BATCH - len(batch))]
+        candidates = [*batch, *self._claims.fetch(graphql.MAX_BATCH - len(batch))]
         count = max(len(batch), self._count_fitting(candidates, is_old=is_old))
-        for parcel in candidates[count:]:
-            self._release(parcel, parcel.entry.attempts)
+        if candidates[count:]:
+            self._claims.release(candidates[count:])
         return candidates[:count], []
-
-    def _claim(self, parcel: Parcel) -> bool:
-        """Claim a parcel's entry. Returns False if another thread or process has claimed it."""
-        entry = parcel.entry
-        taken = entry if isinstance(entry, MemoryEntry) else self._spool.take(entry)
-        if taken is None:
-            # If a thread of this process has claimed it on disk, it has taken the receipt, too.
-            self._listeners.dismiss(entry.token, "another process is sending it")
-            return False
-        parcel.entry = taken
-        self._listeners.take(taken.token)
-        return True
-
-    def _claim_pending(self, limit: int) -> Iterator[Parcel]:
-        """Claim up to ``limit`` pending entries, and yield those that hold a breadcrumb."""
-        for entry in self._spool.claim(limit) if limit > 0 else ():
-            receipt = self._listeners.take(entry.token)
-            if entry.attempts >= policy.MAX_ATTEMPTS:
-                self._spool.give_up(entry)
-                continue
-            try:
-                crumb = breadcrumb.decode(entry.read())
-            except FileNotFoundError:  # the claim was lost, or the person has removed it
-                continue
-            except Exception as error:  # a file may hold anything, and a parser may choke on it
-                log.say(log.DEBUG, "%s is set aside: %r", entry.path, error)
-                entry.set_aside()
-                continue
-            yield Parcel(crumb, entry, receipt)
 
     def _count_fitting(self, parcels: Sequence[Parcel], *, is_old: bool) -> int:
         """Return how many of ``parcels``, from the first on, fit into one request."""
         alone = (i for i, parcel in enumerate(parcels) if self._goes_alone(parcel, is_old=is_old))
         count = min(max(1, next(alone, len(parcels))), len(parcels))
         while count > 1:
-            size = len(graphql.encode_breadcrumbs([p.breadcrumb for p in parcels[:count]]))
+            size = len(self._encode(parcels[:count]))
             if size <= graphql.MAX_BODY:
                 break
             # An estimate: as if all were of one size. It is not too low, since the parts that a
@@ -249,15 +221,21 @@ class Uploader:
         """Send one request, and count the attempt on disk before its first byte is sent."""
 
         def mark_as_sent() -> None:
-            # If the process dies from here on, the attempt counts. Raises `OSError`, which stops
-            # the request, if this process was held up for longer than its leases and another one
-            # has claimed an entry.
-            for parcel, count in zip(batch, attempts, strict=True):
-                parcel.entry = parcel.entry.attempt(self._clock(), count + 1)
+            # If the process dies from here on, the attempt counts. An `OSError` stops the request.
+            self._claims.count_attempt(batch, attempts)
 
-        crumbs = [parcel.breadcrumb for parcel in batch]
-        encode = graphql.encode_project if alone else graphql.encode_breadcrumbs
-        return self._send(encode(crumbs), mark_as_sent)
+        if alone:
+            body = graphql.encode_project([parcel.breadcrumb for parcel in batch])
+        else:
+            body = self._encode(batch)
+        return self._send(body, mark_as_sent)
+
+    def _encode(self, parcels: Sequence[Parcel]) -> bytes:
+        """Write one request for all ``parcels``, unless it is the one that was written last."""
+        crumbs = [parcel.breadcrumb for parcel in parcels]
+        if crumbs != self._encoded[0]:
+            self._encoded = crumbs, graphql.encode_breadcrumbs(crumbs)
+        return self._encoded[1]
 
     def _settle(
         self, judged: Sequence[tuple[Parcel, Verdict, int]], *, was_tried: bool = True
@@ -268,7 +246,7 @@ class Uploader:
         tried is not in the record. Returns the parcels that are to be sent again and are in memory
         only.
         """
-        left = [parcel for parcel, verdict, count in judged if self._keep(parcel, verdict, count)]
+        left = self._claims.end(judged)
         # Not those in memory: a disk without room for them has none for a record, either.
         self._record.add(
             (parcel.breadcrumb, verdict)
@@ -278,26 +256,3 @@ class Uploader:
         for parcel, verdict, _ in judged:
             parcel.settle(verdict)
         return left
-
-    def _keep(self, parcel: Parcel, verdict: Verdict, attempts: int) -> bool:
-        """Remove a breadcrumb from the disk, or release it to be sent again.
-
-        Returns True if it is to be sent again and is in memory only.
-        """
-        attempts += verdict.outcome is Outcome.UNKNOWN
-        if policy.waits(verdict.outcome, attempts):
-            self._release(parcel, attempts)
-            return not parcel.entry.is_on_disk
-        if verdict.outcome is Outcome.REFUSED:
-            # INFO: the user can do nothing about it.
-            log.say(log.INFO, "%s is refused: %s", parcel.breadcrumb.project, verdict.reason)
-            self._spool.refuse(parcel.entry)
-        elif verdict.outcome is Outcome.UNKNOWN:
-            self._spool.give_up(parcel.entry)
-        else:
-            parcel.entry.discard()
-        return False
-
-    def _release(self, parcel: Parcel, attempts: int) -> None:
-        """End a parcel's claim: it is pending again, with ``attempts`` so far."""
-        parcel.entry = parcel.entry.release(attempts) or parcel.entry

@@ -1,7 +1,7 @@
 """The writer: makes a breadcrumb of a caller's arguments, and writes it to disk before it is sent.
 
-It owns the fields that all breadcrumbs of this process share, the host's `before_send`, and the
-last check for an opt-out before the disk. Importing this module imports all that it needs.
+It owns the host's `before_send`, and the last check for an opt-out before the disk. Importing this
+module imports all that it needs.
 
 What may go wrong: no disk can be written, then the breadcrumb is kept in memory; a caller's object
 or the host's `before_send` raises, then that one breadcrumb is dropped and its receipt says so.
@@ -16,10 +16,7 @@ import sys
 import time
 
 from migas._crumb import breadcrumb
-from migas._crumb.environment import Environment, is_persistent
 from migas._crumb.redaction import Redactor
-from migas._disk import user_id
-from migas._disk.directory import find_config, find_earlier_config
 from migas._disk.entry import MemoryEntry, make_token
 from migas._disk.marks import has_mark, make_mark
 from migas._disk.spool import open_spool
@@ -30,6 +27,7 @@ from migas._runtime.launch import Part
 from migas._runtime.optout import look_for_optout
 from migas._runtime.threads import NEVER
 
+from .defaults import find_defaults
 from .parcel import Outcome, Parcel, Verdict
 from .ranks import Ranks
 
@@ -66,6 +64,9 @@ if TYPE_CHECKING:
 #: before the next attempts, in seconds (measured on GlusterFS).
 PASSING = (errno.ENOENT, errno.EEXIST, errno.ESTALE)
 PAUSES = (0.01, 0.05, 0.2)
+
+#: Seconds for which breadcrumbs that are queued are written in one go, with the spool open.
+_BATCH = 0.005
 
 #: Seconds after which a pause looks whether the exit has begun.
 _STEP = 0.02
@@ -118,12 +119,20 @@ class Writer:
         self._has_warned = False
 
     def handle(self, jobs: list[Job], can_wait: bool) -> float:
-        """Do the first job, unless it is held back; a `threads.Handler`.
+        """Do the first jobs, for `_BATCH` seconds, unless they are held back; a `threads.Handler`.
 
         Returns:
             0.0 for the next call at once, the seconds for which the first job is still held back,
             or `NEVER` if there are no jobs.
         """
+        end = time.monotonic() + _BATCH
+        with self._spool.batch():
+            while not (pause := self._do_first(jobs, can_wait)) and time.monotonic() < end:
+                pass
+        return pause
+
+    def _do_first(self, jobs: list[Job], can_wait: bool) -> float:
+        """Do the first job, and return what `handle` does."""
         if not jobs:
             return NEVER
         hold = jobs[0].hold(time.monotonic())
@@ -263,45 +272,3 @@ class Writer:
                 message = "before_send failed with %s: what it fails for is dropped"
                 log.say(log.WARNING, message, type(error).__name__)
             return None
-
-
-def find_defaults(
-    settings: Settings,
-    environ: Mapping[str, str] = os.environ,
-    root: str = "/",
-    *,
-    keeps_user: bool,
-) -> dict[str, object]:
-    """Return the fields that every breadcrumb of this process shares.
-
-    Parameters:
-        settings: a user id or a session id that they name comes first.
-        environ: the environment to describe, and ``root`` its file system.
-        keeps_user: True to create an id on disk for a user who has none.
-    """
-    environment = Environment.detect(environ, root)
-    user = settings.user_id or _find_user(environ, root, environment, keeps=keeps_user)
-    return {**environment._asdict(), "user_id": user, "session_id": settings.session_id}
-
-
-def describe(settings: Settings) -> dict[str, object]:
-    """Return the fields that each breadcrumb of this process would have. Creates no file."""
-    defaults = find_defaults(settings, keeps_user=False)
-    fields = breadcrumb.sanitize("", "", {}, defaults).breadcrumb._asdict()
-    del fields["project"], fields["project_version"]
-    return fields
-
-
-def _find_user(
-    environ: Mapping[str, str], root: str, environment: Environment, *, keeps: bool
-) -> str | None:
-    """Return the user's id. Returns None if no file lasts, where each run would be a new user."""
-    directory = find_config()
-    if not is_persistent(directory, environ, root):
-        return None
-    known = user_id.read(directory) or user_id.read(find_earlier_config())
-    if known or not keeps:
-        return known
-    made = user_id.obtain(directory)
-    # What could not be kept is made of the machine's name: another one in each container.
-    return made if environment.container == "unknown" else user_id.read(directory)

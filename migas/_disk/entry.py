@@ -211,15 +211,15 @@ class MemoryEntry(NamedTuple):
         """Return the entry: it is this process's."""
         return self
 
-    def attempt(self, _now: float, attempts: int) -> MemoryEntry:
+    def attempt(self, _now: float, attempts: int, _within: object = None) -> MemoryEntry:
         """Return the entry with the times that it may have been sent."""
         return self._replace(attempts=attempts)
 
-    def release(self, attempts: int) -> MemoryEntry:
+    def release(self, attempts: int, _within: object = None) -> MemoryEntry:
         """Return the entry with the times that it may have been sent."""
         return self._replace(attempts=attempts)
 
-    def discard(self) -> bool:
+    def discard(self, _within: object = None) -> bool:
         """Return True: it is gone with its parcel."""
         return True
 

@@ -23,27 +23,26 @@ from migas._runtime.randomness import randrange
 from migas._runtime.settings import hide_credentials
 
 from .directory import check_writable, file_name, find_cache, open_directory
-from .entry import CUR, NEW, TMP, Entry, has_newer_form, list_segments, make_token, read_box
+from .entry import CUR, NEW, TMP, has_newer_form, list_segments, read_box
 from .files import NoDiskError
+from .intake import Intake
 from .stamp import Stamp
 from .upkeep import Bounds, Upkeep, remove_segment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from migas._runtime.settings import Settings
 
-    from .entry import MemoryEntry
+    from .entry import Entry, MemoryEntry
     from .files import Directory
 
 __all__ = ["Bounds", "Spool", "directory_for", "open_spool"]
 
 #: How many entries a claim opens for each one that it may claim: others may be faster.
 _LOOKS = 4
-
-#: Milliseconds by which a clock may step back while entries of one process keep their order.
-_STEP = 60_000
 
 
 def directory_for(endpoint: str, cache_dir: str | None) -> str:
@@ -91,8 +90,6 @@ class Spool:
         self.directory = directory
         self._bounds = bounds
         self._clock = clock
-        self._made = False
-        self._birth = -1
         # Tokens of what is not to be looked at again: not ours, or of a newer version's form.
         self._passed: set[str] = set()
         # Of all hosts that share the directory.
@@ -100,6 +97,7 @@ class Spool:
         self._refusals = Stamp(directory, "refused", "all")
         self._silences = Stamp(directory, "unanswered", "all")
         self._upkeep = Upkeep(bounds, randrange, self._drops)
+        self._intake = Intake(directory, self._upkeep, clock)
 
     def put(self, data: bytes, token: str = "") -> Entry:
         """Write a new pending entry, whole or not at all.
@@ -112,17 +110,11 @@ class Spool:
             NoDiskError: there is no disk for us, and to ask again changes nothing.
             OSError: the disk fails. Nothing was written.
         """
-        self._birth = birth = self._next_birth()
-        draft = Entry(self.directory, TMP, birth, token or make_token(), 0)
-        try:
-            with open_directory(self.directory, makes=True) as spool:
-                self._make(spool)
-                entry = draft.write(data, spool)
-                self._upkeep.tidy_sometimes(spool, self._clock(), birth)
-        except OSError:
-            self._made = False  # or somebody has removed it since
-            raise
-        return entry
+        return self._intake.put(data, token)
+
+    def batch(self) -> AbstractContextManager[None]:
+        """Keep the spool open for all that is put in a `with` block of some milliseconds."""
+        return self._intake.batch()
 
     def claim(self, limit: int) -> list[Entry]:
         """Claim pending entries, ``limit`` at most, the oldest first.
@@ -145,14 +137,22 @@ class Spool:
 
     def take(self, entry: Entry) -> Entry | None:
         """Claim an entry that `put` returned; return None if another thread or process has it."""
-        now = self._clock()
+        return self.take_all([entry])[0]
+
+    def take_all(self, entries: Sequence[Entry]) -> list[Entry | None]:
+        """Claim entries that `put` returned; each is None if another thread or process has it."""
+        now, taken, place = self._clock(), [], NEW
         with contextlib.suppress(OSError), open_directory(self.directory) as spool:
-            taken = entry.claim(now, spool)
-            for segment in () if taken else reversed(list_segments(spool)):
-                taken = taken or entry._replace(box=segment).claim(now, spool)
-                spool.forget(segment)
-            return taken
-        return None
+            for entry in entries:
+                # Where the one before was found, since they were written one after the other.
+                for box in _list_places(spool, place):
+                    if claimed := entry._replace(box=box).claim(now, spool):
+                        place = box
+                        break
+                    if box != NEW:
+                        spool.forget(box)
+                taken.append(claimed)
+        return [*taken, *[None] * (len(entries) - len(taken))]
 
     def recover(self, limit: int) -> None:
         """Make entries pending again whose claim has ended, ``limit`` at most, and sweep litter.
@@ -232,22 +232,6 @@ class Spool:
             return f"{self.directory}: {error.strerror}"
         return ""
 
-    def _next_birth(self) -> int:
-        """Return the time in milliseconds, but later than the last one: entries go by birth.
-
-        Two threads may get the same at an exit: then the order of two entries is left to chance.
-        """
-        now = max(0, int(self._clock() * 1000))
-        return self._birth + 1 if self._birth - _STEP < now <= self._birth else now
-
-    def _make(self, spool: Directory) -> None:
-        """Make the boxes, once a process: what is written could not be claimed without `cur/`."""
-        if self._made:
-            return
-        for box in (TMP, NEW, CUR):
-            spool.box(box, makes=True)
-        self._made = True
-
     def _pending(self, spool: Directory, *, prunes: bool = False) -> Iterator[Entry]:
         """Yield pending entries by birth; ``prunes``: remove segments that turn out to be empty."""
         for box in (*list_segments(spool), NEW):
@@ -271,6 +255,15 @@ class Spool:
             self._passed.add(entry.token)
             return None
         return entry._replace(content=content).claim(now, spool)
+
+
+def _list_places(spool: Directory, first: str) -> Iterator[str]:
+    """Yield the boxes in which an entry may be pending, with the likeliest one first."""
+    yield first
+    if first != NEW:
+        yield NEW
+    # Listed after the look into `new/`, which may have become a segment since.
+    yield from reversed(list_segments(spool))
 
 
 def _is_there(entry: Entry, spool: Directory) -> bool:

@@ -131,17 +131,20 @@ class Upkeep:
 
     def _is_share_full(self, spool: Directory, now: float) -> bool:
         """Return whether `new/` holds its share of the bounds; drop what is too old in it."""
-        count, size, share = 0, 0, self._bounds.number // _SHARES
+        kept: list[Entry] = []
         for entry in read_box(spool, NEW):
             if self._bounds.exclude(entry.birth, now):
                 self.drop([entry], now, spool)
-                continue
+            else:
+                kept.append(entry)
+        # By their number first: to ask for a size is a call of the disk's.
+        if len(kept) >= self._bounds.number // _SHARES:
+            return True
+        size, box = 0, spool.box(NEW)
+        for entry in kept:
             with contextlib.suppress(OSError):
-                size += entry.size(spool)
-                count += 1
-            if count >= share or size >= self._bounds.size // _SHARES:
-                return True
-        return False
+                size += box.examine(entry.name, LARGEST).st_size
+        return size >= self._bounds.size // _SHARES
 
     def _rotate(self, spool: Directory, now: float, birth: int) -> None:
         """Close `new/` as a segment, and drop the oldest segments beyond the bounds.

@@ -36,6 +36,12 @@ if TYPE_CHECKING:
             """Wake the thread that waits for the server, which fails then, and ends."""
 
 
+#: A request starts while the time that is left is this many times what the slowest one took, and
+#: while more than this share of the budget is left. With these numbers no request was given up in
+#: 40 bursts whose answers took 5 to 100 ms on average, and single ones up to ten times as long.
+ROUNDS, RESERVE = 4, 0.1
+
+
 class Exit:
     """The end of the process, as the agent's threads see it.
 
@@ -53,6 +59,9 @@ class Exit:
         self.sends = True
         #: True once the request under way was given up: its failure says nothing more.
         self.is_given_up = False
+        #: Seconds that the slowest request of this process took, with its steps on disk, set by the
+        #: thread that sends; None before the first answer.
+        self.slowest: float | None = None
         #: The request under way, set by the thread that sends it; None if there is none.
         self.request: Request | None = None
 
@@ -72,12 +81,22 @@ class Exit:
         self.sends = sends and seconds > 0
         self.deadline = self._clock() + seconds
 
-    def may_start_request(self) -> bool:
-        """Return False in the second half of the budget.
+    def note_request(self, seconds: float) -> None:
+        """Note how long a request took that was answered, with its steps on disk."""
+        self.slowest = max(seconds, self.slowest or 0.0)
 
-        So half of the budget is left for the answer to the last request.
+    def may_start_request(self) -> bool:
+        """Return False if there is too little time left for the answer to one more request.
+
+        That is in the second half of the budget, for a server that this process has not met. Of
+        one that has answered it is known how long that took, and a burst of breadcrumbs may go on
+        for longer: half of a budget of 1 s would be kept for an answer that takes 2 ms.
         """
-        return self.sends and self._clock() < self.deadline - self.budget / 2
+        left = self.deadline - self._clock()
+        enough = self.budget / 2
+        if self.slowest is not None:
+            enough = min(enough, max(ROUNDS * self.slowest, RESERVE * self.budget))
+        return self.sends and left > enough
 
 
 def runs_no_more_hooks() -> bool:

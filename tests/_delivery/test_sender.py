@@ -271,12 +271,47 @@ def test_somebody_who_waits_at_the_exit_is_not_held(bench: Bench) -> None:
 
 
 def test_the_second_half_of_an_exit_begins_nothing(bench: Bench) -> None:
-    """What waits, waits on disk."""
+    """Nobody knows how long the server takes: what waits, waits on disk."""
     sender = bench.sender(ending=True)
     bench.now = 0.5
     assert sender.handle([bench.parcel(awaited=True)], True) == NEVER
     assert bench.server.requests == 0
     assert bench.reasons == ["the process ends"]
+
+
+def test_a_server_that_answers_quickly_is_sent_to_for_longer(bench: Bench) -> None:
+    """It is known then how long an answer takes, and half of the budget is far too much for it."""
+    sender = bench.sender(ending=True)
+    assert sender.handle([bench.parcel(version=str(number)) for number in range(60)], True) == 0.0
+    for moment in 0.6, 0.85:
+        bench.now = moment
+        requests = bench.server.requests
+        assert sender.handle([], True) == 0.0
+        assert bench.server.requests == requests + 1
+    bench.now = 0.95
+    assert sender.handle([], True) == NEVER
+    assert bench.reasons[-1] == "the process ends"
+    assert len(bench.server.crumbs) + bench.spool.count() == 60
+
+
+def test_an_answer_that_takes_long_is_remembered(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No request starts whose answer would come too late."""
+    sender = bench.sender(ending=True)
+    answer = bench.server.answer
+
+    def take_long(*args: Any, **kwargs: Any) -> Any:
+        bench.now += 0.1
+        return answer(*args, **kwargs)
+
+    monkeypatch.setattr(bench.server, "answer", take_long)
+    items: list[Any] = [bench.parcel(version=str(number)) for number in range(200)]
+    while sender.handle(items, True) == 0.0:
+        items = []
+    assert bench.now <= 0.7
+    assert bench.server.requests > 5
+    assert bench.backoff.remaining() == 0.0
 
 
 def run(sender: Sender, bench: Bench, seconds: float) -> None:

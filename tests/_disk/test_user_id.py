@@ -19,8 +19,8 @@ from support import SLOW
 
 import migas
 from migas._crumb.mounts import find_mount, read_mounts
+from migas._delivery.defaults import find_defaults
 from migas._delivery.throttle import Pace
-from migas._delivery.writer import find_defaults
 from migas._disk import user_id
 from migas._runtime.settings import Settings
 

@@ -22,14 +22,19 @@ READ = """
 import marshal, sys, types
 with open("bundle", "rb") as file:
     bundle = marshal.loads(file.read())
-package = sys.modules["migas"] = types.ModuleType("migas")
+modules = {name: types.ModuleType(name) for name, _ in bundle}
+for name, module in modules.items():
+    above, _, last = name.rpartition(".")
+    is_package = any(other.startswith(name + ".") for other in modules)
+    module.__package__ = name if is_package else above
+    if is_package:
+        module.__path__ = []
+    if above:
+        setattr(modules[above], last, module)
+sys.modules.update(modules)
 for name, code in bundle:
-    module = sys.modules.setdefault(name, types.ModuleType(name))
-    module.__package__ = "migas"
-    exec(code, vars(module))
-    if module is not package:
-        setattr(package, name.partition(".")[2], module)
-migas = package
+    exec(code, vars(modules[name]))
+migas = modules["migas"]
 """
 
 

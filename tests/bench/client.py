@@ -102,9 +102,8 @@ THREADS = Client(
 
 #: What a process cannot do without that writes a breadcrumb: the least that ours could cost.
 FLOOR = Client(
-    "threading, json and platformdirs alone",
-    imports="import threading, json, platformdirs",
-    call="platformdirs.user_cache_dir('migas')",
+    "threading and json alone",
+    imports="import threading, json",
     tells=False,
 )
 

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from migas._crumb.environment import is_persistent
 from migas._disk.spool import open_spool
 from migas._runtime.settings import Settings
 
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 #: Seconds after which a process has failed.
 _PATIENCE = 120.0
 
-#: Where a home lasts, also in a container, whose root file system is thrown away with it.
-_LASTING = "/dev/shm" if os.path.isdir("/dev/shm") else None
+#: Where a home is quick, which need not last.
+QUICK = "/dev/shm" if os.path.isdir("/dev/shm") else None
 
 #: What each process runs. It tells what it sees by a pipe, and imports nothing for that.
 _PROGRAM = """
@@ -88,7 +89,7 @@ def measure(
     python: str, client: Client, host: Host, sky: Sky, *, calls: int = 1, chunks: int = 0
 ) -> Sample:
     """Run one process in a home of its own, and say what it cost."""
-    with tempfile.TemporaryDirectory(dir=_LASTING) as home:
+    with tempfile.TemporaryDirectory() as home:
         environ = _make_environ(home, client, sky)
         settings = Settings.from_env({**environ, "MIGAS_CACHE_DIR": f"{home}/cache/migas"})
         client.prepare(settings)
@@ -177,8 +178,18 @@ def _make_environ(home: str, client: Client, sky: Sky) -> dict[str, str]:
         "BENCH_URL": sky.url,
         "MIGAS_ENDPOINT": f"{sky.url}/graphql",
         "HF_ENDPOINT": sky.url,
+        **name_container(home),
         **client.environ,
     }
+
+
+def name_container(home: str) -> dict[str, str]:
+    """Return what has a home count as one that outlives the process, wherever the benchmark runs.
+
+    A container's own file system ends with it, and every exit delivers there; but seen from an
+    Apptainer container, a home is its user's own.
+    """
+    return {} if is_persistent(home, {}) else {"APPTAINER_NAME": "any"}
 
 
 def _read(pipe: int, errors: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -70,3 +71,39 @@ def test_the_ranks_of_one_run_report_a_use_once() -> None:
         line.split(" | ") for line in run("tests.bench.ranks", "--ranks", "40").splitlines()[2:]
     ]
     assert [row[1:4] for row in rows] == [["40", "3", "0"], ["1", "1", "1"], ["1", "1", "0"]]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "wait4"), reason="POSIX accounts for processes")
+def test_a_burst_is_delivered_or_kept() -> None:
+    """How much of it an exit delivers is the machine's matter; none of it is lost."""
+    row = run("tests.bench.burst", "--rounds", "1").splitlines()[2].strip("| ").split(" | ")
+    delivered, requests, kept, _, lost = map(int, row[:5])
+    assert delivered + kept == 1000
+    assert lost == 0
+    assert requests <= delivered
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "wait4"), reason="POSIX accounts for processes")
+def test_a_row_of_commands_says_what_each_part_of_it_costs() -> None:
+    """A line for each client, online and offline."""
+    lines = run("tests.bench.commands", "--count", "11").splitlines()
+    assert [line.split(" | ")[:2] for line in lines[2:]] == [
+        [f"| {name}", place]
+        for name in ("migas", "requests in a thread")
+        for place in ("online", "offline")
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    sys.platform != "linux" or shutil.which("cc") is None, reason="preloads a library of C"
+)
+def test_a_slow_home_is_looked_at_once_on_the_hosts_thread() -> None:
+    """Whatever its delay: for an opt-out, in the first call."""
+    lines = run("tests.bench.slow_home", "--delay", "0.001").splitlines()
+    for line in lines[2:5]:
+        calls = [int(cell.partition(",")[0]) for cell in line.split(" | ")[1:5]]
+        assert calls == [0, 1, 0, 0]
+    assert lines[-1].startswith("On other threads: ")

@@ -18,6 +18,7 @@ from support import need_lasting_disk
 from test_house import LIGHT
 
 from migas._delivery.throttle import Backoff, Pace
+from migas._runtime.loading import NEEDS_PLATFORMDIRS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 WRITING = {
     *("_crumb", "_crumb.breadcrumb", "_crumb.environment", "_crumb.mounts"),
     *("_crumb.credentials", "_crumb.forms", "_crumb.mentions", "_crumb.redaction", "_crumb.words"),
-    *("_delivery", "_delivery.parcel", "_delivery.ranks", "_delivery.writer"),
+    *("_delivery", "_delivery.defaults", "_delivery.parcel", "_delivery.ranks"),
+    "_delivery.writer",
     *("_runtime.callback", "_runtime.clock", "_runtime.namedtuple", "_runtime.quiet"),
     "_runtime.randomness",
     *(
@@ -41,6 +43,7 @@ WRITING = {
         "_disk.directory",
         "_disk.entry",
         "_disk.files",
+        "_disk.intake",
         "_disk.marks",
         "_disk.spool",
         "_disk.stamp",
@@ -49,13 +52,13 @@ WRITING = {
 }
 
 #: What it takes to decide that nothing is sent now.
-DECIDING = {"_delivery.sender", "_delivery.throttle", "_runtime.stand_in"}
+DECIDING = {"_delivery.flushes", "_delivery.sender", "_delivery.throttle", "_runtime.stand_in"}
 
 #: What it takes to send.
 SENDING = {
     *("_delivery.graphql", "_delivery.policy", "_delivery.sent_log"),
     *("_delivery.connection", "_delivery.dialer", "_delivery.progress", "_delivery.reason"),
-    *("_delivery.transport", "_delivery.uploader", "_runtime.version"),
+    *("_delivery.claims", "_delivery.transport", "_delivery.uploader", "_runtime.version"),
 }
 
 #: Each is a large part of what `requests` costs, or as dear: `typing` (7 ms where a bare
@@ -64,6 +67,9 @@ DEAR = {"asyncio", "email", "http", "logging", "socket", "ssl", "subprocess", "t
 
 #: What `requests` is made of, in one release or another.
 REQUESTS = {"certifi", "charset_normalizer", "chardet", "idna", "requests", "urllib3"}
+
+#: What says where a user's directories are, if the system has no rule for it.
+PLACES = {"platformdirs"} if NEEDS_PLATFORMDIRS else set()
 
 #: What packages that are compiled leave in `sys.modules`, by Cython or mypyc.
 HELPER = re.compile(r"_|cython_runtime|.*__mypyc").match
@@ -141,8 +147,9 @@ def test_an_exit_that_sends_nothing_loads_no_transport(
     assert ours(loaded) == light() | WRITING | DECIDING
     assert "requests" not in loaded
     # The oldest `platformdirs` that may be installed needs `typing` itself.
-    assert not roots(loaded - load(host, {}, "import platformdirs")) & DEAR
-    assert roots(loaded) - sys.stdlib_module_names == {"migas", "platformdirs"}
+    places = load(host, {}, "import platformdirs") if NEEDS_PLATFORMDIRS else set()
+    assert not roots(loaded - places) & DEAR
+    assert roots(loaded) - sys.stdlib_module_names == {"migas", *PLACES}
     assert server.requests == 0
 
 
@@ -157,25 +164,67 @@ def test_a_delivery_loads_requests_and_no_more(
     loaded = load(host, {})
     assert ours(loaded) == light() | WRITING | DECIDING | SENDING
     foreign = {name for name in roots(loaded) - sys.stdlib_module_names if not HELPER(name)}
-    assert foreign - REQUESTS == {"migas", "platformdirs"}
+    assert foreign - REQUESTS == {"migas", *PLACES}
     assert len(server.crumbs) == online
 
 
 def trace(host: Host, tmp_path: Path, environ: dict[str, str]) -> list[str]:
-    """Return a process's system calls, with those of its threads.
+    """Return a process's system calls, with those of its threads."""
+    return [call for _, call in trace_threads(host, tmp_path, environ)]
+
+
+def trace_threads(
+    host: Host,
+    tmp_path: Path,
+    environ: dict[str, str],
+    code: str = "import migas; migas.add_project('owner/repo', '1')",
+) -> list[tuple[str, str]]:
+    """Return a process's system calls, each behind the number of its thread; the main one's first.
 
     One that another thread's call interrupts is in two lines, of which the first has the arguments.
     """
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
     path = tmp_path / "trace"
-    code = "import migas; migas.add_project('owner/repo', '1')"
     arguments = ["-f", "-y", "-qq", "-o", str(path), sys.executable, "-c", code]
     launch = f"import os; os.execvp('strace', {['strace', *arguments]!r})"
     ended = host.run(launch, {**ENVIRON, "PYTHONDONTWRITEBYTECODE": "1", **environ}, measured=False)
     assert ended.calmly, ended
-    calls = [line.split(None, 1)[1] for line in path.read_text().splitlines()]
-    return [call for call in calls if not call.startswith("<... ")]
+    lines = [line.split(None, 1) for line in path.read_text().splitlines()]
+    return [(number, call) for number, call in lines if not call.startswith("<... ")]
+
+
+#: A host that reports, and a worker of a pool that does; `multiprocessing` needs a module to run.
+ON_THE_HOSTS_THREAD = {
+    "an ordinary process": HOST + "migas.add_project('owner/repo', '2')",
+    "a worker process": "import multiprocessing.process as m\n"
+    "m.current_process()._parent_pid = 1\n" + HOST,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("online", [True, False], ids=["delivers", "offline"])
+@pytest.mark.parametrize("kind", ON_THE_HOSTS_THREAD)
+def test_the_hosts_own_thread_touches_the_disk_for_an_opt_out_alone(
+    host: Host, server: Server, tmp_path: Path, *, kind: str, online: bool
+) -> None:
+    """From the import to the end of the process, on a home that answers after a while or never.
+
+    A worker process waits until its breadcrumb is on disk, and does not go there itself, either.
+    """
+    if not online:
+        server.stop()
+    main, *others = trace_threads(host, tmp_path, {}, ON_THE_HOSTS_THREAD[kind])
+    home = str(tmp_path / "home")
+    own = [(number, call) for number, call in (main, *others) if home in call]
+    # Python's own look for the packages of this user.
+    own = [(number, call) for number, call in own if "site-packages" not in call]
+    looks = [call for number, call in own if number == main[0]]
+    assert len(looks) < len(own)
+    assert [call for call in looks if "migas/optout" not in call] == []
+    # The home's two places, which are one by default, and the site's, once.
+    assert len(looks) <= 3
+    assert len(server.crumbs) == online * (2 - ("worker" in kind))
 
 
 @pytest.mark.slow

@@ -1,0 +1,126 @@
+"""What a request's entries cost at the disk, and whose they are meanwhile."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from support import ROOMY
+
+from migas._crumb import breadcrumb
+from migas._delivery.claims import Claims
+from migas._delivery.parcel import Outcome, Parcel, Verdict
+from migas._disk import files
+from migas._disk.entry import MemoryEntry, make_token
+from migas._disk.spool import Bounds, Spool
+from migas._runtime.receipt import Listeners, Receipt
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_CRUMB = breadcrumb.sanitize("owner/repo", "1", {}, {}, str).breadcrumb
+_DATA = breadcrumb.encode(_CRUMB)
+
+
+@pytest.fixture
+def spool(home: Path) -> Spool:
+    """A spool that is never tidied up meanwhile."""
+    return Spool(str(home / "spool"), ROOMY, randrange=lambda number: number - 1)
+
+
+def make_claims(spool: Spool) -> tuple[Claims, Listeners]:
+    listeners = Listeners()
+    return Claims(spool, listeners, time.time), listeners
+
+
+def put(spool: Spool, count: int) -> list[Parcel]:
+    return [Parcel(_CRUMB, spool.put(_DATA, make_token())) for _ in range(count)]
+
+
+def test_a_request_opens_the_spool_once_for_each_step(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not once for each breadcrumb, which took more than all else that a burst does on disk."""
+    parcels, opened = put(spool, 16), []
+    enter = files._enter
+
+    def count(path: str, at: str, holder: int | None) -> files.Directory:
+        opened.append(path)
+        return enter(path, at, holder)
+
+    monkeypatch.setattr(files, "_enter", count)
+    claims, _ = make_claims(spool)
+    assert claims.take(parcels) == parcels
+    claims.count_attempt(parcels, [0] * 16)
+    delivered = Verdict(Outcome.DELIVERED)
+    assert claims.end([(parcel, delivered, 0) for parcel in parcels]) == []
+    # The spool for each of the three, `new` and `cur` to claim, `cur` twice more.
+    assert len(opened) == 7, opened
+    assert spool.count() == 0
+
+
+def test_entries_are_found_in_whichever_segment_they_are(home: Path) -> None:
+    """A burst fills several while it is being written."""
+    bounds = Bounds(400, 1_000_000, 3600.0)  # ten entries a segment
+    spool = Spool(str(home / "spool"), bounds, randrange=lambda _number: 0)
+    parcels = put(spool, 60)
+    claims, _ = make_claims(spool)
+    taken = claims.take([*parcels[::-1][:30], *parcels[:30]])
+    assert len(taken) == 60
+    assert all(parcel.entry.is_on_disk for parcel in taken)
+
+
+def test_what_somebody_else_has_claimed_is_left_to_it(spool: Spool) -> None:
+    """And its receipt says so."""
+    parcels = put(spool, 3)
+    claims, listeners = make_claims(spool)
+    receipt = parcels[1].receipt = Receipt(0.0, lambda: None)
+    listeners.add(parcels[1].entry.token, receipt)
+    assert spool.take(parcels[1].entry) is not None  # type: ignore[arg-type]
+    assert claims.take(parcels) == [parcels[0], parcels[2]]
+    assert receipt.done()
+    assert "another process" in str(receipt["message"])
+
+
+def test_entries_in_memory_go_with_those_on_disk(spool: Spool) -> None:
+    """As after a disk that was full for a while."""
+    parcels = put(spool, 2)
+    parcels.insert(1, Parcel(_CRUMB, MemoryEntry(make_token())))
+    claims, _ = make_claims(spool)
+    assert claims.take(parcels) == parcels
+    claims.count_attempt(parcels, [0] * 3)
+    unsent = Verdict(Outcome.UNSENT)
+    assert claims.end([(parcel, unsent, 0) for parcel in parcels]) == [parcels[1]]
+    assert [entry.attempts for entry in spool.waiting()] == [0, 0]
+
+
+def test_without_a_disk_nothing_is_claimed_and_nothing_raises() -> None:
+    """Each entry is in memory there."""
+    spool = Spool("", ROOMY)
+    parcel = Parcel(_CRUMB, MemoryEntry(make_token()))
+    claims, _ = make_claims(spool)
+    assert claims.take([parcel]) == [parcel]
+    assert list(claims.fetch(5)) == []
+    claims.release([parcel])
+    assert claims.end([(parcel, Verdict(Outcome.DELIVERED), 0)]) == []
+
+
+def test_what_the_server_has_is_removed_though_the_batch_cannot(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that closes our descriptor at that moment would have it sent again."""
+    [parcel] = put(spool, 1)
+    claims, _ = make_claims(spool)
+    claims.take([parcel])
+    remove, calls = files.Directory.remove, []
+
+    def fail_once(self: files.Directory, name: str, limit: int, links: int = 1) -> None:
+        calls.append(name)
+        if len(calls) == 1:
+            raise OSError(9, "Bad file descriptor")
+        remove(self, name, limit, links)
+
+    monkeypatch.setattr(files.Directory, "remove", fail_once)
+    claims.end([(parcel, Verdict(Outcome.DELIVERED), 0)])
+    assert spool.count() == 0
