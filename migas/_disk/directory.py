@@ -16,9 +16,13 @@ import os
 import re
 import stat
 
-from migas._runtime.loading import NEEDS_PLATFORMDIRS
+import platformdirs
 
 from .files import POSIX, Directory, NoDiskError, open_own, restore_mode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: Marks a spool, for backup tools as well: https://bford.info/cachedir. The first line is theirs.
 TAG = "CACHEDIR.TAG"
@@ -48,12 +52,12 @@ def find_home() -> str:
 
 def find_cache() -> str:
     """Return the directory for what may be lost, or `""` if this user has none."""
-    return _find("user_cache_dir", "XDG_CACHE_HOME", ".cache")
+    return _find(platformdirs.user_cache_dir, "XDG_CACHE_HOME", ".cache")
 
 
 def find_config() -> str:
     """Return the directory for what should stay, or `""` if this user has none."""
-    return _find("user_config_dir", "XDG_CONFIG_HOME", ".config")
+    return _find(platformdirs.user_config_dir, "XDG_CONFIG_HOME", ".config")
 
 
 def find_earlier_config() -> str:
@@ -62,23 +66,14 @@ def find_earlier_config() -> str:
     return os.path.join(home, ".config", "migas") if home else ""
 
 
-def _find(name: str, variable: str, usual: str) -> str:
-    """Return a directory of the user's, as `platformdirs` does by the function ``name``.
-
-    On Linux that is the XDG Base Directory Specification's, which ignores a relative path:
-    https://specifications.freedesktop.org/basedir-spec/latest
-    """
-    named = os.environ.get(variable, "")
-    is_named = os.path.isabs(named)
+def _find(find: Callable[..., str], variable: str, usual: str) -> str:
+    # A relative path is to be ignored: https://specifications.freedesktop.org/basedir-spec/latest
+    is_named = os.path.isabs(os.environ.get(variable, ""))
     home = find_home()
     if not home and not is_named:
         return ""
-    if not NEEDS_PLATFORMDIRS:
-        return os.path.join(named if is_named else os.path.join(home, usual), "migas")
-    import platformdirs
-
     try:
-        path: str = getattr(platformdirs, name)("migas", appauthor=False)
+        path = find("migas", appauthor=False)
     except Exception:  # some releases of platformdirs fail for a user without a passwd entry
         return ""
     if os.path.isabs(path):

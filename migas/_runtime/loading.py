@@ -46,16 +46,8 @@ if TYPE_CHECKING:
 
     from .greenlet import Importer
 
-#: False where two variables and a home say where a user's directories are, see `directory`: to
-#: import `platformdirs` there was a quarter of what a short command that sends nothing pays.
-NEEDS_PLATFORMDIRS = sys.platform != "linux" or hasattr(sys, "getandroidapilevel")
-
 #: What each stage needs, in pieces: the host's imports and forks wait for one piece at most.
-WRITER_MODULES = (
-    "json",
-    *(["platformdirs"] if NEEDS_PLATFORMDIRS else []),
-    "migas._delivery.writer",
-)
+WRITER_MODULES = ("json", "platformdirs", "migas._delivery.writer")
 SENDER_MODULES = ("migas._delivery.sender",)
 TRANSPORT_MODULES = (
     "ssl",

@@ -9,7 +9,6 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import platformdirs
 import pytest
 from planting import (
     CLAIMED,
@@ -37,10 +36,9 @@ from migas._delivery import sent_log
 from migas._delivery.throttle import Backoff
 from migas._disk import entry as entry_module
 from migas._disk import files, user_id
-from migas._disk.directory import TAG, find_cache, find_config
+from migas._disk.directory import TAG
 from migas._disk.entry import parse
 from migas._disk.spool import Spool
-from migas._runtime.loading import NEEDS_PLATFORMDIRS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -346,23 +344,3 @@ def test_no_other_module_touches_the_files() -> None:
             allowed = ("os.path.", "os.urandom", "os.uname", "os.environ", "os.getpid", "os.getuid")
             assert not called.startswith(("os.", "shutil.")) or called.startswith(allowed), called
             assert called not in ("open", "io.open"), path
-
-
-@pytest.mark.skipif(NEEDS_PLATFORMDIRS, reason="platformdirs itself is asked here")
-@pytest.mark.parametrize(
-    "named", ["", "/scratch/jane", "/scratch/jane/", "/a//b", "/ ", "x", "~/x"]
-)
-@pytest.mark.parametrize("home", ["/home/jane", "/home/jane/", "/a/../b"])
-def test_a_directory_is_found_where_platformdirs_finds_it(
-    monkeypatch: pytest.MonkeyPatch, named: str, home: str
-) -> None:
-    """Without an import of that, which a short command would notice."""
-    monkeypatch.setenv("HOME", home)
-    for variable in "XDG_CACHE_HOME", "XDG_CONFIG_HOME":
-        monkeypatch.setenv(variable, named)
-    found = find_cache(), find_config()
-    if named and not os.path.isabs(named):  # releases before 4.4 take it as it is
-        monkeypatch.delenv("XDG_CACHE_HOME")
-        monkeypatch.delenv("XDG_CONFIG_HOME")
-    assert found[0] == platformdirs.user_cache_dir("migas", appauthor=False)
-    assert found[1] == platformdirs.user_config_dir("migas", appauthor=False)

@@ -173,7 +173,7 @@ def test_a_stream_that_is_no_file_is_printed_to(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.skipif(os.name != "posix", reason="no such signals")
 def test_a_command_may_be_stopped_while_it_starts(tmp_path: Path) -> None:
     """No traceback, wherever a Ctrl-C finds it."""
-    (tmp_path / "requests.py").write_text("raise KeyboardInterrupt")
+    (tmp_path / "platformdirs.py").write_text("raise KeyboardInterrupt")
     done = run("status", PYTHONPATH=str(tmp_path))
     assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGINT, "", "")
 

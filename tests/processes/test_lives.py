@@ -348,7 +348,7 @@ assert os.waitpid(child, 0)[1] == 0
     ]
 
 
-@pytest.mark.parametrize(("module", "kept"), [("json", 0), ("requests", 1)])
+@pytest.mark.parametrize(("module", "kept"), [("platformdirs", 0), ("requests", 1)])
 def test_a_broken_installation_is_told_to_whoever_asks_and_to_nobody_else(
     host: Host, tmp_path: Path, spool: Callable[..., Spool], module: str, kept: int
 ) -> None:
