@@ -22,6 +22,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+#: The header by which a server says that it derives a place: `true` or `false`.
+PLACE_HEADER = "X-Backend-Geolocation"
+
 #: The version of the form on disk. A reader leaves records of an unknown version to a newer migas.
 FORMAT = 1
 

@@ -34,6 +34,3 @@ SERVER_NOTES: Mapping[str, str] = {
     "address": "the network address that the request comes from",
     "place": "city, network operator and coordinates, derived from that address",
 }
-
-#: The header by which a server says that it derives a place: `true` or `false`.
-PLACE_HEADER = "X-Backend-Geolocation"

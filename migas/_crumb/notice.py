@@ -13,7 +13,8 @@ from __future__ import annotations
 import re
 import textwrap
 
-from .meanings import FIELDS, PLACE_HEADER
+from .breadcrumb import PLACE_HEADER
+from .meanings import FIELDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

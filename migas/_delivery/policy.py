@@ -106,7 +106,7 @@ class Exchange(NamedTuple):
     encoded: bool = False
     #: The header of that name.
     retry_after: str = ""
-    #: The header `meanings.PLACE_HEADER`, as it came.
+    #: The header `breadcrumb.PLACE_HEADER`, as it came.
     place: str = ""
     #: The body of an answer with a status of 2xx, as far as it came. No other body is read.
     body: bytes = b""

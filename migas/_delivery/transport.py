@@ -20,7 +20,7 @@ from urllib.parse import unquote_to_bytes, urljoin
 import requests
 from urllib3.util import parse_url
 
-from migas._crumb.meanings import PLACE_HEADER
+from migas._crumb.breadcrumb import PLACE_HEADER
 from migas._runtime.loading import keep_ours_out
 from migas._runtime.quiet import quiet
 from migas._runtime.version import __version__

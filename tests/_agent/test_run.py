@@ -709,8 +709,8 @@ def break_down(_etype: type, _evalue: str, _etb: object) -> dict[str, object]:
         ),
         pytest.param(
             None,
-            {"status_desc": "subject 1", "status": "C"},
-            ("F", "subject 1", "KeyError", "k"),
+            {"status_desc": "step 1", "status": "C"},
+            ("F", "step 1", "KeyError", "k"),
             id="the host's own text",
         ),
     ],

@@ -121,9 +121,9 @@ def cpu(rounds: int) -> Iterator[Figure]:
             ratio = results.ratio(client, BARE, host, "cpu")
             yield Figure(f"CPU of {client.name}, of a {host.name} host", ratio)
     for client in QUIET:
-        # Counted in instructions 3.66 of a bare host when it is backed off, which were 4.87 with
-        # `platformdirs`: two thirds of what is left load modules, as the rows above show.
-        for host, limit in (PLAIN, 4.0), (NIBABEL, 1.1):
+        # Counted in instructions it is 4.9 bare hosts when it is backed off; `platformdirs` is 1.2
+        # of that, and two thirds of what is left load modules, as the rows above show.
+        for host, limit in (PLAIN, 5.0), (NIBABEL, 1.1):
             ratio = results.ratio(client, BARE, host, "cpu")
             yield Figure(f"CPU of {client.name}, of a {host.name} host", ratio, limit)
         megabytes = results.excess(client, BARE, NIBABEL, "memory") / 1024

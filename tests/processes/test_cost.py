@@ -18,7 +18,6 @@ from support import need_lasting_disk
 from test_house import LIGHT
 
 from migas._delivery.throttle import Backoff, Pace
-from migas._runtime.loading import NEEDS_PLATFORMDIRS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,9 +66,6 @@ DEAR = {"asyncio", "email", "http", "logging", "socket", "ssl", "subprocess", "t
 
 #: What `requests` is made of, in one release or another.
 REQUESTS = {"certifi", "charset_normalizer", "chardet", "idna", "requests", "urllib3"}
-
-#: What says where a user's directories are, if the system has no rule for it.
-PLACES = {"platformdirs"} if NEEDS_PLATFORMDIRS else set()
 
 #: What packages that are compiled leave in `sys.modules`, by Cython or mypyc.
 HELPER = re.compile(r"_|cython_runtime|.*__mypyc").match
@@ -147,9 +143,8 @@ def test_an_exit_that_sends_nothing_loads_no_transport(
     assert ours(loaded) == light() | WRITING | DECIDING
     assert "requests" not in loaded
     # The oldest `platformdirs` that may be installed needs `typing` itself.
-    places = load(host, {}, "import platformdirs") if NEEDS_PLATFORMDIRS else set()
-    assert not roots(loaded - places) & DEAR
-    assert roots(loaded) - sys.stdlib_module_names == {"migas", *PLACES}
+    assert not roots(loaded - load(host, {}, "import platformdirs")) & DEAR
+    assert roots(loaded) - sys.stdlib_module_names == {"migas", "platformdirs"}
     assert server.requests == 0
 
 
@@ -164,7 +159,7 @@ def test_a_delivery_loads_requests_and_no_more(
     loaded = load(host, {})
     assert ours(loaded) == light() | WRITING | DECIDING | SENDING
     foreign = {name for name in roots(loaded) - sys.stdlib_module_names if not HELPER(name)}
-    assert foreign - REQUESTS == {"migas", *PLACES}
+    assert foreign - REQUESTS == {"migas", "platformdirs"}
     assert len(server.crumbs) == online
 
 
