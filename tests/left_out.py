@@ -20,7 +20,7 @@ LEFT_OUT = {
     "tox -e py315": "all tests on Python 3.15",
     "tox -e py312,py313,py314": "what depends on the interpreter, on the others",
     "tox -e debian": "3.14 and 3.15 where they are missing, if root may make a Debian of its own",
-    "tox -e carriers": "Open MPI, MPICH, Ray, Spark, Dask and Celery, where they may be installed",
+    "tox -e carriers": "MPI, Ray, Spark, Dask, Celery and web servers, where they may be installed",
     "tox -e windows": "Windows' own Python by Wine, where root may install it (Debian)",
     "tox -e on_pypy": "PyPy, where root may make a Debian of its own",
     "tox -e lowest": "the oldest releases of what migas depends on",
