@@ -156,7 +156,11 @@ def lay_out(
 def _lay_out_row(row: Sequence[str], widths: Sequence[int], *, wraps: bool) -> Iterator[Line]:
     """Yield the lines of one row."""
     pairs = list(zip(row, widths, strict=True))
-    cells = [wrap(cell, max(width, 1)) if wraps else [cell] for cell, width in pairs]
+    # A number that fits keeps the blanks that align it.
+    cells = [
+        wrap(cell, max(width, 1)) if wraps and measure(cell) > width else [cell]
+        for cell, width in pairs
+    ]
     for number in range(max(map(len, cells))):
         parts = [cell[number] if number < len(cell) else "" for cell in cells]
         label, *others = [

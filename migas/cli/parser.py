@@ -69,6 +69,15 @@ def _make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"migas {__version__}")
     parser.set_defaults(command=lambda options: _run_command("status", options), json=False)
     commands = parser.add_subparsers(metavar="COMMAND")
+    _add_questions(commands)
+    _add_actions(commands)
+    add_texts(commands)
+    _add_trials(commands)
+    return parser
+
+
+def _add_trials(commands: Commands) -> None:
+    """Add the commands with which a developer tries migas: `demo` and `serve`."""
     serve = commands.add_parser(
         "serve",
         help="run a local migas server",
@@ -88,10 +97,6 @@ def _make_parser() -> argparse.ArgumentParser:
         " the second time. Everything is in a temporary directory, and nothing is left of it.",
     )
     demo.set_defaults(command=_show_demo)
-    _add_questions(commands)
-    _add_actions(commands)
-    add_texts(commands)
-    return parser
 
 
 def _add(commands: Commands, name: str, summary: str, description: str) -> argparse.ArgumentParser:
@@ -144,7 +149,7 @@ def _add_usage(commands: Commands) -> None:
         "count a project's breadcrumbs or sessions",
         "Ask the server how many breadcrumbs of a project arrived, by day, week or month; or, with"
         " the project's token in MIGAS_TOKEN, how many sessions there were, by version or status."
-        " Status 1: it did not answer all, or a file could not be written.",
+        " Exit status 1: it did not answer all, or a file could not be written.",
     )
     usage.add_argument("project", help="owner/repo")
     usage.add_argument("--since", type=_read_date, metavar="DATE", help="default: 30 days ago")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from migas._agent.process import current_process
 from migas._crumb.meanings import FIELDS, SERVER_NOTES
+from migas._runtime.launch import Part
 from migas.config import describe_breadcrumb
 
 from . import report
@@ -68,11 +69,17 @@ def show_fields(options: argparse.Namespace) -> int:
     if options.json:
         print_json({**fields, "session_is": sign, "server_notes": dict(SERVER_NOTES)})
         return WELL
+    if off := current_process().find_refusal():
+        print_paragraph(f"Telemetry is off, by {off}. If it were on, this would be sent:")
+        print_line("")
     shown = {"project": "owner/repo", "project_version": "1.2.3", **fields}
     values = {name: "-" if value is None else f"{value}" for name, value in shown.items()}
     print_rows([(name, values[name], meaning) for name, meaning in FIELDS.items()])
     print_line("")
-    print_paragraph(f"The run of this process is {sign}.")
+    if sign == Part.sign:
+        print_paragraph("This process is a run of its own.")
+    else:
+        print_paragraph(f"The run of this process is {sign}.")
     print_line("")
     print_paragraph("What the server notes by itself:")
     print_line("")

@@ -87,9 +87,11 @@ def list_groups(
 
 def explain_groups(groups: Sequence[Group], by: str) -> list[str]:
     """Return what a reader of that table has to know, a sentence a line."""
-    share = show_share(unite_groups(groups).failed_share)
+    share = unite_groups(groups).failed_share
+    if share is None:
+        return ["No session has reported its end yet."]
     if by == "status":
-        return [f"Of the sessions that reported their end, {share} failed."]
+        return [f"Of the sessions that reported their end, {show_share(share)} failed."]
     return [
         '"failed" is a share of the sessions that reported their end.',
         "The server leaves out versions with `rc` or `+`.",

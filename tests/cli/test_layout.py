@@ -90,6 +90,12 @@ def test_columns_are_aligned_whatever_their_characters_take() -> None:
     assert {measure(line.partition("x")[0]) for line in show(rows)} == {6}
 
 
+def test_numbers_keep_the_blanks_that_align_them() -> None:
+    """On a terminal as in a file."""
+    rows = [("a", "    7"), ("b", "12345")]
+    assert show(rows) == ["a      7", "b  12345"]
+
+
 def test_a_file_gets_lines_of_any_length() -> None:
     """So that a script finds each row in one line."""
     assert [line.rest for line in lay_out([("a", "b c " * 50)])] == [("b c " * 50).rstrip()]

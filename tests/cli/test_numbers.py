@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from support import PATIENCE
 
-from migas.cli import main
+from migas.cli import main, table
+from migas.cli.groups import Row, group
 from migas.testing import Fault, Server
 
 if TYPE_CHECKING:
@@ -330,6 +331,13 @@ def test_sessions_are_counted_by_status(used: Server, run: Callable[..., Done]) 
     assert done.out.splitlines()[-1] == "Of the sessions that reported their end, 15 % failed."
     assert max(map(len, done.out.splitlines())) == 80
     assert used.requests == 1
+
+
+@pytest.mark.parametrize("by", ["version", "status"])
+def test_without_an_end_there_is_no_share(by: str) -> None:
+    """A sentence says so."""
+    running = group([Row("2026-01-31", "1", "running", 2)], by)
+    assert table.explain_groups(running, by) == ["No session has reported its end yet."]
 
 
 @pytest.mark.usefixtures("token")

@@ -215,11 +215,18 @@ def test_a_container_without_a_volume_is_told_from_a_home_that_lasts(
 
 
 @pytest.mark.slow
+def test_a_person_who_has_opted_out_reads_that_nothing_is_sent() -> None:
+    """Above the fields that would be."""
+    shown = run("show", MIGAS_OPTOUT="1").stdout
+    assert shown.startswith("Telemetry is off, by MIGAS_OPTOUT. If it were on, this would be sent:")
+
+
+@pytest.mark.slow
 def test_a_person_sees_the_fields_that_are_sent() -> None:
     """Each field, with what it means."""
     assert read_json("show", MIGAS_SESSION_ID=UUID)["session_id"] == UUID
     fields, said, *noted, _ = run("show").stdout.split("\n\n")
-    assert said == "The run of this process is its own."
+    assert said == "This process is a run of its own."
     assert [line.split()[0] for line in noted[1].splitlines()] == list(SERVER_NOTES)
     assert read_json("show")["server_notes"] == dict(SERVER_NOTES)
     lines = fields.splitlines()
