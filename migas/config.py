@@ -56,7 +56,7 @@ def setup(
     Parameters:
         enabled: False switches this process off, and what it starts, by `MIGAS_OPTOUT` in the
             process's own environment: for a switch such as `--notrack`. True takes that back. What
-            was reported before is still sent.
+            was reported before and is on disk stays there, and a later process sends it.
         endpoint: the server's http or https address, with or without `/graphql`.
         user_id: a UUID in place of the anonymous id of this user.
         session_id: a UUID for this run.

@@ -23,6 +23,7 @@ __all__ = [
     "ErrorHandler",
     "ErrorHandlers",
     "Fields",
+    "Sessions",
     "Status",
     "Track",
     "Usage",
@@ -146,8 +147,24 @@ class VersionNews(TypedDict):
     message: str
 
 
-#: A function for `setup(before_send=…)`. It returns None to drop the breadcrumb.
-BeforeSend: TypeAlias = Callable[[Breadcrumb], Breadcrumb | None]
+class Sessions(TypedDict):
+    """One item of what `get_sessions` returns."""
+
+    #: The day on which the sessions began (UTC), as "2026-01-31".
+    date: str
+    version: str
+    #: "running", "completed", "failed" or "suspended".
+    status: str
+    #: How many.
+    sessions: int
+
+
+#: A function for `setup(before_send=…)`, which may know breadcrumbs as such or as dicts. It returns
+#: None to drop the breadcrumb.
+BeforeSend: TypeAlias = (
+    Callable[[Breadcrumb], Mapping[str, object] | None]
+    | Callable[[dict[str, Any]], Mapping[str, object] | None]
+)
 
 #: Called with an exception's class, text and traceback. Returns fields of a breadcrumb (annotate
 #: them as `Fields`), or None to have the exception described as if there were no handler.

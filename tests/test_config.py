@@ -140,6 +140,10 @@ def test_a_hosts_switch_is_taken_back_and_its_users_no_is_not(
     """`setup(enabled=True)` undoes what `setup(enabled=False)` did, and nothing else."""
     migas.setup(enabled=False)
     assert migas.add_project("owner/repo", "1")["message"] == "switched off by MIGAS_OPTOUT"
+    with monkeypatch.context() as cleared:
+        cleared.delenv("MIGAS_OPTOUT")
+        answer = migas.add_project("owner/repo", "1")
+        assert answer["message"] == "switched off by setup(enabled=False)"
     migas.setup(enabled=True)
     assert "MIGAS_OPTOUT" not in os.environ
     monkeypatch.setenv("MIGAS_OPTOUT", "1")

@@ -235,7 +235,7 @@ class Agent:
         request = self._exit.request
         if request is None or not request.has_answer():
             return False
-        return self._sending.close(time.monotonic(), patient=True)
+        return self._sending.close(time.monotonic(), patience=request.has_answer)
 
     def _end_threads(self) -> None:
         """Hang up, and wait a moment for the threads to end.

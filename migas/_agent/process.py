@@ -19,7 +19,7 @@ from migas._runtime.exit import end_by_ctrl_c, is_ctrl_c, is_interrupted, runs_n
 from migas._runtime.imports import disregard_orphans
 from migas._runtime.loading import fork_gate
 from migas._runtime.native import make_rlock
-from migas._runtime.optout import find_optout, lasting
+from migas._runtime.optout import find_optout, hold, lasting
 from migas._runtime.place import is_worker_process
 from migas._runtime.receipt import Listeners
 from migas._runtime.settings import Settings
@@ -240,6 +240,7 @@ def renew() -> None:
     _processes.clear()
     _setup.clear()
     lasting.forget()
+    hold.is_by_host = False
 
 
 @atexit.register

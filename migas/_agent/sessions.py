@@ -10,6 +10,10 @@ from __future__ import annotations
 
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from migas.typedefs import Sessions
+
 #: Why there is no answer if nothing shows who asks.
 UNKNOWN_CALLER = (
     "sessions are counted for those who have the project's token: set MIGAS_TOKEN to it; the"
@@ -28,9 +32,7 @@ class NoAnswerError(Exception):
     """
 
 
-def get_sessions(
-    project: str, weeks: int = 4, *, token: str | None = None
-) -> list[dict[str, object]]:
+def get_sessions(project: str, weeks: int = 4, *, token: str | None = None) -> list[Sessions]:
     """Return how many sessions a project had, by day, version and status.
 
     A session is one run of a program. It counts for the day on which it began (UTC), with version
@@ -71,13 +73,17 @@ def get_sessions(
     sessions, reason = _ask(str(project), int(weeks), token)
     if sessions is None:
         raise NoAnswerError(reason)
-    return sessions
+    return sessions  # type: ignore[return-value]  # as `rest` has looked at them
 
 
 def _ask(project: str, weeks: int, token: str | None) -> tuple[list[dict[str, object]] | None, str]:
     """Return the sessions, or None and the reason."""
     from .question import ask_sessions
 
+    parts = project.split("/")
+    # The address is made of the name: it may not lead to another one.
+    if len(parts) > 2 or not all(part.strip(".") and part.isprintable() for part in parts):
+        return None, "a project's name is owner/repo"
     secret = (os.environ.get("MIGAS_TOKEN", "") if token is None else str(token)).strip()
     if not secret:
         return None, UNKNOWN_CALLER

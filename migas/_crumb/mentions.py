@@ -70,7 +70,8 @@ _NODES = rf"""(?x)(?<![^\W_])(?P<before>
 #: What has the form of such a node, with the digits cut off, and is none.
 _NO_NODES = make_set(
     "aarch amd arm attempt axis block centos complex cp cuda darwin debian echo float fsaverage"
-    " gcc gtx i index int iso latin line macos mni page port py python rank rhel rtx run ses sha"
+    " batch channel channels chunk day epoch fold frame gcc gtx i index int iso latin layer level"
+    " line macos mni page port py python rank rhel rtx run scan ses sha trial worker"
     " slice step sub task try ubuntu uint utf volume win x"
     " linux manylinux osx"
 )
@@ -79,7 +80,7 @@ _USERS = rf"""(?x)(?<![^\W_])(?P<before>
     uid=\d{{1,10}}\(
   | (?: user(?:[ _-]?(?:name|id))? | login[ _-]?name | login(?=[=:]) | logname | uid | account
       | slurm_job_account | account[ _-]?name | owner | (?:partition|account)[ ]specified ){_EQUALS}
-  | (?:users?|role)[ ]\\{{0,2}}["'`]
+  | (?:users?|role)[ ]\\{{0,2}}["'`] | getpwnam\(\):[ ]name[ ]not[ ]found:[ ]\\{{0,2}}["'`]
   | user[ ](?=[\w.-]{{1,64}}[ ](?:does|is[ ]not|not|has[ ]no|unknown)(?!\w))
   | (?:for|as|by|from|unknown|msg=)[ ]?user[ ]{_OPEN} | invalid[ ]user[ ](?=\S{{1,255}}[ ]from)
   | permission[ ]to[ ][^\n]{{0,255}}[ ]denied[ ]to[ ]
@@ -101,7 +102,7 @@ _NO_USERS = tuple(
 _LABELLED = (
     r"(?P<before>(?<![a-z0-9])(?:sub|ses)-"
     r"|(?<![a-z])(?:single_subject|sub|ses)_(?=[a-z0-9]{1,255}_(?:wf|ses_|task_)))"
-    r"(?P<name>[a-z0-9+]{1,255})"
+    r"(?P<name>(?:[^\W_]|\+){1,255})"
 )
 #: How words begin that make one English word with `sub-`.
 _ENGLISH = tuple(
@@ -125,12 +126,15 @@ _SUBJECTS = rf"""(?x)(?<![^\W_])(?P<before>
   | (?:subject|participant|patient|session)(?:[ _-]?(?:label|id|name))?[ ]["'`]
       (?=[^'"`\n]{{0,255}}\d)
   | (?:subject|participant|patient|session)s?[ ](?=\[)
+  | --?participant[-_]label[ =]
   | (?:subject|participant|patient|session)[ ](?=[\w.-]{{0,255}}\d)
       (?!\d{{1,6}}[ ]?(?:of|/|from)[ ]?\d)
   | (?:find|no[ ]such)[ ](?:subject|participant|session)s?[ ]
   | patient[ ](?=[a-z0-9.-]{{0,255}}_)
   | recon-all[^\n]{{0,255}}?[ ]-(?:s|subjid|subject)[ ]
 )(?P<name> \[[^\]\n<]{{1,1024}}\]
+    # The labels of BIDS apps' commonest option.
+  | (?<=[-_]label[ =])[\w+-]{{1,64}}(?:[ ](?=[a-z+_]{{0,64}}\d)[\w+]{{1,64}}(?![^\s'"`,;])){{0,255}}
   | [^{_END}]{{1,255}}(?:,[ ]?(?=[a-z_-]{{0,64}}\d)[\w-]{{1,64}}(?![\w=:-])){{0,255}} )"""
 
 #: A person's name of several words, after a word that says so.
@@ -270,7 +274,7 @@ _BUCKET_HINTS = (
 )
 _USER_HINTS = (
     *("user", "login", "logname", "uid", "account", "owner", "partition", "-u ", "denied to "),
-    "role ",
+    *("role ", "getpwnam"),
 )
 
 #: What a text in lower case must hold for each pattern, and what chooses the replacement.

@@ -218,8 +218,9 @@ class _Stream(io.RawIOBase):
         if room <= 0:
             raise TooLongError
         self._sock.settimeout(self._progress.remaining())
+        self._progress.begin_read()
         count = self._raw.readinto(memoryview(buffer)[:room])
-        self._progress.received += count or 0
+        self._progress.end_read(count or 0)
         return count
 
     def close(self) -> None:

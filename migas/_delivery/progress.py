@@ -17,6 +17,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+#: How often a whole answer is read from, at most: each time takes what is there. A server that
+#: answers a few bytes at a time is read from more often.
+_MOST_READS = 16
+
 #: Has one call not wait; 0 on Windows, which lacks the flag.
 _AT_ONCE: int = getattr(socket, "MSG_DONTWAIT", 0)
 
@@ -46,6 +50,9 @@ class Progress:
         self.received = 0
         self.status: int | None = None
         self.encoded = False
+        # How often that answer was read from, and whether a read waits for the server.
+        self._reads = 0
+        self._is_reading = False
         #: What the request goes out on, and while that is being made, a duplicate of its socket.
         self.sock: Any = None
         self.spare: socket.socket | None = None
@@ -72,8 +79,19 @@ class Progress:
     def finish_sending(self) -> None:
         """Note that the request's last byte has left; the answer's seconds start now."""
         self.received, self.status = 0, None
+        self._reads = 0
         self.renew()
         self.whole = True
+
+    def begin_read(self) -> None:
+        """Note that the sending thread asks for more of the answer, and may wait for it."""
+        self._reads += 1
+        self._is_reading = True
+
+    def end_read(self, count: int) -> None:
+        """Note that it has got so many bytes more."""
+        self.received += count
+        self._is_reading = False
 
     def end(self) -> None:
         """Note that no request is under way."""
@@ -102,14 +120,16 @@ class Progress:
                 continue
 
     def has_answer(self) -> bool:
-        """Return whether some of the answer is there, read or not; False on any error.
+        """Return whether some of the answer is there and not dealt with; False on any error.
 
-        Never waits, and takes nothing out of the socket. With TLS 1.3 the tickets that a server
-        sends before its answer count as well, until the reading thread has taken them.
+        If all that has come is dealt with and the rest has not come, it is the server that has to
+        be waited for; and so it is if that answers a few bytes at a time. Never waits, and takes
+        nothing out of the socket. With TLS 1.3 the tickets that a server sends before its answer
+        count as well, until the reading thread has taken them.
         """
-        if not self.whole:
+        if not self.whole or self._reads > _MOST_READS:
             return False
-        if self.received:
+        if self.received and not self._is_reading:
             return True
         try:
             # A socket object of our own: if the reading thread is faster, its own would wait here

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 #: The most weeks that can be asked for: a century. The server fails before the year 1.
 MAX_WEEKS = 5200
 
+#: Characters of a version or a status, at most: the server's database holds 24 and 10.
+_LONGEST = 255
+
+#: The greatest number that is believed. Sums of such can be printed, and drawn.
+MOST = 2**53
+
 #: The reason where an answer holds no sessions, or what is none.
 NO_SESSIONS = "the server's answer holds no list of sessions"
 
@@ -64,9 +70,9 @@ def _is_session(row: object) -> bool:
     day, count = row.get("date"), row.get("count")
     texts = (row.get("version"), row.get("status"))
     return (
-        all(isinstance(text, str) for text in texts)
-        and isinstance(count, int)
-        and count >= 0
+        all(isinstance(text, str) and len(text) <= _LONGEST for text in texts)
+        and type(count) is int  # and no bool
+        and 0 <= count <= MOST
         and isinstance(day, str)
         and _is_day(day)
     )

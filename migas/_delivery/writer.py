@@ -65,9 +65,6 @@ if TYPE_CHECKING:
 PASSING = (errno.ENOENT, errno.EEXIST, errno.ESTALE)
 PAUSES = (0.01, 0.05, 0.2)
 
-#: Seconds for which breadcrumbs that are queued are written in one go, with the spool open.
-_BATCH = 0.005
-
 #: Seconds after which a pause looks whether the exit has begun.
 _STEP = 0.02
 
@@ -119,20 +116,12 @@ class Writer:
         self._has_warned = False
 
     def handle(self, jobs: list[Job], can_wait: bool) -> float:
-        """Do the first jobs, for `_BATCH` seconds, unless they are held back; a `threads.Handler`.
+        """Do the first job, unless it is held back; a `threads.Handler`.
 
         Returns:
             0.0 for the next call at once, the seconds for which the first job is still held back,
             or `NEVER` if there are no jobs.
         """
-        end = time.monotonic() + _BATCH
-        with self._spool.batch():
-            while not (pause := self._do_first(jobs, can_wait)) and time.monotonic() < end:
-                pass
-        return pause
-
-    def _do_first(self, jobs: list[Job], can_wait: bool) -> float:
-        """Do the first job, and return what `handle` does."""
         if not jobs:
             return NEVER
         hold = jobs[0].hold(time.monotonic())

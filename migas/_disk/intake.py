@@ -1,20 +1,17 @@
-"""The intake: writes new entries into a spool, which it keeps open for several that come at once.
+"""The intake: writes new entries into a spool.
 
 It owns the boxes' making and the order of births. What may go wrong: the disk fails, then nothing
-was written and an `OSError` says so; or the host closes the descriptors of a spool that is kept
-open, then it is opened once more.
+was written and an `OSError` says so.
 """
 
 from __future__ import annotations
-
-import contextlib
 
 from .directory import open_directory
 from .entry import CUR, NEW, TMP, Entry, make_token
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from .files import Directory
     from .upkeep import Upkeep
@@ -38,60 +35,20 @@ class Intake:
         self._clock = clock
         self._made = False
         self._birth = -1
-        # Whether a `batch` is under way, and its spool, which the first entry opens.
-        self._in_batch = False
-        self._kept: Directory | None = None
-
-    @contextlib.contextmanager
-    def batch(self) -> Iterator[None]:
-        """Keep the spool open until the block ends, which takes some milliseconds at most.
-
-        Only one thread at a time may write. A signal handler on it may write inside of the block.
-        """
-        if self._in_batch:
-            yield
-            return
-        self._in_batch = True
-        try:
-            yield
-        finally:
-            self._in_batch = False
-            self._close()
 
     def put(self, data: bytes, token: str = "") -> Entry:
         """Write a new pending entry: see `Spool.put`."""
         self._birth = birth = self._next_birth()
         draft = Entry(self._directory, TMP, birth, token or make_token(), 0)
-        if self._kept is not None:
-            with contextlib.suppress(OSError):
-                return self._write(draft, data, self._kept)
-            self._close()  # a cleaner may have removed it, or the host have closed its descriptor
         try:
-            spool = open_directory(self._directory, makes=True)
-            try:
+            with open_directory(self._directory, makes=True) as spool:
                 self._make(spool)
-                entry = self._write(draft, data, spool)
-            except BaseException:
-                spool.close()
-                raise
+                entry = draft.write(data, spool)
+                self._upkeep.tidy_sometimes(spool, self._clock(), birth)
         except OSError:
             self._made = False  # or somebody has removed it since
             raise
-        if self._in_batch and self._kept is None:
-            self._kept = spool
-        else:
-            spool.close()
         return entry
-
-    def _write(self, draft: Entry, data: bytes, spool: Directory) -> Entry:
-        entry = draft.write(data, spool)
-        self._upkeep.tidy_sometimes(spool, self._clock(), draft.birth)
-        return entry
-
-    def _close(self) -> None:
-        kept, self._kept = self._kept, None
-        if kept is not None:
-            kept.close()
 
     def _next_birth(self) -> int:
         """Return the time in milliseconds, but later than the last one: entries go by birth.

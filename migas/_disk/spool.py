@@ -32,7 +32,6 @@ from .upkeep import Bounds, Upkeep, remove_segment
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from contextlib import AbstractContextManager
 
     from migas._runtime.settings import Settings
 
@@ -111,10 +110,6 @@ class Spool:
             OSError: the disk fails. Nothing was written.
         """
         return self._intake.put(data, token)
-
-    def batch(self) -> AbstractContextManager[None]:
-        """Keep the spool open for all that is put in a `with` block of some milliseconds."""
-        return self._intake.batch()
 
     def claim(self, limit: int) -> list[Entry]:
         """Claim pending entries, ``limit`` at most, the oldest first.

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 #: value. `DO_NOT_TRACK` opts out unless it is empty or `0`: https://consoledonottrack.com.
 OPTOUT_VARIABLES = ("MIGAS_OPTOUT", "DO_NOT_TRACK", "NO_ET")
 
-#: The value of `MIGAS_OPTOUT` that a host sets by `setup(enabled=False)`, and may take back.
-_BY_HOST = "setup"
+#: What `setup(enabled=False)` sets `MIGAS_OPTOUT` to, for what the process starts, and what answers
+#: and `migas status` name. A host may take it back.
+BY_HOST = "setup(enabled=False)"
 
 #: How old what is known about the opt-out file may become, in seconds.
 LOOK_AGAIN = 60.0
@@ -94,6 +95,8 @@ class Hold:
         self.flag = ""
         #: True to have nothing hold: for a test that reports to a local server.
         self.is_lifted = False
+        #: True once a host has switched itself off. No test lifts that: it is what the host does.
+        self.is_by_host = False
 
     def find(self) -> str:
         """Return the variable's name, the flag, or what fakes the disk; `""` if nothing holds."""
@@ -101,6 +104,8 @@ class Hold:
             # pyfakefs has replaced `os` here and in each module of ours. What we wrote there would
             # be lost, and what we import meanwhile it removes afterwards.
             return "pyfakefs"
+        if self.is_by_host:
+            return BY_HOST
         if self.is_lifted:
             return ""
         if self._started is None:
@@ -126,6 +131,8 @@ def _pick_optouts(environ: Mapping[str, str]) -> dict[str, str]:
 def switch(environ: MutableMapping[str, str], *, on: bool) -> None:
     """Opt this process out, and what it starts, for a host; or take just that back.
 
+    The process itself stays opted out if somebody clears its environment.
+
     Parameters:
         environ: the variables of this process.
         on: False to opt out. True removes the variable only if a host has set it.
@@ -133,16 +140,17 @@ def switch(environ: MutableMapping[str, str], *, on: bool) -> None:
     Example:
         >>> environ = {}
         >>> switch(environ, on=False)
-        >>> find_optout(environ)
-        'MIGAS_OPTOUT'
+        >>> environ
+        {'MIGAS_OPTOUT': 'setup(enabled=False)'}
         >>> switch(environ, on=True)
         >>> environ
         {}
     """
     name = OPTOUT_VARIABLES[0]
+    hold.is_by_host = not on
     if not on:
-        environ.setdefault(name, _BY_HOST)
-    elif environ.get(name) == _BY_HOST:
+        environ.setdefault(name, BY_HOST)
+    elif environ.get(name) == BY_HOST:
         del environ[name]
 
 

@@ -35,7 +35,7 @@ IDLE = 5.0
 #: that thread counts as hanging. Waits are counted, not seconds: a busy machine makes each longer.
 TURN, TURNS = 0.002, 50
 
-#: The longest such wait with progress, in seconds: the host's own threads may be what works.
+#: The longest such wait with progress, in seconds.
 LONGEST_GRACE = 10.0
 
 #: Seconds of CPU that count as progress: more than two readings of two clocks differ by.
@@ -144,12 +144,13 @@ class Worker:
         finally:
             self._turn.release()
 
-    def close(self, deadline: float, *, patient: bool = False) -> bool:
+    def close(self, deadline: float, *, patience: Callable[[], bool] | None = None) -> bool:
         """End the thread once it has nothing to do. Returns False if it is still there.
 
         Parameters:
             deadline: until when to wait for that, by `time.monotonic`.
-            patient: True to wait on after that, while the thread makes progress.
+            patience: returns True if it is worth while to wait on after that, as long as the thread
+                makes progress. None: it is not.
         """
         with self._changed:
             self._closing = True
@@ -157,7 +158,8 @@ class Worker:
             self._wake()
         if thread is not None and thread.is_current():
             return False
-        ended = self._await(lambda: self._thread is None, deadline, TURNS if patient else 0)
+        turns = TURNS if patience else 0
+        ended = self._await(lambda: self._thread is None, deadline, turns, patience)
         if ended and thread is not None:
             thread.await_end(TURN * TURNS)  # only its last lines are left
         return ended
@@ -225,15 +227,25 @@ class Worker:
             self._changed.wait(remaining)
         return True
 
-    def _await(self, is_done: Callable[[], bool], deadline: float, turns: int) -> bool:
-        """Wait for ``is_done`` until the deadline, then for ``turns`` waits without progress."""
+    def _await(
+        self,
+        is_done: Callable[[], bool],
+        deadline: float,
+        turns: int,
+        patience: Callable[[], bool] | None = None,
+    ) -> bool:
+        """Wait for ``is_done`` until the deadline, then for ``turns`` waits without progress.
+
+        Without ``patience``, either: the host's own threads may be what works.
+        """
         left, seen = turns, _measure_work()
         with self._changed:
             while not is_done():
                 remaining = deadline - time.monotonic()
                 if remaining <= 0:
                     left, work = left - 1, _measure_work()
-                    if turns and work - seen > _NOTICEABLE and -remaining < LONGEST_GRACE:
+                    works = work - seen > _NOTICEABLE and -remaining < LONGEST_GRACE
+                    if turns and works and (patience is None or patience()):
                         left, seen = turns, work
                     if left < 0:
                         return False

@@ -27,14 +27,17 @@ def read_token(path: str) -> str:
     try:
         with open(path, "rb") as file:
             status = os.fstat(file.fileno())
-            content = file.read(_MAX_TOKEN)
+            content = file.read(_MAX_TOKEN + 1)
     except OSError as error:
         # Without the name: somebody may have given the token in its place.
         raise WrongError(f"the file that --token-file names: {error.strerror}") from None
     is_ours = hasattr(os, "getuid") and status.st_uid == os.getuid()
     if is_ours and stat.S_ISREG(status.st_mode) and status.st_mode & 0o077:
         raise WrongError(f"{path}: others may read or change this token: run `chmod 600 {path}`")
-    token = content.decode(errors="replace").strip()
+    # Windows' editors write a byte order mark.
+    token = content.decode("utf-8-sig", errors="replace").strip()
+    if len(content) > _MAX_TOKEN:
+        raise WrongError(f"{path}: this is longer than any token")
     if not token:
         raise WrongError(f"{path}: there is no token in this file")
     return token

@@ -80,7 +80,7 @@ def fetch(
     """
     weeks = min(max(1, -(-(today - since) // (7 * DAY))), MAX_WEEKS)
     first, last = f"{since}", f"{until}"
-    found = [Row(**row) for row in get_sessions(project, weeks, token=token)]  # type: ignore[arg-type]
+    found = [Row(**row) for row in get_sessions(project, weeks, token=token)]
     return [row for row in found if first <= row.date <= last]
 
 

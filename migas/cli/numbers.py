@@ -50,6 +50,8 @@ def show_usage(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace, since: datetime.date, until: datetime.date) -> None:
     """Raise `WrongError`, or `ModuleNotFoundError`, for what cannot be done."""
+    if not options.project.isprintable():
+        raise WrongError("this is no project's name: it holds what cannot be sent")
     if since > until:
         raise WrongError("--since is after --until")
     if options.json and options.csv:
@@ -59,6 +61,10 @@ def _check(options: argparse.Namespace, since: datetime.date, until: datetime.da
     if options.by in _GROUPS and options.unique:
         raise WrongError(f"--unique counts users, and --by {options.by} sessions: leave one out")
     if options.badge is not None:
+        if options.badge == "-":
+            raise WrongError("--badge writes a file: name one")
+        if options.plot and os.path.realpath(options.plot) == os.path.realpath(options.badge):
+            raise WrongError("--plot and --badge name the same file")
         files.check_place(options.badge)
     if options.plot not in (None, "-"):
         picture.find_kind(options.plot)

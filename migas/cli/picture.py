@@ -154,7 +154,7 @@ def _draw_legend(axes: Any, picture: Picture) -> None:
         # Before 3.10 matplotlib leaves out a name that begins with "_".
         handles = [
             Patch(color=color, label=f"\N{ZERO WIDTH SPACE}{name}" if name[:1] == "_" else name)
-            for color, name in zip(colors, picture.stacks, strict=True)
+            for color, name in zip(colors, map(_make_harmless, picture.stacks), strict=True)
         ][::-1]
     gaps = _find_gaps(picture)
     answered = [period for period in picture.periods if period not in gaps]
@@ -201,7 +201,12 @@ def _turn(picture: Picture) -> list[tuple[int | None, ...]]:
 
 
 def _wrap(text: str) -> list[str]:
-    return textwrap.wrap(text, _LETTERS)
+    return textwrap.wrap(_make_harmless(text), _LETTERS)
+
+
+def _make_harmless(text: str) -> str:
+    """Return a text without what XML, and so an SVG, may not hold."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _at_midnight(day: datetime.date) -> datetime.datetime:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from migas._agent.question import ask_all
 from migas._agent.sessions import NoAnswerError
+from migas._delivery.rest import MOST
 from migas._delivery.throttle import Rate
 from migas._delivery.usage import MAX_QUESTIONS, encode_usages
 
@@ -153,7 +154,7 @@ def _read(answer: dict[str, object]) -> tuple[int | None, str]:
     if not answer.get("success"):
         return None, str(answer.get("message") or _UNKNOWN)
     hits = answer.get("hits")
-    if not isinstance(hits, int) or hits < 0:
+    if type(hits) is not int or not 0 <= hits <= MOST:  # True is an int, too
         return None, "the server's answer names no number of hits"
     return hits, ""
 

@@ -115,7 +115,6 @@ def test_what_cannot_be_asked_is_not(
     [
         (f"{TOKEN}x", "owner/repo", "the server does not know the token"),
         (OTHER, "owner/repo", "the token is for another project"),
-        (TOKEN, "owner/repo/../other", "the token is for another project"),
         (TOKEN, "owner/repo?weeks=x#", "the token is for another project"),
         (TOKEN, "owner", "the server does not know the project"),
     ],
@@ -127,6 +126,16 @@ def test_a_refusal_is_one_sentence(
     monkeypatch.setenv("MIGAS_TOKEN", token)
     assert fail(project) == reason
     assert counting.requests == 1
+
+
+@pytest.mark.parametrize("project", ["../api", "owner/..", "owner/repo/x", "", "owner/\udcff"])
+def test_no_projects_name_leads_to_another_address(
+    counting: Server, monkeypatch: pytest.MonkeyPatch, project: str
+) -> None:
+    """It is not asked for."""
+    monkeypatch.setenv("MIGAS_TOKEN", TOKEN)
+    assert fail(project) == "a project's name is owner/repo"
+    assert counting.requests == 0
 
 
 def test_an_unknown_project_is_named_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,6 +188,9 @@ ROW = {"date": "2026-01-31", "version": "1", "status": "C", "count": 1}
                 {},
                 {**ROW, "count": "1"},
                 {**ROW, "count": -1},
+                {**ROW, "count": True},
+                {**ROW, "count": 2**53 + 1},
+                {**ROW, "version": "1" * 5000},
                 {**ROW, "date": "2026-02-30"},
                 {**ROW, "date": "20260131"},
                 {**ROW, "date": None},

@@ -171,6 +171,7 @@ def test_a_tangle_of_separators_is_redacted_once_and_for_all(text: str) -> None:
         "a suffix such as .nii.gz or '.DCM' is missing",
         "annotation of the project root by a tester, trained",
         "Completed after 1:02:03",
+        "at step3 on epoch12, on channel12 and on frame7",
         "The volume has 3 dimensions, not 4 (n/a).",
         "[Errno 5] Input/output error",
         "module 'numpy' has no attribute 'float'",
@@ -208,6 +209,10 @@ def test_what_is_of_use_stays(text: str) -> None:
         ("GET https://api.example.org/?sig=ab12", "GET https://api.example.org/<path>"),
         ("ERROR: password=hunter2, user: 'bob'", "ERROR: password=<secret>, user: '<user>'"),
         ("no T1w for sub-01 on host cn-12", "no T1w for sub-<id> on host <host>"),
+        ("no T1w for sub-Müller2", "no T1w for sub-<id>"),
+        ("--participant-label 01 K02 --nthreads 8", "--participant-label <id> --nthreads 8"),
+        ("--participant_label 03 failed", "--participant_label <id> failed"),
+        ("getpwnam(): name not found: 'bob'", "getpwnam(): name not found: '<user>'"),
     ],
 )
 def test_a_message_is_still_readable(text: str, redacted: str) -> None:

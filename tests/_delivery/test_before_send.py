@@ -33,7 +33,7 @@ def test_a_host_edits_what_is_told(server: Server) -> None:
         seen.append(dict(crumb))
         return {**crumb, "language": "any", "user_id": None, "status_desc": "/data/x", "is_ci": 1}
 
-    migas.setup(before_send=edit)  # type: ignore[arg-type]  # a number is no bool
+    migas.setup(before_send=edit)
     migas.setup(session_id="3f0c6e2a-5d39-4f0e-9a37-0f6b3c5d7e11")
     assert add(error_desc="no /home/jane/x")["success"] is True
     assert (seen[0]["project"], seen[0]["error_desc"]) == ("owner/repo", "no <path>")

@@ -336,11 +336,9 @@ def test_an_answer_is_seen_through_tls(
         transport.close()
 
 
-@pytest.mark.parametrize(
-    "piece", [b"", INTERIM["100"], b"HTTP/1.1 200"], ids=["none", "1xx", "some"]
-)
-def test_a_part_of_an_answer_is_seen(piece: bytes) -> None:
-    """Also if it is read already: the thread that reads it may have no processor for the rest."""
+@pytest.mark.parametrize("piece", [INTERIM["100"], b"HTTP/1.1 200"], ids=["1xx", "some"])
+def test_a_part_of_an_answer_that_is_read_is_no_answer(piece: bytes) -> None:
+    """The server has to be waited for, not the thread that reads."""
     has_sent, goes_on = threading.Event(), threading.Event()
 
     def serve(connection: Connection) -> None:
@@ -354,14 +352,25 @@ def test_a_part_of_an_answer_is_seen(piece: bytes) -> None:
         sending = threading.Thread(target=transport.send, args=(BODY, PATIENCE))
         sending.start()
         assert has_sent.wait(PATIENCE)
-        if piece:
-            await_condition(transport.has_answer)
-        else:
-            assert not transport.has_answer()
+        progress = transport._progress
+        await_condition(lambda: progress.received == len(piece) and progress._is_reading)
+        assert not transport.has_answer()
         goes_on.set()
         sending.join(PATIENCE)
         assert not transport.has_answer()
         transport.close()
+
+
+@pytest.mark.parametrize(("reads", "expected"), [(0, False), (1, True), (16, True), (17, False)])
+def test_an_answer_that_drips_is_none(reads: int, expected: bool) -> None:
+    """What was read of another counts: its thread may have no processor for the rest."""
+    progress = Progress()
+    progress.begin(PATIENCE, 65536)
+    progress.finish_sending()
+    for _ in range(reads):
+        progress.begin_read()
+        progress.end_read(1)
+    assert progress.has_answer() == expected
 
 
 def test_a_server_that_hangs_up_has_no_answer(reader: Reader) -> None:

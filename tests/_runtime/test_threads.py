@@ -137,7 +137,7 @@ def test_a_handler_that_hangs_costs_the_budget_and_little_more() -> None:
     worker.submit("left")
     assert not worker.await_done(worker.is_idle, time.monotonic())
     worker.run_here("more")
-    assert not worker.close(time.monotonic(), patient=True)
+    assert not worker.close(time.monotonic(), patience=lambda: True)
     assert handle.done == []
     assert worker.count() == 2
     handle.go.release(3)

@@ -116,6 +116,14 @@ def test_a_long_title_stays_in_the_picture() -> None:
     assert max(map(len, texts)) <= 80
 
 
+def test_a_versions_control_characters_break_no_picture() -> None:
+    """XML holds none."""
+    drawn = make({"a\x1b[2J\x01": [1], "b": [2]})._replace(title="\x07")
+    svg = picture.render(drawn, "svg")
+    assert ElementTree.fromstring(svg) is not None
+    assert b"a?[2J?" in svg
+
+
 def test_each_stack_has_a_colour_of_its_own() -> None:
     """The newest version always the same."""
     newest = picture._choose_colors(make({str(n): [1] for n in range(7)}))
