@@ -18,7 +18,7 @@ import time
 from migas._crumb import breadcrumb
 from migas._crumb.redaction import Redactor
 from migas._disk.entry import MemoryEntry, make_token
-from migas._disk.marks import has_mark, make_mark
+from migas._disk.marks import UnsureError, has_mark, make_mark
 from migas._disk.spool import open_spool
 from migas._runtime import log
 from migas._runtime.ancestor import find_program
@@ -104,9 +104,8 @@ class Writer:
         self._exit = process_exit
         self._spool = open_spool(settings)
         part = settings.part or Part()
-        look = functools.partial(has_mark, self._spool.directory)
         find = functools.cache(functools.partial(find_program, part.rank))
-        self._ranks = Ranks(part.scope, self._make_mark, look, find)
+        self._ranks = Ranks(part.scope, self._make_mark, self._has_mark, find)
         keeps_user = not settings.dry_run
         # Not before a breadcrumb asks: `migas flush` writes none, and may make no user's id.
         self._find_defaults = functools.cache(
@@ -194,14 +193,20 @@ class Writer:
             return MemoryEntry(token)
 
     def _make_mark(self, name: str) -> bool:
-        attempts: list[None] = []
+        failures: list[UnsureError] = []
 
         def attempt() -> bool:
-            attempts.append(None)
-            # A mark that is there after a failure may be the one that has failed so.
-            return make_mark(self._spool.directory, name) or len(attempts) > 1
+            try:
+                # One that is there after such a failure may be the one that has failed so.
+                return make_mark(self._spool.directory, name) or bool(failures)
+            except UnsureError as error:
+                failures.append(error)
+                raise
 
         return self._insist(attempt)
+
+    def _has_mark(self, name: str) -> bool:
+        return self._insist(lambda: has_mark(self._spool.directory, name))
 
     def _insist(self, act: Callable[[], T]) -> T:
         """Return what a step on the disk returns. Raises its `OSError` after four attempts."""

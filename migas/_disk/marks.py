@@ -19,6 +19,10 @@ MARKS = "marks"
 is_mark = re.compile(r"[0-9a-f]{32}", re.ASCII).fullmatch
 
 
+class UnsureError(OSError):
+    """The disk has failed while it made a mark, which may be there nevertheless."""
+
+
 def make_mark(directory: str, name: str) -> bool:
     """Return True if this process has made the mark, False if another one has.
 
@@ -27,7 +31,7 @@ def make_mark(directory: str, name: str) -> bool:
         name: 32 hexadecimal digits.
 
     Raises:
-        OSError: nothing can be made there.
+        OSError: nothing can be made there. `UnsureError` if the mark may be there nevertheless.
     """
     with open_directory(directory, makes=True) as spool:
         box = spool.box(MARKS, makes=True)
@@ -35,6 +39,10 @@ def make_mark(directory: str, name: str) -> bool:
             box.create(name, b"")
         except FileExistsError:
             return False
+        except FileNotFoundError:  # the box has gone, or this node does not see it yet
+            raise
+        except OSError as error:
+            raise UnsureError(error.errno, error.strerror) from error
     return True
 
 
