@@ -43,6 +43,11 @@ def read_token(path: str) -> str:
     return token
 
 
+def are_one(path: str, other: str) -> bool:
+    """Return True if two names are one file's."""
+    return os.path.realpath(path) == os.path.realpath(other)
+
+
 def check_place(path: str) -> None:
     """Raise `WrongError` if a file cannot be written, as far as that can be known beforehand."""
     target = os.path.realpath(path)

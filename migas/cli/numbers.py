@@ -63,7 +63,7 @@ def _check(options: argparse.Namespace, since: datetime.date, until: datetime.da
     if options.badge is not None:
         if options.badge == "-":
             raise WrongError("--badge writes a file: name one")
-        if options.plot and os.path.realpath(options.plot) == os.path.realpath(options.badge):
+        if options.plot and files.are_one(options.plot, options.badge):
             raise WrongError("--plot and --badge name the same file")
         files.check_place(options.badge)
     if options.plot not in (None, "-"):
