@@ -294,7 +294,7 @@ def test_an_answer_that_has_arrived_when_the_budget_ends_is_read(
 
         monkeypatch.setattr(Sender, "has_answer", look)
         agent.close(0.05)
-        assert looks == [False]
+        assert looks[0] is False
         assert spool(server.endpoint).count() == 0
         assert Backoff(spool(server.endpoint).directory).remaining() == 0.0
         assert versions(server) == ["1"]
