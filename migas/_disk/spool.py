@@ -23,9 +23,8 @@ from migas._runtime.randomness import randrange
 from migas._runtime.settings import hide_credentials
 
 from .directory import check_writable, file_name, find_cache, open_directory
-from .entry import CUR, NEW, TMP, has_newer_form, list_segments, read_box
+from .entry import CUR, NEW, TMP, Entry, has_newer_form, list_segments, make_token, read_box
 from .files import NoDiskError
-from .intake import Intake
 from .stamp import Stamp
 from .upkeep import Bounds, Upkeep, remove_segment
 
@@ -35,13 +34,16 @@ if TYPE_CHECKING:
 
     from migas._runtime.settings import Settings
 
-    from .entry import Entry, MemoryEntry
+    from .entry import MemoryEntry
     from .files import Directory
 
 __all__ = ["Bounds", "Spool", "directory_for", "open_spool"]
 
 #: How many entries a claim opens for each one that it may claim: others may be faster.
 _LOOKS = 4
+
+#: Milliseconds by which a clock may step back while entries of one process keep their order.
+_STEP = 60_000
 
 
 def directory_for(endpoint: str, cache_dir: str | None) -> str:
@@ -89,6 +91,8 @@ class Spool:
         self.directory = directory
         self._bounds = bounds
         self._clock = clock
+        self._made = False
+        self._birth = -1
         # Tokens of what is not to be looked at again: not ours, or of a newer version's form.
         self._passed: set[str] = set()
         # Of all hosts that share the directory.
@@ -96,7 +100,6 @@ class Spool:
         self._refusals = Stamp(directory, "refused", "all")
         self._silences = Stamp(directory, "unanswered", "all")
         self._upkeep = Upkeep(bounds, randrange, self._drops)
-        self._intake = Intake(directory, self._upkeep, clock)
 
     def put(self, data: bytes, token: str = "") -> Entry:
         """Write a new pending entry, whole or not at all.
@@ -109,7 +112,17 @@ class Spool:
             NoDiskError: there is no disk for us, and to ask again changes nothing.
             OSError: the disk fails. Nothing was written.
         """
-        return self._intake.put(data, token)
+        self._birth = birth = self._next_birth()
+        draft = Entry(self.directory, TMP, birth, token or make_token(), 0)
+        try:
+            with open_directory(self.directory, makes=True) as spool:
+                self._make(spool)
+                entry = draft.write(data, spool)
+                self._upkeep.tidy_sometimes(spool, self._clock(), birth)
+        except OSError:
+            self._made = False  # or somebody has removed it since
+            raise
+        return entry
 
     def claim(self, limit: int) -> list[Entry]:
         """Claim pending entries, ``limit`` at most, the oldest first.
@@ -226,6 +239,22 @@ class Spool:
         except OSError as error:
             return f"{self.directory}: {error.strerror}"
         return ""
+
+    def _next_birth(self) -> int:
+        """Return the time in milliseconds, but later than the last one: entries go by birth.
+
+        Two threads may get the same at an exit: then the order of two entries is left to chance.
+        """
+        now = max(0, int(self._clock() * 1000))
+        return self._birth + 1 if self._birth - _STEP < now <= self._birth else now
+
+    def _make(self, spool: Directory) -> None:
+        """Make the boxes, once a process: what is written could not be claimed without `cur/`."""
+        if self._made:
+            return
+        for box in (TMP, NEW, CUR):
+            spool.box(box, makes=True)
+        self._made = True
 
     def _pending(self, spool: Directory, *, prunes: bool = False) -> Iterator[Entry]:
         """Yield pending entries by birth; ``prunes``: remove segments that turn out to be empty."""

@@ -42,7 +42,6 @@ WRITING = {
         "_disk.directory",
         "_disk.entry",
         "_disk.files",
-        "_disk.intake",
         "_disk.marks",
         "_disk.spool",
         "_disk.stamp",
