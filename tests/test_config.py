@@ -12,6 +12,7 @@ from support import SLOW, versions
 import migas
 from migas import config
 from migas._agent import process
+from migas._runtime.optout import find_optout
 from migas._runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -150,6 +151,14 @@ def test_a_hosts_switch_is_taken_back_and_its_users_no_is_not(
     migas.setup(enabled=False)
     migas.setup(enabled=True)
     assert os.environ["MIGAS_OPTOUT"] == "1"
+
+
+def test_tests_forget_a_hosts_switch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One test's `setup(enabled=False)` is none of the next one's."""
+    migas.setup(enabled=False)
+    monkeypatch.delenv("MIGAS_OPTOUT")
+    process.renew()
+    assert not find_optout({})
 
 
 #: A host with `--notrack`, and a worker and a program that it starts.

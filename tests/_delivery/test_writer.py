@@ -12,6 +12,8 @@ import pytest
 
 from migas._delivery.writer import PAUSES, Writer
 from migas._disk.entry import Entry
+from migas._disk.files import Directory
+from migas._disk.marks import MARKS
 from migas._disk.spool import Spool
 from migas._runtime.exit import Exit
 from migas._runtime.receipt import Listeners, Receipt
@@ -143,6 +145,42 @@ def test_a_spool_that_was_removed_meanwhile_is_made_again(writer: Writer, home: 
     entry = write(writer).entry
     assert isinstance(entry, Entry)
     assert Path(entry.path).exists()
+
+
+@pytest.mark.parametrize(("number", "is_ours"), [(errno.ENOENT, False), (errno.ESTALE, True)])
+@pytest.mark.usefixtures("pauses")
+def test_a_mark_that_is_there_after_a_failure_may_be_ones_own(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch, number: int, is_ours: bool
+) -> None:
+    """Unless the failure says that none was made: then another process has been faster."""
+    create, failures = Directory.create, [number]
+
+    def fail_once(box: Directory, name: str, data: bytes) -> None:
+        create(box, name, data)
+        if failures and box.path.endswith(MARKS):
+            fail(failures.pop())
+
+    monkeypatch.setattr(Directory, "create", fail_once)
+    assert writer._make_mark(32 * "a") == is_ours
+    assert failures == []
+
+
+@pytest.mark.usefixtures("pauses")
+def test_a_disk_that_says_no_for_a_moment_is_asked_again_for_a_mark(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a rank would report what another one has reported."""
+    assert writer._make_mark(32 * "a")
+    examine, failures = Directory.examine, [errno.ESTALE]
+
+    def fail_once(box: Directory, name: str, limit: int, links: int = 1) -> os.stat_result:
+        if failures and name == 32 * "a":
+            fail(failures.pop())
+        return examine(box, name, limit, links)
+
+    monkeypatch.setattr(Directory, "examine", fail_once)
+    assert writer._has_mark(32 * "a")
+    assert failures == []
 
 
 def test_a_receipt_is_listened_for_before_its_entry_can_be_claimed(

@@ -57,6 +57,15 @@ def test_a_token_may_come_through_a_pipe() -> None:
         os.close(reader)
 
 
+def test_a_token_is_read_whole_or_not_at_all(token_file: Path) -> None:
+    """Windows' editors write a byte order mark before it; half of a token reads nothing."""
+    token_file.write_bytes(b"\xef\xbb\xbfm_token\r\n")
+    assert files.read_token(str(token_file)) == "m_token"
+    token_file.write_text(" " + "m" * 4096)
+    with pytest.raises(WrongError, match="longer than any token"):
+        files.read_token(str(token_file))
+
+
 def test_a_file_without_a_token_is_explained(token_file: Path) -> None:
     """Its name is not shown if there is none: it may be the token."""
     token_file.write_text("\n")

@@ -323,7 +323,8 @@ def test_a_host_that_makes_itself_a_daemon(
     assert ended.calmly, ended
     server.await_crumbs(2, PATIENCE)
     deliver()
-    assert versions(server) == ["1", "daemon"]
+    # On a slow machine the first process may end with its request on the way: that is sent again.
+    assert {*versions(server)} == {"1", "daemon"}
     assert all(path.stat().st_mode & 0o077 == 0 for path in (home / "cache").rglob("*"))
 
 
