@@ -79,7 +79,7 @@ def _play(server: Server, directory: str) -> None:
     print("1. A process imports the package.")
     _run_python("import hostpackage", environ)
     _expect(server, 1)
-    _show("What arrived", server.crumbs[0])
+    _show("What arrived, as the server stores it", server.crumbs[0])
     _play_offline(server, directory, environ)
 
     print(f"migas.get_usage({PROJECT!r}, '2026-01-01') returns:\n")
