@@ -137,17 +137,16 @@ migas.add_project("owner/repo", "1")
 def test_two_nodes_make_the_same_mark_at_once(
     disk: Disk, network: Network, start: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    """Exactly one rank reports the use, once both nodes see the directories."""
+    """Exactly one rank reports the use, whoever makes the directories."""
     one, other, _ = network.nodes
-    path = disk.path / uuid.uuid4().hex[:8]
-    launch = {"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "0"}
-    environ = {**launch, "MIGAS_CACHE_DIR": str(path), "MIGAS_TIMEOUT": "0", **SLOW}
-    for number in range(31):
-        environ["PMIX_NAMESPACE"] = f"{number}"
+    for number in range(30):
+        path = disk.path / uuid.uuid4().hex[:8]
+        launch = {"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "0"}
+        names = {"PMIX_NAMESPACE": f"{number}", "MIGAS_CACHE_DIR": str(path), "MIGAS_TIMEOUT": "0"}
+        environ = {**launch, **names, **SLOW}
         moment = f"{time.time() + 1.0}"
-        nodes = (one, other) * 2 if number else (one,)  # which makes the directories
-        finish([start(node, "-c", RANK, moment, environ=environ) for node in nodes])
-        assert len([*disk.on_server(path).glob("*/*/*.json")]) == number + 1
+        finish([start(node, "-c", RANK, moment, environ=environ) for node in (one, other) * 2])
+        assert len([*disk.on_server(path).glob("*/*/*.json")]) == 1
 
 
 #: Notes something, and more when it is told to; then ends, and says how long each took. Its own
