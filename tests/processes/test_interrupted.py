@@ -146,7 +146,8 @@ def test_a_ctrl_c_while_our_exit_waits_kills_the_process(
 ) -> None:
     """Without us it were gone, and the shell would have got the Ctrl-C.
 
-    From Python 3.14 on no exit hook can have that: the status is the program's.
+    From Python 3.14 on no exit hook can have that: the status is the program's, but where one of
+    several presses comes so late that the interpreter has no handler any more.
     """
     server.inject(Fault.hang())
     code = "print('ready', flush=True)\nimport migas; migas.add_project('owner/repo', '1')"
@@ -155,8 +156,10 @@ def test_a_ctrl_c_while_our_exit_waits_kills_the_process(
     for _ in range(presses):
         process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=PATIENCE)
-    status = 0 if sys.version_info >= (3, 14) else -signal.SIGINT
-    assert (process.returncode, err) == (status, "")
+    statuses = {-signal.SIGINT}
+    if sys.version_info >= (3, 14):
+        statuses = {0} if presses == 1 else {0, -signal.SIGINT}
+    assert (process.returncode in statuses, err) == (True, ""), process.returncode
     server.mend()
     deliver()
     assert versions(server) == ["1"]
