@@ -1,6 +1,6 @@
-"""The bundle: the code of the modules that `import migas` loads, in one file.
+"""The modules that `import migas` loads: their code in one file, and as many without any.
 
-It shows what their number costs, and what is left of it however few they are.
+The first shows what is left of the cost however few they are, the second what their number costs.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import marshal
 import os
+import py_compile
 import re
 import subprocess
 import sys
@@ -37,11 +38,31 @@ for name, code in bundle:
 migas = modules["migas"]
 """
 
+#: Imports the empty modules from the current directory, after what an import of migas needs.
+READ_EMPTY = """
+import threading, __future__, atexit, empty
+for number in range(empty.COUNT):
+    __import__(f"empty.module_{number}")
+"""
+
 
 def write(directory: str) -> None:
     """Write a bundle into ``directory``."""
     with open(os.path.join(directory, "bundle"), "wb") as file:
         marshal.dump(_list_code(), file)
+
+
+def write_empty(directory: str) -> None:
+    """Write a package of empty modules into ``directory``, of as many as the bundle has."""
+    package = os.path.join(directory, "empty")
+    os.mkdir(package)
+    count = len(_list_code()) - 1  # the package itself is one
+    texts = {f"module_{number}": "" for number in range(count)}
+    for name, text in {**texts, "__init__": f"COUNT = {count}\n"}.items():
+        path = os.path.join(package, f"{name}.py")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+        py_compile.compile(path)
 
 
 @cache

@@ -36,9 +36,16 @@ def _fail_for_hours(settings: Settings) -> None:
 
 
 def _write_bundle(settings: Settings) -> None:
+    bundle.write(_home(settings))
+
+
+def _write_empty(settings: Settings) -> None:
+    bundle.write_empty(_home(settings))
+
+
+def _home(settings: Settings) -> str:
     assert settings.cache_dir is not None
-    home = os.path.dirname(os.path.dirname(settings.cache_dir))
-    bundle.write(home)
+    return os.path.dirname(os.path.dirname(settings.cache_dir))
 
 
 def _directory(settings: Settings) -> str:
@@ -91,23 +98,42 @@ BUNDLE = Client(
     "our modules from one file", imports=bundle.READ, prepare=_write_bundle, tells=False
 )
 
-#: What our first call does for its two threads, of which one starts the other.
+#: What the number of our modules costs: the least that an import could, unless they were fewer.
+EMPTY = Client(
+    "`threading` and as many empty modules",
+    imports=bundle.READ_EMPTY,
+    prepare=_write_empty,
+    tells=False,
+)
+
+#: What our first call does for its two threads, of which one starts the other. Before Python 3.12
+#: only that module says whether a thread may be started in this interpreter.
 THREADS = Client(
     "two threads",
-    imports="import threading",
-    call="other = threading.Thread(target=threading.Event().wait, daemon=True);"
+    imports="import sys, threading",
+    call="sys.version_info < (3, 12) and __import__('_xxsubinterpreters');"
+    " other = threading.Thread(target=threading.Event().wait, daemon=True);"
     " threading.Thread(target=other.start, daemon=True).start()",
+    tells=False,
+)
+
+#: How the standard library hands something to a thread, and returns what to ask for the answer.
+POOL = Client(
+    "`ThreadPoolExecutor.submit`",
+    imports="from concurrent.futures import ThreadPoolExecutor",
+    begins="pool = ThreadPoolExecutor(1)",
+    call="pool.submit(str, mark)",
     tells=False,
 )
 
 #: What a process cannot do without that writes a breadcrumb: the least that ours could cost.
 FLOOR = Client(
-    "threading and json alone",
-    imports="import threading, json",
+    "threading, json and platformdirs alone",
+    imports="import threading, json, platformdirs",
     tells=False,
 )
 
-_OURS = "migas._delivery.writer, migas._delivery.sender"
+_OURS = "migas, migas._delivery.writer, migas._delivery.sender"
 
 #: The same with all modules of ours that such a process loads, of which none does anything.
 LOADED = FLOOR._replace(
@@ -141,7 +167,7 @@ def post(mark):
 #: The first of them with all modules of ours that a delivery loads, of which none does anything.
 EQUIPPED = YARDSTICKS[0]._replace(
     name="`requests` in a thread, with our modules loaded",
-    imports=f"import threading, requests, {_OURS},"
+    imports=f"import threading, requests, platformdirs, {_OURS},"
     " migas._delivery.uploader, migas._delivery.transport",
 )
 

@@ -36,3 +36,6 @@ HOSTS = [
     Host("requests", before="import requests", needs="requests"),
     Host("busy", after=_WORK),
 ]
+
+#: It has come to rest, with all written, before it ends. Not in tables, since it takes its time.
+RESTING = Host("resting", after="time.sleep(1)")
