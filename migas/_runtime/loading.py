@@ -20,7 +20,9 @@ instead: see `greenlet`.
 What may go wrong: the host imports without a pause, or `importlib` has no such locks. Then nothing
 is loaded in the background, and `Loader.attempt` keeps returning False. The exit hook, or a caller
 who waits for an answer, loads on its own thread instead, like any import of the host's. And imports
-and forks of the host wait while one module of ours is loaded: 0.24 s was the longest wait measured.
+and forks of the host wait while one module of ours is loaded: 0.24 s was the longest wait measured,
+and a second beside a thread of the host's that computes in Python. Such a thread lets ours in every
+5 ms, and each of a module's dozen calls of the system hands the turn back.
 """
 
 from __future__ import annotations
