@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import base64
 import io
-import time
 from urllib.parse import unquote_to_bytes, urljoin
 
 import requests
 from urllib3.util import parse_url
 
 from migas._crumb.breadcrumb import PLACE_HEADER
+from migas._runtime.clock import read_clock
 from migas._runtime.loading import keep_ours_out
 from migas._runtime.quiet import quiet
 from migas._runtime.version import __version__
@@ -148,7 +148,7 @@ class Transport:
             return self._session.post(url, data=data, headers=headers, timeout=seconds, **_PLAINLY)
 
         exchange = self._attempt(post, self._endpoint, {}, timeout, MAX_ANSWER)
-        return policy.judge(exchange, time.time())
+        return policy.judge(exchange, read_clock())
 
     def fetch(self, path: str, token: str, timeout: float) -> Reply:
         """Ask for a list by REST (`GET`), and return what became of the question.
@@ -171,7 +171,7 @@ class Transport:
 
         url = self._endpoint.removesuffix("/graphql") + path
         exchange = self._attempt(get, url, headers, timeout, MAX_LIST)
-        return policy.judge_list(exchange, time.time())
+        return policy.judge_list(exchange, read_clock())
 
     def has_answer(self) -> bool:
         """Return whether a request is under way and some of its answer is there, read or not.

@@ -154,7 +154,9 @@ class Uploader:
         mark = self._old_server.read()
         return mark is not None and abs(self._clock() - mark.moment) < _OLD_FOR
 
-    def _deliver(self, batch: Sequence[Parcel], attempts: Sequence[int]) -> Upload:
+    def _deliver(
+        self, batch: Sequence[Parcel], attempts: Sequence[int], *, is_old: bool = False
+    ) -> Upload:
         """Send one request for ``batch``, or several if the server does not take it in one.
 
         The first failure ends it. Each breadcrumb is settled as soon as its own answer is there,
@@ -163,19 +165,20 @@ class Uploader:
         Parameters:
             batch: claimed parcels, one at least.
             attempts: for each parcel, how often it was sent before this request.
+            is_old: the server has just said that it is an old one.
         """
-        is_old = self._is_server_old()
+        is_old = is_old or self._is_server_old()
         alone = self._goes_alone(batch[0], is_old=is_old)
         reply = self._exchange(batch, attempts, alone=alone)
         if reply.stale and self._may_repeat(reply, attempts):
             attempts = [count + (reply.outcome is Outcome.UNKNOWN) for count in attempts]
             reply = self._exchange(batch, attempts, alone=alone)
         if reply.too_large and len(batch) > 1:
-            return self._deliver_parts(batch, attempts, len(batch) // 2)
+            return self._deliver_parts(batch, attempts, len(batch) // 2, is_old=is_old)
         if not is_old and graphql.lacks_add_breadcrumb(reply):
             self._old_server.clear()
             self._old_server.set(self._clock())
-            return self._deliver_parts(batch, attempts, 1)
+            return self._deliver_parts(batch, attempts, 1, is_old=True)
         if is_old and reply.signed:  # an old server signs nothing: it has been updated since
             self._old_server.clear()
         verdicts = graphql.read_answer(
@@ -198,7 +201,12 @@ class Uploader:
         return all(policy.waits(reply.outcome, count) for count in counts)
 
     def _deliver_parts(
-        self, parcels: Sequence[Parcel], attempts: Sequence[int], size: int
+        self,
+        parcels: Sequence[Parcel],
+        attempts: Sequence[int],
+        size: int,
+        *,
+        is_old: bool = False,
     ) -> Upload:
         """Send requests of ``size`` parcels each, until one fails or no more may start."""
         failure: Verdict | None = None
@@ -208,7 +216,7 @@ class Uploader:
             if failure is None and not self._exit.may_start_request():
                 failure = Verdict(Outcome.UNSENT, "the process ends")
             if failure is None:
-                sent = self._deliver(part, counts)
+                sent = self._deliver(part, counts, is_old=is_old)
                 failure = sent.failure
                 left += sent.left
                 continue

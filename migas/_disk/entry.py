@@ -30,6 +30,9 @@ TMP, NEW, CUR, ASIDE, OLD = "tmp", "new", "cur", "aside", "old"
 #: Seconds for which a claim holds; far longer than a request may take.
 LEASE = 120.0
 
+#: Seconds ahead at which a claim ends at most, by a clock that may be wrong.
+_LONGEST_CLAIM = 86400.0
+
 #: Bytes that an entry may have.
 LARGEST = 65536
 
@@ -136,8 +139,12 @@ class Entry(NamedTuple):
             return self._rename(claimed, spool)
 
     def is_claimed(self, now: float) -> bool:
-        """Return whether a claim holds; one that ends too late was made by a wrong clock."""
-        return now < self.until / 1000 <= now + 2 * LEASE
+        """Return whether a claim holds; one that ends too late was made by a wrong clock.
+
+        A clock that is some hours ahead, as by a time zone, makes one that is waited for: to take
+        it back while it is being sent would send it twice.
+        """
+        return now < self.until / 1000 <= now + _LONGEST_CLAIM
 
     def release(self, attempts: int, within: Directory | None = None) -> Entry | None:
         """Make the entry pending again, and note how often it may have been sent.

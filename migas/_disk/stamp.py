@@ -1,8 +1,9 @@
 """The stamp: a moment that a user's processes on one machine share, as a file's mtime.
 
 There is nothing to parse and nothing to lock: a lost update costs one request more. The file's size
-counts how often it was set since it was last cleared. Where the disk cannot keep a stamp, memory
-does, for one process.
+counts how often it was set since it was last cleared. What the disk does not take, memory keeps,
+for one process: a disk that has become read-only still shows an earlier moment, and some file
+systems take a time and keep none (blobfuse2's `utimens`).
 """
 
 from __future__ import annotations
@@ -14,8 +15,12 @@ from migas._runtime.namedtuple import NamedTuple
 
 from .directory import file_name, open_directory
 
-#: Seconds, far more than those by which floats and a file system's mtimes round a moment.
-_ROUNDING = 1.0
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .files import Directory
+
+#: Seconds, more than floats and a file system's mtimes round a moment by: FAT's are even.
+_ROUNDING = 2.5
 
 #: What the stamps' names begin with that say something of the next hours only, on one host each:
 #: `Backoff`'s and `Pace`'s in `migas._delivery.throttle`.
@@ -54,21 +59,27 @@ class Stamp:
 
     def read(self) -> Mark | None:
         """Return what the last process to set it has left, or None."""
-        try:
-            with open_directory(self._directory) as spool:
-                status = spool.examine(self._name, LARGEST_STAMP)
-        except OSError:
-            return self._memory
-        return Mark(status.st_mtime, status.st_size)
+        marks = self._read_all()
+        if not marks:
+            return None
+        return Mark(max(mark.moment for mark in marks), max(mark.times for mark in marks))
+
+    def _read_all(self) -> list[Mark]:
+        """Return what the disk has, and what this process has and the disk did not take."""
+        marks = [] if self._memory is None else [self._memory]
+        with contextlib.suppress(OSError), open_directory(self._directory) as spool:
+            status = spool.examine(self._name, LARGEST_STAMP)
+            marks.append(Mark(status.st_mtime, status.st_size))
+        return marks
 
     def remaining(self, now: float, longest: float) -> float:
         """Return the seconds from ``now`` until the moment, or 0.
 
         A moment more than ``longest`` seconds ahead was set by a wrong clock, and is ignored.
         """
-        mark = self.read()
-        wait = mark.moment - now if mark else 0.0
-        return min(wait, longest) if 0.0 < wait <= longest + _ROUNDING else 0.0
+        waits = [mark.moment - now for mark in self._read_all()]
+        waits = [wait for wait in waits if 0.0 < wait <= longest + _ROUNDING]
+        return min(max(waits, default=0.0), longest)
 
     def set(self, moment: float, times: int = 1) -> None:
         """Show ``moment`` to every process from now on, and count it ``times`` times."""
@@ -76,12 +87,26 @@ class Stamp:
         try:
             with open_directory(self._directory) as spool:
                 earlier = spool.append(self._name, b"." * times, LARGEST_STAMP)
-                spool.set_time(self._name, moment)
+                self._set_time(spool, moment)
         except OSError:
             earlier = self.times if earlier is None else earlier
+            earlier = max(earlier, self._memory.times if self._memory else 0)
             # A half-made file would show the present moment to everybody.
             self.clear()
             self._memory = Mark(moment, times + earlier)
+        else:
+            self._memory = None
+
+    def _set_time(self, spool: Directory, moment: float) -> None:
+        """Set the file's mtime.
+
+        Raises:
+            OSError: that cannot be, or the file system has not kept it.
+        """
+        spool.set_time(self._name, moment)
+        kept = spool.examine(self._name, LARGEST_STAMP).st_mtime
+        if abs(kept - moment) > _ROUNDING:
+            raise OSError("the file system keeps no times")
 
     def clear(self) -> None:
         """Forget the moment, and how often it was set."""

@@ -196,6 +196,8 @@ def parse_endpoint(text: str) -> str:
         raise ValueError(f"{hide_credentials(text)!r} is no http or https address")
     if any(character.isspace() or ord(character) < 33 for character in address):
         raise ValueError(f"{hide_credentials(text)!r} holds a space or a control character")
+    if not address.isprintable():  # such as a byte of the environment's that is no UTF-8
+        raise ValueError(f"{hide_credentials(text)!r} holds what is no character")
     address = address.rstrip("/")
     return address if address.endswith("/graphql") else f"{address}/graphql"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from functools import partial
 from typing import TYPE_CHECKING
@@ -140,6 +141,55 @@ def test_without_a_disk_the_process_itself_remembers(tmp_path: Path, clock: Cloc
     nowhere.succeed()
     assert nowhere.remaining() == 0.0
     assert not (tmp_path / "nowhere").exists()
+
+
+def _refuse(*_args: object, **_options: object) -> None:
+    raise OSError(errno.EROFS, "Read-only file system")
+
+
+def _make_read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the disk take nothing more, and still show what it has."""
+    really_open = os.open
+
+    def open_to_read(path: str, flags: int, *args: int, **options: int) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            _refuse()
+        return really_open(path, flags, *args, **options)
+
+    monkeypatch.setattr(os, "open", open_to_read)
+    for name in ("utime", "unlink", "rename", "mkdir"):
+        monkeypatch.setattr(os, name, _refuse)
+
+
+def test_a_disk_that_has_become_read_only_ends_no_wait(
+    backoff: Backoff, spool: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It still shows an earlier moment; the process itself remembers the later one, and counts."""
+    backoff.fail(demand=1.0)
+    clock.now += 100.0
+    _make_read_only(monkeypatch)
+    for wait in (2, 4, 8, 16):
+        assert backoff.remaining() == 0.0
+        backoff.fail()
+        assert round(backoff.remaining()) == wait
+        clock.now += 100.0
+    backoff.fail(demand=60.0)
+    assert backoff.remaining(asked=True) >= 60.0
+    assert Backoff(str(spool), clock, longest).remaining() == 0.0
+
+
+def test_a_file_system_that_keeps_no_times_ends_no_wait(
+    backoff: Backoff, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """blobfuse2 answers that it has set one, and has not."""
+    monkeypatch.setattr(os, "utime", lambda *_args, **_options: None)
+    for wait in (1, 2, 4):
+        backoff.fail()
+        assert round(backoff.remaining()) == wait
+        clock.now += 100.0
+        assert backoff.remaining() == 0.0
+    backoff.succeed()
+    assert backoff.remaining() == 0.0
 
 
 def test_each_host_of_a_shared_home_has_a_stamp_of_its_own(spool: Path) -> None:

@@ -466,6 +466,16 @@ def test_an_old_server_is_remembered_for_a_day(old: Bench) -> None:
     assert len(old.stored) == 3
 
 
+def test_an_old_server_is_spoken_to_as_such_where_nothing_can_remember_it(
+    old: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stamp of another year that cannot be changed had each request asked again, without end."""
+    monkeypatch.setattr(old.uploader._old_server, "read", lambda: None)
+    old.drain(old.parcel("1.0"), old.parcel("2.0"))
+    assert old.stored == ["1.0", "2.0"]
+    assert len(old.requests) == 3
+
+
 @pytest.mark.parametrize(
     ("project", "version"), [("noslash", "3.0"), ("owner/repo", "1.2.3.dirty")]
 )

@@ -153,6 +153,19 @@ def test_an_entry_of_a_dead_process_is_taken_back_after_its_lease(
     assert [entry.attempts for entry in spool.claim(5)] == [int(sent)]
 
 
+@pytest.mark.parametrize(("ahead", "is_held"), [(3 * 3600.0, True), (40 * 3600.0, False)])
+def test_a_claim_by_a_clock_that_is_ahead_is_waited_for(
+    spool: Spool, clock: Clock, ahead: float, is_held: bool
+) -> None:
+    """Another node may be sending it, with a time zone too many; a day's error says nothing."""
+    spool.put(b"x")
+    clock.now += ahead
+    assert len(spool.claim(5)) == 1
+    clock.now -= ahead
+    spool.recover(5)
+    assert (spool.claim(5) == []) is is_held
+
+
 def test_no_two_claims_bear_one_name(spool: Spool, clock: Clock) -> None:
     """A rename to the name that another node has just given the file would be taken for done."""
     spool.put(b"x")

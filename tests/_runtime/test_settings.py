@@ -49,11 +49,21 @@ def test_an_endpoint_may_lie_below_a_path() -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["", "host", "host:8000", "ftp://host", "http://", "http://:80", "http:// host"]
+    "address",
+    [
+        "",
+        "host",
+        "host:8000",
+        "ftp://host",
+        "http://",
+        "http://:80",
+        "http:// host",
+        "http://h/\udcff",
+    ],
 )
 def test_what_is_no_endpoint_is_refused(address: str) -> None:
     """A typing error is named, not sent to."""
-    with pytest.raises(ValueError, match=r"address|space"):
+    with pytest.raises(ValueError, match=r"address|space|character"):
         parse_endpoint(address)
 
 
