@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from ._agent.agent import count_pending
 from ._agent.process import current_process
+from ._runtime.place import was_raised_by_handler
 from ._runtime.receipt import Receipt
 from ._runtime.threads import SIGINT, SIGTERM
 
@@ -159,7 +160,9 @@ def track(
         from ._agent.track import Track
 
         return Track(Plan(project, version, error_handlers, signals, fields, init_ping=init_ping))
-    except Exception:
+    except Exception as error:
+        if was_raised_by_handler(error):
+            raise
         return _Unreported(project, version)  # type: ignore[return-value]  # it does what a host does with one
 
 
@@ -267,7 +270,9 @@ def flush(timeout: float | None = None) -> int:
         if process.use_agent() is None:
             return count_pending(process.use_settings())
         return process.flush(timeout)
-    except Exception:
+    except Exception as error:
+        if was_raised_by_handler(error):
+            raise
         return 0
 
 
@@ -304,7 +309,9 @@ def _add(project: str, version: str, fields: Mapping[str, object], *, wants_news
     """Queue a breadcrumb, and return its receipt, which says so if that fails."""
     try:
         return _queue(project, version, fields, wants_news=wants_news)
-    except Exception:  # a host's audit hook, a limit, a double of a test's
+    except Exception as error:  # a host's audit hook, a limit, a double of a test's
+        if was_raised_by_handler(error):
+            raise
         return _FAILED
 
 

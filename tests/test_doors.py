@@ -34,6 +34,7 @@ OTHER_FILES = {
     "_runtime/optout.py": "the opt-out looks by itself, and reads how this program was started",
     "_crumb/environment.py": "the marks by which a container is known",
     "_runtime/ancestor.py": "what the kernel says of the processes above",
+    "_runtime/signals.py": "what the kernel says of this process's signals",
     "_crumb/mounts.py": "the kernel's list of what is mounted",
     "config.py": "the file that the host names",
     "cli/demo.py": "a temporary directory of its own",

@@ -24,7 +24,7 @@ from migas._runtime.loading import (
     Import,
     Loader,
 )
-from migas._runtime.place import is_worker_process
+from migas._runtime.place import is_worker_process, was_raised_by_handler
 from migas._runtime.receipt import Receipt
 from migas._runtime.threads import NEVER, Worker
 
@@ -293,5 +293,7 @@ def count_pending(settings: Settings) -> int:
 
         return open_spool(settings).count()
     except Exception as error:  # a broken installation, which has never written any
+        if was_raised_by_handler(error):
+            raise
         log.say(log.DEBUG, "cannot look at the spool: %r", error)
         return 0

@@ -25,6 +25,7 @@ import weakref
 from migas._runtime import log
 from migas._runtime.bytecode import PendingExit
 from migas._runtime.frames import find_program_frame, has_returned, monitor, was_left_by_dying
+from migas._runtime.signals import has_native_handler
 from migas.error import find_last_exception, is_interrupted
 
 TYPE_CHECKING = False
@@ -189,6 +190,8 @@ class SignalWatcher:
             try:
                 previous = signal.getsignal(number)
                 if previous in (None, signal.SIG_IGN, signal.default_int_handler):
+                    continue
+                if previous == signal.SIG_DFL and has_native_handler(number):
                     continue
                 # Before the handler is set: the signal may arrive right after.
                 self.previous[number] = previous

@@ -10,6 +10,7 @@ from __future__ import annotations
 from migas._runtime import log
 from migas._runtime.loading import load
 from migas._runtime.native import allocate_lock, await_lock
+from migas._runtime.place import was_raised_by_handler
 from migas._runtime.threads import NEVER
 
 TYPE_CHECKING = False
@@ -142,6 +143,8 @@ class Lazy:
                 self._modules.load()
                 self._handler = self._make()
             except Exception as error:  # the installation is broken: callers get the reason
+                if was_raised_by_handler(error):
+                    raise
                 log.say(log.DEBUG, "cannot load the agent's modules: %r", error)
                 while items:
                     items.pop(0).fail(str(error))
@@ -159,4 +162,6 @@ def load_here(names: Iterable[str]) -> None:
         for name in names:
             load(name)
     except Exception as error:  # whatever a broken installation raises; the receipt says it
+        if was_raised_by_handler(error):
+            raise
         log.say(log.DEBUG, "cannot load the agent's modules: %r", error)

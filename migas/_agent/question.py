@@ -10,6 +10,7 @@ import time
 
 from migas._runtime.loading import load
 from migas._runtime.optout import find_optout
+from migas._runtime.place import was_raised_by_handler
 
 from .process import current_process
 
@@ -33,6 +34,8 @@ def ask_all(
         settings = current_process().use_settings()
         return _ask_within(settings.timeout, settings, body, fields, failure)
     except Exception as error:  # requests cannot be imported, say
+        if was_raised_by_handler(error):
+            raise
         message = f"nothing is sent: {error!r:.200}"
         return [{"success": False, **failure, "message": message} for _ in fields]
 
@@ -57,6 +60,8 @@ def ask_sessions(
 
         return query.ask_sessions(settings, deadline, project, weeks, token)
     except Exception as error:  # its text may be anybody's, and so may hold the token
+        if was_raised_by_handler(error):
+            raise
         return None, f"nothing is sent: {type(error).__name__}"
 
 

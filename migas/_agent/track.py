@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 
 from migas._runtime import log
+from migas._runtime.place import was_raised_by_handler
 
 from .process import current_process
 from .run import Run
@@ -133,6 +134,8 @@ class Track:
             run = Run(self._plan, current_process(), self._clock, lasts=lasts)
             return run if run.start(hold) else None
         except Exception as failure:  # a block's start must not raise, see `operations`
+            if was_raised_by_handler(failure):
+                raise
             log.say(log.DEBUG, "a run is not reported: %r", failure)
             return None
 

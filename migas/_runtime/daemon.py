@@ -121,10 +121,13 @@ class Thread(threading.Thread):
         if not hasattr(_signal, "pthread_sigmask"):  # Windows
             self._start()
             return
-        before = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals() - _FAULTS)
+        # By itself, since a call that changes the mask may raise what a handler of the host's does
+        # just then, and the mask is changed nevertheless.
+        before = _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
         starter = find_own_thread()
         self.host_mask = before if starter is None else starter.host_mask
         try:
+            _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals() - _FAULTS)
             self._start()
         finally:
             _signal.pthread_sigmask(_signal.SIG_SETMASK, before)

@@ -9,18 +9,16 @@ is fine: the exit waits for the request, or gives it up.
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]  # see `daemon`
 import sys
 import threading
 import time
 
-from .place import FIRST, find_outermost_frame
+from .place import FIRST, find_outermost_frame, was_raised_by_handler
 from .threads import NEVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
     from typing import NoReturn, Protocol
 
     class Request(Protocol):
@@ -157,19 +155,9 @@ def is_interrupted() -> bool:
 def is_ctrl_c(error: BaseException) -> bool:
     """Return True if an exception comes of a Ctrl-C, and not of a handler that the host has set.
 
-    Such a handler, of SIGTERM for instance, may raise a `KeyboardInterrupt` as well. It was called
-    somewhere in the traceback then, while Python's own handler is no Python code.
+    Such a handler, of SIGTERM for instance, may raise a `KeyboardInterrupt` as well.
     """
-    if type(error) is not KeyboardInterrupt:
-        return False
-    handlers = map(_signal.getsignal, _signal.valid_signals())
-    codes = {getattr(handler, "__code__", None) for handler in handlers}
-    traceback: TracebackType | None = error.__traceback__
-    while traceback is not None:
-        if traceback.tb_frame.f_code in codes:
-            return False
-        traceback = traceback.tb_next
-    return True
+    return type(error) is KeyboardInterrupt and not was_raised_by_handler(error)
 
 
 def end_by_ctrl_c() -> None:

@@ -9,6 +9,7 @@ report a use that their parent has reported, and a kill loses what they noted ju
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # see `daemon`
 import _thread
 import os
 import sys
@@ -17,7 +18,7 @@ from .ancestor import find_launcher, find_other_program, has_argument, is_of_thi
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import FrameType
+    from types import FrameType, TracebackType
     from typing import Any
 
 #: The modules that Spark runs as the main module of its workers, or of their parent.
@@ -188,6 +189,24 @@ def find_outermost_frame(frame: FrameType | None = None) -> FrameType:
     while frame.f_back is not None:
         frame = frame.f_back
     return frame
+
+
+def was_raised_by_handler(error: BaseException) -> bool:
+    """Return True if a signal's handler that the host has set raised an exception: a time limit.
+
+    That may be at any moment of the main thread's, also in code of ours, whose own failures stay
+    with us. The handler was called somewhere in the traceback then, while Python's own handler is
+    no Python code. What may go wrong: a handler that is no longer set is not known.
+    """
+    handlers = [_signal.getsignal(number) for number in _signal.valid_signals()]
+    handlers += [getattr(handler, "func", None) for handler in handlers]  # a `functools.partial`
+    codes = {getattr(handler, "__code__", None) for handler in handlers}
+    traceback: TracebackType | None = error.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_code in codes:
+            return True
+        traceback = traceback.tb_next
+    return False
 
 
 def is_main_interpreter() -> bool:

@@ -247,7 +247,11 @@ class Receipt(Readable):
     def _wait(self, timeout: float | None) -> Answer | None:
         try:
             return self._await_answer(timeout)
-        except Exception:  # a limit on the host's memory, or a double of its tests
+        except Exception as error:  # a limit on the host's memory, or a double of its tests
+            from .place import was_raised_by_handler  # loaded already, but for a lone receipt
+
+            if was_raised_by_handler(error):
+                raise
             return self._answer
 
     def _await_answer(self, timeout: float | None) -> Answer | None:

@@ -11,6 +11,7 @@ import _signal  # type: ignore[import-not-found]  # typeshed leaves it out
 
 from .daemon import Thread
 from .native import Monitor, make_rlock, time
+from .place import was_raised_by_handler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -174,8 +175,10 @@ class Worker:
                 # Set before the start, since the thread itself sets it back when it ends.
                 self._thread = Thread(self._run, self._name)
                 self._thread.start()
-            except Exception:  # beside a limit's RuntimeError: an audit hook's, a MemoryError
+            except Exception as error:  # beside a limit's: an audit hook's, a MemoryError
                 self._thread = None
+                if was_raised_by_handler(error):
+                    raise
 
     def _wake(self) -> None:
         self._woken = True

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # see `migas._runtime.daemon`
 import functools
+import signal
 import sys
 import threading
 import time
@@ -15,6 +17,8 @@ from migas._runtime import daemon
 from migas._runtime.threads import NEVER, Worker
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from support import Host
 
     from migas.testing import Server
@@ -128,3 +132,23 @@ def test_our_threads_begin_with_an_empty_context(host: Host, server: Server) -> 
     ended = host.run("", SLOW, arguments=arguments)
     assert (ended.out, ended.calmly) == ("nothing None migas-sender migas-writer\n", True), ended
     assert len(server.crumbs) == 1
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="POSIX signals")
+def test_what_a_handler_raises_at_a_start_leaves_no_signal_blocked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The call that changes the mask runs handlers, and has changed it even where it raises."""
+    change = _signal.pthread_sigmask
+
+    def raise_after(how: int, mask: Iterable[int]) -> set[int]:
+        before: set[int] = change(how, mask)
+        if how == signal.SIG_BLOCK and mask:
+            raise TimeoutError("a handler of the host's")
+        return before
+
+    before = change(signal.SIG_BLOCK, ())
+    monkeypatch.setattr(_signal, "pthread_sigmask", raise_after)
+    with pytest.raises(TimeoutError):
+        daemon.Thread(lambda: None, "one").start()
+    assert change(signal.SIG_BLOCK, ()) == before

@@ -1,0 +1,74 @@
+"""A host's signal handlers: what they raise is the host's, and what C code has set stays set."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from support import PATIENCE, await_condition
+
+from migas.testing import Fault
+
+if TYPE_CHECKING:
+    from support import Host
+
+    from migas.testing import Server
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+
+#: A signal's handler raises while the host waits for us, as a time limit's does.
+LIMITED = """
+import functools, signal, migas
+class Limit(Exception): pass
+def handle(*arguments): raise Limit
+signal.signal(signal.SIGALRM, {handler})
+try: print('returned', {call})
+except Limit: print('limit')
+"""
+
+
+@pytest.mark.parametrize("handler", ["handle", "functools.partial(handle, 1)"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        "migas.add_breadcrumb('owner/repo', '1', wait=True)",
+        "migas.add_project('owner/repo', '1').result()",
+        "migas.get_usage('owner/repo', '2026-01-01')",
+        "migas.check_project('owner/repo', '1')",
+        "migas.add_project('owner/repo', '1') and migas.flush()",
+    ],
+)
+def test_a_time_limit_of_the_hosts_ends_a_wait_for_us(
+    host: Host, server: Server, call: str, handler: str
+) -> None:
+    """No failure of ours reaches a host, and what its own handler raises is none of ours."""
+    server.inject(Fault.hang())
+    environ = {"MIGAS_TIMEOUT": "3600", "MIGAS_EXIT_TIMEOUT": "0.1"}
+    process = host.start(LIMITED.format(handler=handler, call=call), environ, measured=False)
+    await_condition(lambda: server.requests == 1)
+    process.send_signal(signal.SIGALRM)
+    assert process.communicate(timeout=PATIENCE) == ("limit\n", "")
+    assert process.returncode == 0
+
+
+#: SIGTERM has a handler of C's, which Python does not know.
+NATIVE = """
+import faulthandler, os, signal, migas
+faulthandler.register(signal.SIGTERM, all_threads=False)
+{track}
+os.kill(os.getpid(), signal.SIGTERM)
+print('alive')
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only /proc tells of it")
+@pytest.mark.parametrize(
+    "track", ["migas.track('owner/repo', '1')", "with migas.track('owner/repo', '1'): pass"]
+)
+def test_a_handler_that_c_code_has_set_stays_set(host: Host, track: str) -> None:
+    """`signal.getsignal` shows the default action for it; `track` has no part in it."""
+    ended = host.run(NATIVE.format(track=track), {"MIGAS_EXIT_TIMEOUT": "0.1"}, measured=False)
+    assert (ended.status, ended.out) == (0, "alive\n"), ended
+    assert "most recent call first" in ended.err
