@@ -15,10 +15,6 @@ from migas._runtime.namedtuple import NamedTuple
 
 from .directory import file_name, open_directory
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from .files import Directory
-
 #: Seconds, more than floats and a file system's mtimes round a moment by: FAT's are even.
 _ROUNDING = 2.5
 
@@ -87,7 +83,8 @@ class Stamp:
         try:
             with open_directory(self._directory) as spool:
                 earlier = spool.append(self._name, b"." * times, LARGEST_STAMP)
-                self._set_time(spool, moment)
+                spool.set_time(self._name, moment)
+                kept = spool.examine(self._name, LARGEST_STAMP).st_mtime
         except OSError:
             earlier = self.times if earlier is None else earlier
             earlier = max(earlier, self._memory.times if self._memory else 0)
@@ -95,18 +92,9 @@ class Stamp:
             self.clear()
             self._memory = Mark(moment, times + earlier)
         else:
-            self._memory = None
-
-    def _set_time(self, spool: Directory, moment: float) -> None:
-        """Set the file's mtime.
-
-        Raises:
-            OSError: that cannot be, or the file system has not kept it.
-        """
-        spool.set_time(self._name, moment)
-        kept = spool.examine(self._name, LARGEST_STAMP).st_mtime
-        if abs(kept - moment) > _ROUNDING:
-            raise OSError("the file system keeps no times")
+            # Another process may have set it since. Then this one waits for its own moment, too.
+            is_kept = abs(kept - moment) <= _ROUNDING
+            self._memory = None if is_kept else Mark(moment, times + earlier)
 
     def clear(self) -> None:
         """Forget the moment, and how often it was set."""
