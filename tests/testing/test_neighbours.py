@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email.utils
 import functools
 import socket
 import sys
@@ -12,10 +13,12 @@ import pytest
 from support import PATIENCE, SlowServer, need
 
 import migas
+from migas._delivery.transport import Transport
 from migas._runtime import stand_in
 from migas._runtime.clock import read_clock
 from migas._runtime.loading import load
 from migas._runtime.stand_in import find_replaced_class, find_stand_in
+from migas.testing import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -262,3 +265,16 @@ def test_the_real_time_is_read_past_a_tool(tool: str) -> None:
         assert time.time() < 1.4e9
         assert start <= read_clock() < start + 3600
     assert start <= read_clock() < start + 3600
+
+
+@pytest.mark.parametrize("tool", CLOCKS)
+def test_a_servers_demand_is_read_past_a_tool(server: Server, tool: str) -> None:
+    """Else a date of today's would block each process of the user's for a day."""
+    module = pytest.importorskip(tool)
+    date = email.utils.formatdate(read_clock() + 30, usegmt=True)
+    server.inject(Fault.status(503, retry_after=date))
+    fake = module.freeze_time if tool == "freezegun" else module.travel
+    with fake("2012-01-14"):
+        reply = Transport(server.endpoint).send(b"{}", PATIENCE)
+    assert reply.demand is not None
+    assert reply.demand <= 31
