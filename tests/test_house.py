@@ -172,9 +172,9 @@ def test_importing_migas_is_cheap(host: Host) -> None:
     """No heavy module, no thread, no file: as the interpreter itself reports (pains 1, 26)."""
     ended = host.run(
         """
-import sys, threading
+import sys, threading, _thread
 sys.dont_write_bytecode = True
-before, threads, opened = set(sys.modules), threading.active_count(), []
+before, threads, opened = set(sys.modules), _thread._count(), []
 def watch(event, args):
     if event == 'open' and not str(args[0]).endswith(('.py', '.pyc')):
         opened.append(args)
@@ -182,7 +182,7 @@ def watch(event, args):
         opened.append((event, args))
 sys.addaudithook(watch)
 import migas
-assert threading.active_count() == threads
+assert _thread._count() == threads
 assert not opened, opened
 print(*set(sys.modules) - before)
 """,

@@ -95,7 +95,6 @@ class Agent:
             "writer",
             Lazy(writers, self._make_writer),
             keep_alive=lambda: keep_alive() or self._sending.is_running(),
-            initializer=self._sending.start,
         )
         # Parcels that a signal handler has written. The exit sends them, if there is one.
         self._kept: list[Parcel] = []
@@ -138,8 +137,7 @@ class Agent:
         if self._writing.count() >= self.settings.spool_count:
             receipt.settle(_TOO_MANY)  # the spool could not hold them, either
             return receipt
-        # Now, since from Python 3.12 on no thread starts during the exit. Before the item is
-        # queued, since a busy writer would delay this wait for the start.
+        # Now, since from Python 3.12 on no thread starts during the exit.
         self.start()
         if not self._writing.submit(call):
             # No thread can start: write on this thread, since the process may end soon.
@@ -157,8 +155,6 @@ class Agent:
         """Start both threads, though there is nothing to do yet."""
         self._loader.lend_greenlet()
         self._writing.start()
-        # Mostly the writer's thread has started it by now; on a busy machine, this call does. There
-        # is a race with an exit in the middle of that start: then a later process sends.
         self._sending.start()
 
     def flush(self, timeout: float | None) -> int:

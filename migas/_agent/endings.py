@@ -19,12 +19,12 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
 import weakref
 
 from migas._runtime import log
 from migas._runtime.bytecode import PendingExit
 from migas._runtime.frames import find_program_frame, has_returned, monitor, was_left_by_dying
+from migas._runtime.place import is_main_thread
 from migas._runtime.signals import has_native_handler
 from migas.error import find_last_exception, is_interrupted
 
@@ -135,7 +135,7 @@ class ExitWatcher:
         try:
             self._previous_exit(status)
         except SystemExit as error:
-            if threading.current_thread() is threading.main_thread():
+            if is_main_thread():
                 self._note(error)
             raise
 
@@ -150,7 +150,7 @@ class ExitWatcher:
 
     def _lose(self, _mark: object) -> None:
         """Forget an exit that dies, unless it has left the program."""
-        is_main = threading.current_thread() is threading.main_thread()
+        is_main = is_main_thread()
         if not (is_main and was_left_by_dying(self._program, ExitWatcher._exit.__code__)):
             self._noted = None
 
@@ -184,7 +184,7 @@ class SignalWatcher:
 
     def start(self) -> None:
         """Set the handlers. On another thread than the main one, do nothing."""
-        if threading.current_thread() is not threading.main_thread():
+        if not is_main_thread():
             return
         for number in self._signals:
             try:
@@ -205,7 +205,7 @@ class SignalWatcher:
         If another watcher has, it calls ours, and from now on what ours has called. On another
         thread than the main one, do nothing: ours stay, and call the previous ones.
         """
-        if threading.current_thread() is not threading.main_thread():
+        if not is_main_thread():
             return
         for number, previous in self.previous.items():
             current = signal.getsignal(number)

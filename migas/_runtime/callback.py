@@ -1,14 +1,15 @@
 """The callback: calls a function of the host's on a thread of ours as on one of the host's.
 
 Our threads block all signals, and what a thread starts inherits that: a process that the host's
-function started would ignore a SIGTERM, and so would all that it starts itself.
+function started would ignore a SIGTERM, and so would all that it starts itself. And `threading`
+does not know them: where it is asked for the current thread it notes one that nobody can join.
 """
 
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # see `daemon`
 
-from .daemon import find_own_thread
+from .daemon import be_forgotten, find_own_thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,8 +24,16 @@ def call_host(function: Callable[..., Any], *args: object) -> Any:
     it. A signal may then be delivered here, where Linux does so only if the main thread blocks it.
     """
     thread = find_own_thread()
-    mask = None if thread is None else thread.host_mask
-    if mask is None:  # the host's own thread, or Windows
+    if thread is None:
+        return function(*args)
+    try:
+        return _call_with_mask(thread.host_mask, function, *args)
+    finally:
+        be_forgotten()
+
+
+def _call_with_mask(mask: set[int] | None, function: Callable[..., Any], *args: object) -> Any:
+    if mask is None:  # Windows
         return function(*args)
     ours = _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
     try:

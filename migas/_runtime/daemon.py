@@ -1,9 +1,11 @@
 """The daemon: a thread of the agent's, which is the system's own, and what it begins with.
 
-A new thread inherits the signal mask of its starter, the process's size of stacks, and in some
-interpreters its starter's context. The agent's threads have their own of each, and the host's next
-thread has what it would have without us. What may go wrong: no thread may start here, see
-`Thread.start`; then the caller does the work.
+`threading` does not know it: a host that joins, counts or traces all threads meets none of ours. It
+has an empty context, since only `threading` hands one down.
+
+A new thread inherits the signal mask of its starter and the process's size of stacks. The agent's
+threads have their own of both, and the host's next thread has what it would have without us. What
+may go wrong: no thread may start here, see `Thread.start`; then the caller does the work.
 """
 
 from __future__ import annotations
@@ -11,9 +13,15 @@ from __future__ import annotations
 # What `signal` is made of: that module itself would cost an import of `enum`.
 import _signal  # type: ignore[import-not-found]  # typeshed leaves it out
 import sys
-import threading
 
-from .native import ProcessLock, are_threads_replaced, get_ident, stack_size, start_new_thread
+from .native import (
+    ProcessLock,
+    allocate_lock,
+    get_ident,
+    name_thread,
+    stack_size,
+    start_new_thread,
+)
 from .place import is_main_interpreter
 
 try:
@@ -31,8 +39,7 @@ if TYPE_CHECKING:
 #: the resolver take more than the 32 KiB to which a host may set `threading.stack_size`.
 STACK = 1 << 20
 
-# The agent's threads that run now, by their numbers: `threading.current_thread()` knows others only
-# where the host has replaced threads. Each thread sets and removes its own number only.
+# The agent's threads that run now, by their numbers. Each sets and removes its own only.
 _running: dict[int, Thread] = {}
 
 #: Calls a `partial` without a step of Python's own.
@@ -43,19 +50,15 @@ _sizing = ProcessLock()
 
 
 def start_thread(function: Callable[[], object]) -> None:
-    """Run a function on a new thread of the system's, which has `STACK` bytes of stack.
-
-    The size of new threads' stacks is a setting of the whole process. It can only be read by
-    setting it, and between two instructions another thread of the host's may start one. So all
-    three steps are one call of C code, which holds the GIL from beginning to end. (An audit hook of
-    the host's lets it go in the middle, and a free-threaded interpreter has none. A thread that
-    starts just then has a larger stack than its starter asked for, which harms nobody. A host that
-    sets the size in these microseconds finds it as it was before.)
+    """Run a function on a new thread of the system's, which has at least `STACK` bytes of stack.
 
     Raises:
         Exception: the system allows no more threads, or the host's audit hook does not.
     """
-    run_with_stack(partial(start_new_thread, function, ()))
+    if is_stack_small():
+        run_with_stack(partial(start_new_thread, function, ()))
+    else:
+        start_new_thread(function, ())
 
 
 def is_stack_small() -> bool:
@@ -68,6 +71,13 @@ def is_stack_small() -> bool:
 
 def run_with_stack(call: partial[object]) -> int:
     """Call a C function while new threads have stacks of `STACK` bytes. Returns the host's size.
+
+    The size of new threads' stacks is a setting of the whole process. It can only be read by
+    setting it, and between two instructions another thread of the host's may start one. So all
+    three steps are one call of C code, which holds the GIL from beginning to end. (An audit hook of
+    the host's lets it go in the middle, and a free-threaded interpreter has none. A thread that
+    starts just then has a larger stack than its starter asked for, which harms nobody. A host that
+    sets the size in these microseconds finds it as it was before.)
 
     One thread at a time: without a GIL another would take our size for the host's.
     """
@@ -91,12 +101,20 @@ def _run_with_stack(call: partial[object]) -> int:
     return before[0]
 
 
-class Thread(threading.Thread):
-    """A daemon thread of the agent, which no signal interrupts. It is never a greenlet."""
+class Thread:
+    """A daemon thread of the agent, which no signal interrupts. It is never a greenlet.
+
+    Parameters:
+        target: what it runs.
+        name: what the system calls it, after `migas-`, where Python can say so.
+    """
 
     def __init__(self, target: Callable[[], object], name: str) -> None:
-        super().__init__(name=f"migas-{name}", daemon=True, **_make_context())
-        self._function = target
+        self._target = target
+        #: As the system calls it.
+        self.name = f"migas-{name}"
+        # Held until the thread's last lines.
+        self._ended = allocate_lock()
         # The system's number of the thread: once it runs, and while it does.
         self._number: int | None = None
         #: The signal mask of the host's thread that began it all; None on Windows.
@@ -118,8 +136,9 @@ class Thread(threading.Thread):
             raise RuntimeError("no daemon threads in a subinterpreter")
         if _is_about_to_fork():
             raise RuntimeError("no threads before uWSGI's workers")
+        self._ended.acquire(blocking=False)
         if not hasattr(_signal, "pthread_sigmask"):  # Windows
-            self._start()
+            start_thread(self._run)
             return
         # By itself, since a call that changes the mask may raise what a handler of the host's does
         # just then, and the mask is changed nevertheless.
@@ -128,64 +147,47 @@ class Thread(threading.Thread):
         self.host_mask = before if starter is None else starter.host_mask
         try:
             _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals() - _FAULTS)
-            self._start()
+            start_thread(self._run)
         finally:
             _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
-
-    def run(self) -> None:
-        """Run the target."""
-        self._number = get_ident()
-        _running[self._number] = self
-        try:
-            self._function()
-        except Exception:  # memory, say; the host's `threading.excepthook` would print it
-            return
-        finally:
-            del _running[self._number]
-            self._number = None
 
     def is_current(self) -> bool:
         """Return True if the caller runs on this thread."""
         return self._number == get_ident()
 
     def await_end(self, seconds: float) -> None:
-        """Wait until the thread has ended, if the interpreter knows it: see `_start`."""
-        if self.ident is not None and not are_threads_replaced():
-            self.join(seconds)
+        """Wait until the thread, which has been started, has ended."""
+        if self._ended.acquire(timeout=seconds):
+            self._ended.release()
 
-    def _start(self) -> None:
-        if are_threads_replaced() or is_stack_small():
-            start_thread(self.run)
-            return
-        super().start()
-        if self.ident is None:
-            raise RuntimeError("the host's double of Thread.start has started nothing")
-
-    def _delete(self) -> None:
-        # If gevent has patched `threading` since the start, this would fail and print a traceback.
+    def _run(self) -> None:
+        self._number = get_ident()
+        _running[self._number] = self
         try:
-            super()._delete()  # type: ignore[misc]  # typeshed leaves it out
-        except KeyError:
+            name_thread(self.name)
+            self._target()
+        except Exception:  # memory, say; the host's `sys.unraisablehook` would print it
             return
-
-
-def _make_context() -> dict[str, Any]:
-    """Return the argument by which a thread begins with an empty context, as before Python 3.14.
-
-    Otherwise it may begin with a copy of its starter's: by `-X thread_inherit_context=1`, and by
-    default in a free-threaded interpreter. `before_send` would see what the host has set there, and
-    all of that would live as long as the thread.
-    """
-    if sys.version_info >= (3, 14):
-        import _contextvars  # loaded already, by `threading`
-
-        return {"context": _contextvars.Context()}
-    return {}
+        finally:
+            be_forgotten()
+            del _running[self._number]
+            self._number = None
+            self._ended.release()
 
 
 def find_own_thread() -> Thread | None:
     """Return the agent's thread on which the caller runs, or None on one of the host's."""
     return _running.get(get_ident())
+
+
+def be_forgotten() -> None:
+    """Have `threading` forget the thread of ours that the caller runs on.
+
+    Where it is asked for the current thread, as for each record of `logging`, it notes one that
+    nobody can join, and before Python 3.13 for ever.
+    """
+    threading = sys.modules.get("threading")
+    getattr(threading, "_active", {}).pop(get_ident(), None)
 
 
 def _is_about_to_fork() -> bool:

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 
-from .place import FIRST, find_outermost_frame, was_raised_by_handler
+from .place import FIRST, find_outermost_frame, is_main_thread, was_raised_by_handler
 from .threads import NEVER
 
 TYPE_CHECKING = False
@@ -112,7 +112,7 @@ def runs_no_more_hooks() -> bool:
         return True
     main = threading.main_thread()
     if main.is_alive():
-        is_unknown = _is_threading_ours() and threading.current_thread() is main
+        is_unknown = _is_threading_ours() and is_main_thread()
         return is_unknown and _is_called_by_c()
     # The interpreter has joined all of them before it runs the hooks.
     others = (thread for thread in threading.enumerate() if thread is not main)

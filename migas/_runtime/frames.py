@@ -13,7 +13,7 @@ import sys
 import threading
 
 from .native import ProcessLock
-from .place import FIRST, find_outermost_frame
+from .place import FIRST, find_outermost_frame, is_main_thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def _ends_program(program: FrameType | None, frame: FrameType, error: BaseExcept
     several pieces of code, of a prompt's next line, or of the main greenlet. An exit ends them all;
     any other exception ends a main module only.
     """
-    if threading.get_ident() != threading.main_thread().ident:
+    if not is_main_thread():
         return False
     if program is not None and not has_returned(program):
         return False
@@ -233,10 +233,10 @@ def _find_main_threads_frame() -> FrameType | None:
     On the main thread that is the caller's caller. A frame that knew itself by a local variable
     would keep the host's variables alive until the garbage collector runs.
     """
-    main = threading.main_thread()
-    if threading.current_thread() is main:
+    if is_main_thread():
         return sys._getframe(2)  # noqa: SLF001
-    return None if are_frames_hidden() else sys._current_frames().get(main.ident or 0)  # noqa: SLF001
+    main = threading.main_thread().ident or 0
+    return None if are_frames_hidden() else sys._current_frames().get(main)  # noqa: SLF001
 
 
 #: The one of this interpreter.

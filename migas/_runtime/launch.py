@@ -18,7 +18,6 @@ where their names are the same, since a use that is counted twice is better than
 from __future__ import annotations
 
 import os
-import threading
 
 from . import log, place
 from .ancestor import has_begun_late, identify, identify_launcher, is_forked, name_process
@@ -110,7 +109,7 @@ class Part:
         """
         if is_this_thread_importing():
             return True
-        return self.is_reloaded and threading.current_thread() is threading.main_thread()
+        return self.is_reloaded and place.is_main_thread()
 
 
 def find_part(environ: Mapping[str, str], inherited: str | None) -> Part:

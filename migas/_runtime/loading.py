@@ -30,7 +30,7 @@ from __future__ import annotations
 import _imp
 import sys
 
-from .daemon import find_own_thread
+from .daemon import be_forgotten, find_own_thread
 from .imports import (
     find_logging_lock,
     is_announced,
@@ -273,7 +273,10 @@ def keep_ours_out(name: str) -> None:
 
 def _is_from_host(_record: logging.LogRecord) -> bool:
     """Return False on a thread of ours; a filter of `logging` runs on the thread that logs."""
-    return find_own_thread() is None
+    if find_own_thread() is None:
+        return True
+    be_forgotten()
+    return False
 
 
 def is_transport_loaded() -> bool:

@@ -55,4 +55,7 @@ def say(level: int, message: str, *args: object) -> None:
     if not logger.handlers:
         # Without any handler `logging.lastResort` would print a warning on stderr.
         logger.addHandler(logging.NullHandler())
-    logger.log(level, message, *args)
+    if logger.isEnabledFor(level):
+        from .callback import call_host  # few have a listener
+
+        call_host(logger.log, level, message, *args)

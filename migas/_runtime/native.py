@@ -137,6 +137,14 @@ class Monitor:
             latch.release()
 
 
+def name_thread(name: str) -> None:
+    """Tell the system what to call this thread: in `ps -L`, say. Before Python 3.14 do nothing."""
+    try:
+        _native.set_name(name)
+    except (AttributeError, OSError):  # an older Python, or a system that names no threads
+        return
+
+
 def are_threads_replaced() -> bool:
     """Return True if a host's threads are not the system's now: greenlets, or a test's double."""
     return type(_thread.start_new_thread) is not type(start_new_thread)

@@ -13,6 +13,7 @@ import _signal  # type: ignore[import-not-found]  # see `daemon`
 import _thread
 import os
 import sys
+import threading
 
 from .ancestor import find_launcher, find_other_program, has_argument, is_of_this_program
 
@@ -190,6 +191,15 @@ def find_outermost_frame(frame: FrameType | None = None) -> FrameType:
     while frame.f_back is not None:
         frame = frame.f_back
     return frame
+
+
+def is_main_thread() -> bool:
+    """Return True on the main thread, or the main greenlet.
+
+    `threading.current_thread()` would make an object for a thread that it does not know, one that a
+    host's C code has started say, and keep it in its list.
+    """
+    return threading.get_ident() == threading.main_thread().ident
 
 
 def was_raised_by_handler(error: BaseException) -> bool:

@@ -50,7 +50,6 @@ class Worker:
 
     Parameters:
         keep_alive: returns True if an idle thread must stay. It is called with the lock held.
-        initializer: called on the thread when it starts, while its starter may still wait.
         idle: seconds after which a thread with nothing to do ends.
     """
 
@@ -60,13 +59,11 @@ class Worker:
         handle: Handler,
         *,
         keep_alive: Callable[[], bool] = lambda: False,
-        initializer: Callable[[], None] = lambda: None,
         idle: float = IDLE,
     ) -> None:
         self._name = name
         self._handle = handle
         self._keep_alive = keep_alive
-        self._initializer = initializer
         self._idle = idle
         # Held while the handler runs, here or in `run_here`. Items are taken out only under it, so
         # none is being handled when it is free. Reentrant, for signal handlers.
@@ -186,7 +183,6 @@ class Worker:
 
     def _run(self) -> None:
         try:
-            self._initializer()
             self._work()
         except Exception:  # memory, say: the next item starts another thread
             with self._changed:

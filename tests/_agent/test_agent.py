@@ -16,6 +16,7 @@ from migas._agent.process import current_process
 from migas._delivery.parcel import Flush, Parcel
 from migas._delivery.sender import Sender
 from migas._delivery.throttle import Backoff
+from migas._runtime.daemon import find_own_thread
 from migas._runtime.receipt import Listeners
 from migas._runtime.settings import Settings
 from migas._runtime.threads import NEVER
@@ -23,8 +24,6 @@ from migas.testing import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from support import Host
 
     from migas._disk.spool import Spool
     from migas.testing import Server
@@ -260,13 +259,15 @@ def test_a_request_that_is_given_up_is_noted_by_no_thread_of_the_hosts(
     threads, answers = [], threading.Event()
 
     def hang(_sender: Sender) -> None:
-        threads.append(threading.current_thread().name)
+        threads.append(find_own_thread())
         answers.wait(PATIENCE)
 
     monkeypatch.setattr(Sender, "abandon", hang)
     agent.close(1.0)
     assert not answers.is_set()
-    assert threads == ["migas-writer"]
+    [thread] = threads
+    assert thread
+    assert thread.name == "migas-writer"
     answers.set()
     server.stop()
     # The sender's thread, which comes back now, has nothing more to do.
@@ -300,35 +301,11 @@ def test_an_answer_that_has_arrived_when_the_budget_ends_is_read(
         assert versions(server) == ["1"]
 
 
-#: Says by whom each thread of ours is started.
-WHO_STARTS = """
-import sys, threading
-sys.setswitchinterval(60)  # no thread is interrupted, as on a machine that is not busy
-started, start = [], threading.Thread.start
-def note(thread):
-    started.append(f"{thread.name} by {threading.current_thread().name}")
-    start(thread)
-threading.Thread.start = note
-import migas
-from migas._agent.process import current_process
-migas.add_project("owner/repo", "1.2.3")
-print(*started, sep=", ")
-"""
-
-
-def test_a_caller_waits_for_the_start_of_one_thread(host: Host, server: Server) -> None:
-    """The writer's thread starts the sender's, which is there when the call returns."""
-    ended = host.run(WHO_STARTS, {"MIGAS_EXIT_TIMEOUT": "30"})
-    assert ended.calmly, ended
-    assert ended.out == "migas-writer by MainThread, migas-sender by migas-writer\n"
-    assert len(server.crumbs) == 1
-
-
-def test_a_caller_that_went_first_starts_both_threads(start: Callable[..., Agent]) -> None:
+def test_a_call_starts_both_threads(start: Callable[..., Agent]) -> None:
     """From Python 3.12 on it would be too late at the exit."""
     agent = start(NOWHERE)
-    agent._writing._initializer = lambda: None
-    agent.start()
+    agent.add("owner/repo", "1", {})
+    assert agent._writing.is_running()
     assert agent._sending.is_running()
 
 

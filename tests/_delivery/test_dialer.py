@@ -7,7 +7,6 @@ import errno
 import gc
 import socket
 import sys
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from wire import Wire, post, resolve_to, say, write
 from migas._delivery import dialer
 from migas._delivery.dialer import dial, interleave
 from migas._delivery.parcel import Outcome
+from migas._runtime import daemon
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -202,10 +202,10 @@ def test_options_are_set_before_it_connects(alive: int) -> None:
 def test_no_thread_is_started(dead: int, alive: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """One selector watches all: threads of a patched host may be no threads."""
 
-    def start(_thread: object) -> None:
+    def start(*_args: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(threading.Thread, "start", start)
+    monkeypatch.setattr(daemon, "start_new_thread", start)
     dial([local(dead), local(alive)], within(PATIENCE)).close()
 
 

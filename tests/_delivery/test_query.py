@@ -9,6 +9,7 @@ import pytest
 from support import PATIENCE
 
 from migas._delivery.query import Greeting, reach, run_within
+from migas._runtime import daemon
 from migas._runtime.settings import Settings
 from migas.testing import Fault, Server
 
@@ -32,10 +33,10 @@ def test_where_no_thread_can_start_the_callers_own_has_to_do(
 ) -> None:
     """At a limit of the system's there is an answer all the same (pain 9)."""
 
-    def refuse(_thread: threading.Thread) -> None:
+    def refuse(*_args: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threading.Thread, "start", refuse)
+    monkeypatch.setattr(daemon, "start_new_thread", refuse)
     assert run_within(PATIENCE, lambda: "done here") == "done here"
 
 

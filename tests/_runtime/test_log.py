@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 import pytest
+from support import PATIENCE
 
 from migas._runtime.daemon import Thread
 from migas._runtime.loading import keep_ours_out
@@ -63,6 +64,6 @@ def test_what_a_library_logs_on_our_thread_is_dropped(caplog: pytest.LogCaptureF
     keep_ours_out(library.name)
     thread = Thread(lambda: library.warning("ours"), "test")
     thread.start()
-    thread.join()
+    thread.await_end(PATIENCE)
     library.warning("the host's")
     assert caplog.messages == ["the host's"]

@@ -40,7 +40,7 @@ ctypes.memset(start, 0, end - start)
 LOOK = """
 def look():
     assert migas.flush(1) == 0
-    assert threading.active_count() == 1
+    assert _thread._count() == 0
     return {
         migas.add_project('owner/repo', '1').result(60)['message'],
         migas.get_usage('owner/repo', '2026-01-01')['message'],
@@ -52,7 +52,7 @@ def look():
 def make_host(take_back: str, when: str) -> str:
     """Return a host that takes its user's opt-out back at some moment, and then tries to report."""
     return f"""
-import os, sys, threading
+import _thread, os, sys
 others = {{k: v for k, v in os.environ.items() if k not in {OPTOUT_VARIABLES!r}}}
 def take_back():
     {take_back}

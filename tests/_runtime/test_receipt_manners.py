@@ -209,7 +209,7 @@ def test_a_future_that_nobody_waits_for_any_longer_harms_nobody(
     thread = Thread(lambda: receipt.settle(ANSWER), "settles")
     thread.start()
     assert future.result(PATIENCE) == ANSWER
-    thread.join(PATIENCE)
+    thread.await_end(PATIENCE)
     assert not caplog.records
 
 

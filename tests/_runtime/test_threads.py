@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import signal
 import threading
 import time
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 from support import PATIENCE
 
+from migas._runtime import daemon
+from migas._runtime.daemon import Thread, find_own_thread
 from migas._runtime.threads import NEVER, TURN, TURNS, Worker
 
 
@@ -20,13 +23,13 @@ class Recorder:
     def __init__(self, *pauses: float) -> None:
         self._pauses = list(pauses)
         self.calls: list[tuple[list[Any], bool]] = []
-        self.threads: list[threading.Thread] = []
+        self.threads: list[Thread | None] = []
         self.called = threading.Semaphore(0)
 
     def __call__(self, items: list[Any], can_wait: bool) -> float:
         self.calls.append((items.copy(), can_wait))
         items.clear()
-        self.threads.append(threading.current_thread())
+        self.threads.append(find_own_thread())
         self.called.release()
         return self._pauses.pop(0) if self._pauses else NEVER
 
@@ -69,30 +72,16 @@ def test_items_are_handled_in_order_on_one_daemon_thread() -> None:
     assert worker.close(soon())
     assert handle.items == list(range(100))
     [thread] = set(handle.threads)
-    assert thread.daemon
+    assert thread
     assert thread.name == "migas-test"
-    assert not thread.is_alive()
-
-
-def test_the_initializer_is_called_on_the_thread_before_all_else() -> None:
-    """So it may start what the handler hands on to."""
-    handle, order = Recorder(), []
-
-    def initialize() -> None:
-        order.append(threading.current_thread())
-        assert not handle.calls
-
-    worker = Worker("test", handle, initializer=initialize)
-    worker.submit(1)
-    worker.close(soon())
-    assert order == [handle.threads[0]]
+    assert not worker.is_running()
 
 
 def test_no_thread_is_started_before_it_is_needed() -> None:
     """A process that notes nothing has no thread of ours."""
-    before = threading.active_count()
+    before = _thread._count()
     worker = Worker("test", Recorder())
-    assert threading.active_count() == before
+    assert _thread._count() == before
     assert worker.await_done(worker.is_idle, soon())
     assert worker.close(soon())
 
@@ -188,10 +177,10 @@ def test_after_closing_nothing_is_taken() -> None:
 def test_where_no_thread_can_start_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """The caller is told to see to it: at the exit, or at a limit of the system's (pain 9)."""
 
-    def refuse(_thread: threading.Thread) -> None:
+    def refuse(*_args: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threading.Thread, "start", refuse)
+    monkeypatch.setattr(daemon, "start_new_thread", refuse)
     handle = Recorder()
     worker = Worker("test", handle)
     assert not worker.submit(1)
@@ -229,8 +218,10 @@ def test_an_idle_thread_goes_and_the_next_item_brings_another() -> None:
     for number in (1, 2):
         worker.submit(number)
         handle.await_calls(1)
-        handle.threads[-1].join(PATIENCE)
-        assert not handle.threads[-1].is_alive()
+        thread = handle.threads[-1]
+        assert thread
+        thread.await_end(PATIENCE)
+        assert not worker.is_running()
     assert handle.items == [1, 2]
 
 
@@ -246,7 +237,9 @@ def test_a_thread_that_is_kept_alive_is_woken_less_and_less() -> None:
     worker = Worker("test", handle, idle=0.01, keep_alive=keep_alive)
     worker.submit(1)
     handle.await_calls(1)
-    handle.threads[0].join(PATIENCE)
+    thread = handle.threads[0]
+    assert thread
+    thread.await_end(PATIENCE)
     waits = [later - sooner for sooner, later in pairwise(looks)]
     assert all(wait >= 0.01 * 2 ** (number + 1) for number, wait in enumerate(waits))
     assert len(waits) == 4

@@ -57,28 +57,20 @@ def name_object(value: object) -> str:
     return f"{getattr(function, '__module__', '')}.{name}@{id(function):x}"
 
 
-def find_our_threads() -> set[int]:
-    """Return the system's numbers of the threads of ours that run."""
-    active = getattr(loaded("threading"), "_active", {})
-    return {each.native_id for each in list(active.values()) if each.name.startswith("migas-")}
-
-
 def count_our_threads() -> int:
-    """Return how many threads of ours run, of which `threading` does not know them all."""
+    """Return how many threads of ours run, of which `threading` knows nothing."""
     return len(getattr(loaded("migas._runtime.daemon"), "_running", ()))
 
 
 def look_at_masks() -> dict[str, str]:
-    """Return the signal masks of all threads but ours: no signal may interrupt those."""
-    ours = find_our_threads()
+    """Return the signal masks of all threads but ours, which are known by theirs alone."""
     masks = {}
     for task in posix.listdir("/proc/self/task"):
         try:
             mask = read_status("SigBlk", f"/proc/self/task/{task}/status")
         except OSError:  # the thread has ended
             continue
-        # Threads that are started past `threading`, as under gevent, are known by their mask alone.
-        if int(task) not in ours and (mask != OWN_MASK or int(task) == posix.getpid()):
+        if mask != OWN_MASK or int(task) == posix.getpid():
             masks[task] = mask
     return masks
 

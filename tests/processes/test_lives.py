@@ -64,10 +64,11 @@ def test_a_breadcrumb_arrives_from_a_host_that_ends_at_once(host: Host, server: 
 
 #: Reports what the agent's threads import while the import lock is free, or not theirs.
 IMPORT_GUARD = """
-import _imp, logging, sys, threading
+import _imp, _thread, logging, sys
 def watch(event, args):
-    if event == 'import' and threading.current_thread().name.startswith('migas-'):
-        if not _imp.lock_held():
+    if event == 'import' and not _imp.lock_held():
+        daemon = sys.modules.get('migas._runtime.daemon')
+        if _thread.get_ident() in getattr(daemon, '_running', ()):
             print(args[0], file=sys.stderr)
 sys.addaudithook(watch)
 """

@@ -235,7 +235,8 @@ def test_an_interpreter_within_the_interpreter(
 
 
 STATE = """
-import atexit, gc, logging, logging.config, os, signal, socket, sys, threading, time, warnings
+import _thread, atexit, gc, logging, logging.config, os, signal, socket, sys, threading, time
+import warnings
 logging.basicConfig(level=logging.WARNING)
 handlers = lambda logger: [type(h).__name__ for h in getattr(logger, 'handlers', [])]
 def state():
@@ -269,7 +270,7 @@ STATE += """
 receipt = migas.add_project('owner/repo', '1')
 assert receipt.result(40)['success']
 assert migas.get_usage('owner/repo', '2026-01-01')['success']
-while threading.active_count() > 1:
+while _thread._count() > 0:
     time.sleep(0.05)
 after = state()
 for name in before:
