@@ -65,6 +65,7 @@ class ExitWatcher:
         self._noted: BaseException | None = None
         self._mark: Callable[[], object] = _Mark
         self._previous_exit = sys.exit
+        self._exit = self._make_exit()
 
     def start(self) -> None:
         """Find the program's frame, and begin to watch."""
@@ -130,14 +131,20 @@ class ExitWatcher:
             traceback = traceback.tb_next
         return traceback is not None
 
-    def _exit(self, status: str | int | None = None, /) -> NoReturn:
-        """Exit the interpreter by raising SystemExit(status)."""
-        try:
-            self._previous_exit(status)
-        except SystemExit as error:
-            if is_main_thread():
-                self._note(error)
-            raise
+    def _make_exit(self) -> Callable[..., NoReturn]:
+        """Return what stands in for `sys.exit`: by its name too, by which `pickle` finds it."""
+
+        def exit(status: str | int | None = None, /) -> NoReturn:  # noqa: A001
+            """Exit the interpreter by raising SystemExit(status)."""
+            try:
+                self._previous_exit(status)
+            except SystemExit as error:
+                if is_main_thread():
+                    self._note(error)
+                raise
+
+        exit.__module__, exit.__qualname__ = "sys", "exit"
+        return exit
 
     def _note(self, error: SystemExit) -> None:
         # An exception of our own: the traceback of the real one would keep alive every local
@@ -151,7 +158,7 @@ class ExitWatcher:
     def _lose(self, _mark: object) -> None:
         """Forget an exit that dies, unless it has left the program."""
         is_main = is_main_thread()
-        if not (is_main and was_left_by_dying(self._program, ExitWatcher._exit.__code__)):
+        if not (is_main and was_left_by_dying(self._program, self._exit.__code__)):
             self._noted = None
 
 

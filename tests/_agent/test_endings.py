@@ -418,6 +418,18 @@ def test_the_lines_of_a_prompt_end_nothing_but_by_an_exit(
     assert read_final() in [right, *([] if NOTICED else [NOTHING])]
 
 
+def test_what_stands_in_for_sys_exit_can_be_sent_to_another_process(host: Host) -> None:
+    """As by `Process(target=sys.exit)`: it is pickled by its name, and copied as a function is."""
+    code = """
+import copy, pickle, sys, migas
+name = sys.exit.__name__
+migas.track('owner/repo', '1')
+assert pickle.loads(pickle.dumps(sys.exit)) is copy.deepcopy(sys.exit) is sys.exit
+assert (sys.exit.__name__, sys.exit.__module__) == (name, 'sys')
+"""
+    assert host.run(code, OFFLINE).calmly
+
+
 only_noticed = pytest.mark.skipif(not NOTICED, reason="needs sys.monitoring")
 
 

@@ -348,7 +348,6 @@ before = (sys.exit, signal.getsignal(signal.SIGTERM))
 @migas.track('owner/repo', '1')
 def main(): pass
 assert (sys.exit, signal.getsignal(signal.SIGTERM)) == before
-assert _thread._count() == 0
 """
     assert host.run(HEAD + code, SLOW).calmly
     assert server.crumbs == []

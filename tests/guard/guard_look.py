@@ -127,6 +127,8 @@ def look_at_hooks() -> dict[str, str]:
         module, _, name = place.partition(".")
         if hasattr(loaded(module), name):
             hooks[place] = name_object(getattr(loaded(module), name))
+    # What stands in for it goes by its name.
+    hooks["sys.exit"] += getattr(sys.exit, "__globals__", {}).get("__name__", "")
     hooks["sys.gettrace"] = name_object(sys.gettrace())
     hooks["sys.getprofile"] = name_object(sys.getprofile())
     hooks["gc.callbacks"] = str([name_object(each) for each in gc.callbacks])
