@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from support import SLOW
+from support import BRIEFLY_IDLE, SLOW
 
 if TYPE_CHECKING:
     from support import Host
@@ -81,6 +81,8 @@ def test_a_thread_that_a_host_asks_for_is_forgotten_again(
 ) -> None:
     """`threading` notes a thread that it does not know, and before Python 3.13 for ever."""
     code = f"""
+import migas._runtime.threads
+migas._runtime.threads.Worker.__init__.__kwdefaults__["idle"] = 600  # ours lives on
 {CALLED[called]}
 receipt = migas.add_project('owner/repo', '2', status='odd')  # it is left out, which is logged
 while not (receipt.done() and names): time.sleep(0.01)
@@ -91,3 +93,17 @@ assert threading.enumerate() == [main], threading.enumerate()
 """
     assert host.run(BEGIN + ASK + code, SLOW).calmly
     assert server.crumbs
+
+
+def test_a_thread_that_an_audit_hook_asks_for_is_forgotten_at_its_end(
+    host: Host, server: Server
+) -> None:
+    """The hook asks at any moment: `threading` lists ours as long as they live, and no longer."""
+    code = """
+sys.addaudithook(lambda *_: names.append(threading.current_thread().name))
+migas.add_project('owner/repo', '1').result(40)
+while threading.active_count() > 1: time.sleep(0.01)
+assert set(names) - {'MainThread'}, names
+"""
+    assert host.run(BEGIN + ASK + BRIEFLY_IDLE + code, SLOW, measured=False).calmly
+    assert len(server.crumbs) == 1
