@@ -15,6 +15,7 @@ import _signal  # type: ignore[import-not-found]  # typeshed leaves it out
 import sys
 
 from .native import (
+    Local,
     ProcessLock,
     allocate_lock,
     get_ident,
@@ -39,8 +40,9 @@ if TYPE_CHECKING:
 #: the resolver take more than the 32 KiB to which a host may set `threading.stack_size`.
 STACK = 1 << 20
 
-# The agent's threads that run now, by their numbers. Each sets and removes its own only.
-_running: dict[int, Thread] = {}
+#: On a thread of the agent's: that thread. A number would not do: in a forked child the host's next
+#: thread has that of one which its parent had.
+_own = Local()
 
 #: Calls a `partial` without a step of Python's own.
 _call: Callable[[Any], object] = partial.__call__
@@ -115,8 +117,6 @@ class Thread:
         self.name = f"migas-{name}"
         # Held until the thread's last lines.
         self._ended = allocate_lock()
-        # The system's number of the thread: once it runs, and while it does.
-        self._number: int | None = None
         #: The signal mask of the host's thread that began it all; None on Windows.
         self.host_mask: set[int] | None = None
 
@@ -153,7 +153,7 @@ class Thread:
 
     def is_current(self) -> bool:
         """Return True if the caller runs on this thread."""
-        return self._number == get_ident()
+        return find_own_thread() is self
 
     def await_end(self, seconds: float) -> None:
         """Wait until the thread, which has been started, has ended."""
@@ -161,8 +161,7 @@ class Thread:
             self._ended.release()
 
     def _run(self) -> None:
-        self._number = get_ident()
-        _running[self._number] = self
+        _own.thread = self
         try:
             name_thread(self.name)
             self._target()
@@ -170,14 +169,12 @@ class Thread:
             return
         finally:
             be_forgotten()
-            del _running[self._number]
-            self._number = None
             self._ended.release()
 
 
 def find_own_thread() -> Thread | None:
     """Return the agent's thread on which the caller runs, or None on one of the host's."""
-    return _running.get(get_ident())
+    return getattr(_own, "thread", None)
 
 
 def be_forgotten() -> None:

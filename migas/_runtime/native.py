@@ -45,12 +45,16 @@ def _copy(module: ModuleType, *names: str) -> Any:
     return copy
 
 
-_native = _copy(_thread, "start_new_thread", "allocate_lock", "RLock", "get_ident", "stack_size")
+_native = _copy(
+    _thread, "start_new_thread", "allocate_lock", "RLock", "get_ident", "stack_size", "_local"
+)
 
 #: A lock that belongs to nobody, one that its holder may take again, and the number of a thread.
 allocate_lock: Callable[[], Any] = _native.allocate_lock
 make_rlock: Callable[[], Any] = _native.RLock
 get_ident: Callable[[], int] = _native.get_ident
+#: What each thread of the system's has of its own.
+Local: Callable[[], Any] = _native._local  # noqa: SLF001  # `threading.local`, before any patch
 #: Starts a thread, and sets the size of the stacks of those to come: see `daemon`.
 start_new_thread: Callable[..., int] = _native.start_new_thread
 stack_size: Callable[..., int] = _native.stack_size

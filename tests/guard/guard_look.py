@@ -58,20 +58,28 @@ def name_object(value: object) -> str:
 
 
 def count_our_threads() -> int:
-    """Return how many threads of ours run, of which `threading` knows nothing."""
-    return len(getattr(loaded("migas._runtime.daemon"), "_running", ()))
+    """Return how many threads of ours run, which are known by their masks alone."""
+    return sum(is_ours(task, mask) for task, mask in read_masks().items())
 
 
 def look_at_masks() -> dict[str, str]:
-    """Return the signal masks of all threads but ours, which are known by theirs alone."""
+    """Return the signal masks of all threads but ours."""
+    return {task: mask for task, mask in read_masks().items() if not is_ours(task, mask)}
+
+
+def is_ours(task: str, mask: str) -> bool:
+    """Return True for a thread with the mask of ours, but for the main thread."""
+    return mask == OWN_MASK and int(task) != posix.getpid()
+
+
+def read_masks() -> dict[str, str]:
+    """Return the signal mask of each thread, by the system's number of it."""
     masks = {}
     for task in posix.listdir("/proc/self/task"):
         try:
-            mask = read_status("SigBlk", f"/proc/self/task/{task}/status")
+            masks[task] = read_status("SigBlk", f"/proc/self/task/{task}/status")
         except OSError:  # the thread has ended
             continue
-        if mask != OWN_MASK or int(task) == posix.getpid():
-            masks[task] = mask
     return masks
 
 

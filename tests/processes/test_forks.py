@@ -100,6 +100,33 @@ thread.join()
     assert versions(server) == ["0", "1", "2", "3", "4"]
 
 
+def test_a_childs_thread_is_none_of_ours_though_it_has_the_number_of_one(
+    host: Host, server: Server
+) -> None:
+    """What it logs of its connections is kept, and `threading` goes on to know it."""
+    code = f"""
+import requests
+logging.basicConfig(level=logging.DEBUG, stream=sys.stdout, format='%(name)s')
+assert add('1').result(40)['success']
+def work():
+    from migas._runtime.daemon import find_own_thread
+    assert find_own_thread() is None
+    requests.get({server.endpoint!r})
+    assert threading.current_thread() is thread
+def child():
+    global thread
+    for _ in range(3):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+fork(child, lambda: (sys.stdout.flush(), os._exit(0)))
+"""
+    ended = host.run(FORK + code, FORKS, measured=False)
+    assert ended.calmly, ended
+    assert ended.out.count("urllib3.connectionpool") == 6
+    assert versions(server) == ["1"]
+
+
 @pytest.mark.slow
 def test_a_fork_with_a_request_in_flight(host: Host, server: Server) -> None:
     """The parent's request is not the child's to repeat, nor its receipt the child's to await."""

@@ -20,12 +20,11 @@ DEEDS = {
 }
 
 BEGIN = """
-import logging, sys, threading, time
+import _thread, logging, sys, threading, time
 import migas
 main = threading.current_thread()
 def await_sender():
-    from migas._runtime.daemon import _running
-    while len(_running) < 2: time.sleep(0.01)
+    while _thread._count() < 2: time.sleep(0.01)
 """
 
 

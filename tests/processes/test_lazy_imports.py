@@ -20,13 +20,13 @@ pytestmark = pytest.mark.skipif(
 #: Prints what a thread of ours imports without the import lock, and each warning filter that stays.
 #: An import in a block is never lazy.
 WATCH = """
-try: import _imp, _thread, sys, time, warnings
+try: import _imp, sys, time, warnings
 finally: filters = warnings.filters.copy()
-get_ident, is_locked, modules = _thread.get_ident, _imp.lock_held, sys.modules
+is_locked, modules = _imp.lock_held, sys.modules
 def watch(event, args):
     if event == 'import' and not is_locked():
         daemon = modules.get('migas._runtime.daemon')
-        if get_ident() in getattr(daemon, '_running', ()):
+        if getattr(daemon, 'find_own_thread', int)():
             print(args[0])
 sys.addaudithook(watch)
 """

@@ -64,11 +64,11 @@ def test_a_breadcrumb_arrives_from_a_host_that_ends_at_once(host: Host, server: 
 
 #: Reports what the agent's threads import while the import lock is free, or not theirs.
 IMPORT_GUARD = """
-import _imp, _thread, logging, sys
+import _imp, logging, sys
 def watch(event, args):
     if event == 'import' and not _imp.lock_held():
         daemon = sys.modules.get('migas._runtime.daemon')
-        if _thread.get_ident() in getattr(daemon, '_running', ()):
+        if getattr(daemon, 'find_own_thread', int)():
             print(args[0], file=sys.stderr)
 sys.addaudithook(watch)
 """
