@@ -18,7 +18,7 @@ LEFT_OUT = {
     "tox -e quick -- -m slow": "the tests that are slow, on this Python",
     "tox -e py311": "all tests on Python 3.11",
     "tox -e coverage": "all tests on Python 3.15, where branch coverage is measured",
-    "tox -e py312,py313,py314": "what depends on the interpreter, on the others",
+    "tox -e py312,py313,py314": "what depends on the interpreter and is not slow, on the others",
     "tox -e debian": "3.14 and 3.15 where they are missing, if root may make a Debian of its own",
     "tox -e carriers": "MPI, Ray, Spark, Dask, Celery and web servers, where they may be installed",
     "tox -e windows": "Windows' own Python by Wine, where root may install it (Debian)",
