@@ -53,6 +53,50 @@ def test_a_time_limit_of_the_hosts_ends_a_wait_for_us(
     assert process.returncode == 0
 
 
+#: The same in the middle of what we do: the place where it comes, and the call that gets there.
+WALLS = {
+    "a thread's start": ("migas._runtime.threads.Thread.start", "migas.add_project(*NAME)"),
+    "a first import": ("migas._agent.jobs.load", "migas.add_project(*NAME).result()"),
+    "a breadcrumb": ("migas.operations._queue", "migas.add_breadcrumb(*NAME)"),
+    "a look at the disk": ("migas._disk.spool.open_spool", "migas.flush()"),
+    "a flush": ("migas._agent.process.Process.flush", "migas.add_project(*NAME) and migas.flush()"),
+    "a plan": ("migas._agent.run.Plan", "migas.track(*NAME)"),
+    "a run": ("migas._agent.track.Run", "migas.track(*NAME)"),
+    "a receipt": ("migas._runtime.receipt.Receipt._await_answer", "migas.add_project(*NAME)['x']"),
+    "a question": ("migas._agent.question._ask_within", "migas.get_usage(*NAME)"),
+    "a question's thread": ("migas._delivery.query.Thread", "migas.get_usage(*NAME)"),
+    "sessions": ("migas._agent.question._find_refusal", "migas.get_sessions(NAME[0], token='x')"),
+    "work on this thread": (
+        "migas._agent.agent.Agent._make_writer",
+        "setattr(migas._runtime.daemon, 'start_thread', None) or migas.add_project(*NAME)",
+    ),
+}
+
+INTERRUPTED = """
+import pkgutil, signal, migas, migas._runtime.daemon
+class Limit(Exception): pass
+def handle(*arguments): raise Limit
+signal.signal(signal.SIGALRM, handle)
+NAME = ('owner/repo', '2026-01-01')
+place, _, name = {place!r}.rpartition('.')
+setattr(pkgutil.resolve_name(place), name, lambda *_, **__: signal.raise_signal(signal.SIGALRM))
+try: print('returned', {call})
+except Limit: print('limit')
+"""
+
+
+@pytest.mark.parametrize("wall", WALLS)
+@pytest.mark.usefixtures("server")
+def test_a_time_limit_of_the_hosts_passes_each_wall_of_ours(host: Host, wall: str) -> None:
+    """A wall is where a failure of ours ends; the host's exception goes on."""
+    place, call = WALLS[wall]
+    code = INTERRUPTED.format(place=place, call=call)
+    environ = {"MIGAS_EXIT_TIMEOUT": "0.1"}
+    environ |= {"MIGAS_OPTOUT": "1"} if wall == "a look at the disk" else {}
+    ended = host.run(code, environ, measured=False)
+    assert (ended.out, ended.calmly) == ("limit\n", True), ended
+
+
 #: SIGTERM has a handler of C's, which Python does not know.
 NATIVE = """
 import faulthandler, os, signal, migas
