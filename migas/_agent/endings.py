@@ -64,7 +64,8 @@ class ExitWatcher:
         # the main thread sets them.
         self._noted: BaseException | None = None
         self._mark: Callable[[], object] = _Mark
-        self._previous_exit = sys.exit
+        #: What `sys.exit` was before. Only the main thread changes it.
+        self.previous = sys.exit
         self._exit = self._make_exit()
 
     def start(self) -> None:
@@ -72,14 +73,24 @@ class ExitWatcher:
         self._program = find_program_frame()
         if not monitor.watch(self._program, self._take):
             self._pending = PendingExit(self._program)
-            self._previous_exit, sys.exit = sys.exit, self._exit
+            self.previous, sys.exit = sys.exit, self._exit
 
     def stop(self) -> None:
-        """End the watch. Put `sys.exit` back, unless somebody else has replaced it since."""
+        """End the watch. Put `sys.exit` back, unless somebody else has replaced it since.
+
+        If another watcher has, it calls from now on what ours has called.
+        """
         self._program = self._pending = None
         monitor.unwatch(self._take)
         if sys.exit == self._exit:
-            sys.exit = self._previous_exit
+            sys.exit = self.previous
+            return
+        other = getattr(sys.exit, "watcher", None)
+        while isinstance(other, ExitWatcher):
+            if other.previous == self._exit:
+                other.previous = self.previous
+                return
+            other = getattr(other.previous, "watcher", None)
 
     def find_ending(self) -> Ending:
         """Return the final status of the run, at the interpreter's exit.
@@ -137,13 +148,14 @@ class ExitWatcher:
         def exit(status: str | int | None = None, /) -> NoReturn:  # noqa: A001
             """Exit the interpreter by raising SystemExit(status)."""
             try:
-                self._previous_exit(status)
+                self.previous(status)
             except SystemExit as error:
                 if is_main_thread():
                     self._note(error)
                 raise
 
         exit.__module__, exit.__qualname__ = "sys", "exit"
+        exit.watcher = self  # type: ignore[attr-defined]
         return exit
 
     def _note(self, error: SystemExit) -> None:

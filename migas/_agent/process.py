@@ -15,6 +15,7 @@ import sys
 import time
 
 from migas._runtime import log
+from migas._runtime.daemon import be_forgotten
 from migas._runtime.exit import end_by_ctrl_c, is_ctrl_c, is_interrupted, runs_no_more_hooks
 from migas._runtime.imports import disregard_orphans
 from migas._runtime.loading import fork_gate
@@ -307,7 +308,8 @@ def _forget_parents() -> None:
 
 
 if hasattr(os, "register_at_fork"):  # Windows has no fork
-    os.register_at_fork(after_in_child=_forget_parents)
+    # A child of a thread that `threading` knows, and did not start, has no proper main thread.
+    os.register_at_fork(before=be_forgotten, after_in_child=_forget_parents)
     if fork_gate is not None:
         os.register_at_fork(
             before=fork_gate.enter,

@@ -8,6 +8,8 @@ does not know them: where it is asked for the current thread it notes one that n
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # see `daemon`
+import os
+import threading
 
 from .daemon import be_forgotten, find_own_thread
 
@@ -16,27 +18,44 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from .daemon import Thread
+
 
 def call_host(function: Callable[..., Any], *args: object) -> Any:
-    """Return what a function of the host's returns, and raise what it raises.
+    """Return what a function of the host's returns.
 
     While it runs on a thread of ours, that has the signal mask of the host's thread that started
     it. A signal may then be delivered here, where Linux does so only if the main thread blocks it.
+
+    Raises:
+        Exception: what the function raises.
+        RuntimeError: it raises what would end a thread of ours, as `sys.exit` does.
+        SystemExit: it has forked, and this is the child. The thread ends with the function, as it
+            would if it were the host's.
     """
     thread = find_own_thread()
     if thread is None:
         return function(*args)
     try:
-        return _call_with_mask(thread.host_mask, function, *args)
+        return _call_on_ours(thread, function, *args)
+    except Exception:
+        raise
+    except BaseException as error:
+        raise RuntimeError(f"{error!r:.200} on a thread of migas") from None
     finally:
-        be_forgotten()
+        if thread.pid != os.getpid():
+            raise SystemExit
 
 
-def _call_with_mask(mask: set[int] | None, function: Callable[..., Any], *args: object) -> Any:
-    if mask is None:  # Windows
-        return function(*args)
-    ours = _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
+def _call_on_ours(thread: Thread, function: Callable[..., Any], *args: object) -> Any:
+    # A function that calls us may be called by us once more, and knows the thread by then.
+    is_known = threading.get_ident() in getattr(threading, "_active", ())
+    if thread.host_mask is not None:  # not on Windows
+        ours = _signal.pthread_sigmask(_signal.SIG_SETMASK, thread.host_mask)
     try:
         return function(*args)
     finally:
-        _signal.pthread_sigmask(_signal.SIG_SETMASK, ours)
+        if thread.host_mask is not None:
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, ours)
+        if not is_known:
+            be_forgotten()

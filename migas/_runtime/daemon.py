@@ -12,13 +12,13 @@ from __future__ import annotations
 
 # What `signal` is made of: that module itself would cost an import of `enum`.
 import _signal  # type: ignore[import-not-found]  # typeshed leaves it out
+import os
 import sys
 
 from .native import (
     Local,
     ProcessLock,
     allocate_lock,
-    get_ident,
     name_thread,
     stack_size,
     start_new_thread,
@@ -115,6 +115,8 @@ class Thread:
         self._target = target
         #: As the system calls it.
         self.name = f"migas-{name}"
+        #: The process that it runs in.
+        self.pid = 0
         # Held until the thread's last lines.
         self._ended = allocate_lock()
         #: The signal mask of the host's thread that began it all; None on Windows.
@@ -161,11 +163,12 @@ class Thread:
             self._ended.release()
 
     def _run(self) -> None:
+        self.pid = os.getpid()
         _own.thread = self
         try:
             name_thread(self.name)
             self._target()
-        except Exception:  # memory, say; the host's `sys.unraisablehook` would print it
+        except BaseException:  # memory, say; the host's `sys.unraisablehook` would print it
             return
         finally:
             be_forgotten()
@@ -173,18 +176,25 @@ class Thread:
 
 
 def find_own_thread() -> Thread | None:
-    """Return the agent's thread on which the caller runs, or None on one of the host's."""
-    return getattr(_own, "thread", None)
+    """Return the agent's thread on which the caller runs, or None on one of the host's.
+
+    What a function of the host's forks, called on a thread of ours, is the host's.
+    """
+    thread: Thread | None = getattr(_own, "thread", None)
+    return thread if thread is not None and thread.pid == os.getpid() else None
 
 
 def be_forgotten() -> None:
     """Have `threading` forget the thread of ours that the caller runs on.
 
     Where it is asked for the current thread, as for each record of `logging`, it notes one that
-    nobody can join, and before Python 3.13 for ever.
+    nobody can join, and before Python 3.13 for ever. Code of the host's may ask on any thread: a
+    finalizer, an audit hook.
     """
     threading = sys.modules.get("threading")
-    getattr(threading, "_active", {}).pop(get_ident(), None)
+    if threading is not None and find_own_thread() is not None:
+        # By the public name, since gevent gives its threads other numbers.
+        getattr(threading, "_active", {}).pop(threading.get_ident(), None)
 
 
 def _is_about_to_fork() -> bool:

@@ -30,7 +30,7 @@ from __future__ import annotations
 import _imp
 import sys
 
-from .daemon import be_forgotten, find_own_thread
+from .daemon import find_own_thread
 from .imports import (
     find_logging_lock,
     is_announced,
@@ -264,19 +264,26 @@ def keep_ours_out(name: str) -> None:
     import logging
 
     logger = logging.getLogger(name)
-    logger.addFilter(_is_from_host)
+    if not isinstance(logger.isEnabledFor, _HostsOnly):
+        logger.isEnabledFor = _HostsOnly(logger)  # type: ignore[method-assign]
     # A logger's first use takes the lock of `logging`. If the interpreter's exit stopped our thread
     # at that moment the lock would stay held, and the exit needs it. So the first use is here, on a
     # thread that the exit waits for (see `Loader.close`).
     logger.isEnabledFor(logging.DEBUG)
 
 
-def _is_from_host(_record: logging.LogRecord) -> bool:
-    """Return False on a thread of ours; a filter of `logging` runs on the thread that logs."""
-    if find_own_thread() is None:
-        return True
-    be_forgotten()
-    return False
+class _HostsOnly:
+    """Says whether a logger makes records of a level: on a thread of ours, of none.
+
+    A filter would come too late. A record asks `threading` for its thread, which takes a number for
+    one that it does not know, and the host's next thread would have another name.
+    """
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._is_enabled = logger.isEnabledFor
+
+    def __call__(self, level: int) -> bool:
+        return find_own_thread() is None and self._is_enabled(level)
 
 
 def is_transport_loaded() -> bool:

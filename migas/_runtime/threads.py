@@ -9,7 +9,7 @@ from __future__ import annotations
 # What `signal` is made of: that module itself would cost an import of `enum`.
 import _signal  # type: ignore[import-not-found]  # typeshed leaves it out
 
-from .daemon import Thread
+from .daemon import Thread, be_forgotten, find_own_thread
 from .native import Monitor, make_rlock, time
 from .place import was_raised_by_handler
 
@@ -184,7 +184,9 @@ class Worker:
     def _run(self) -> None:
         try:
             self._work()
-        except Exception:  # memory, say: the next item starts another thread
+        except BaseException:  # memory, say: the next item starts another thread
+            if find_own_thread() is None:  # a forked child, whose locks are nobody's to let go
+                return
             with self._changed:
                 self._thread = None
                 self._changed.notify_all()
@@ -220,6 +222,7 @@ class Worker:
 
     def _await_work(self, pause: float, idle: float) -> bool:
         """Wait until the handler is due. Returns False if nothing came for ``idle`` seconds."""
+        be_forgotten()
         due = time.monotonic() + (idle if pause == NEVER else pause)
         while not self._woken:
             remaining = due - time.monotonic()

@@ -430,6 +430,19 @@ assert (sys.exit.__name__, sys.exit.__module__) == (name, 'sys')
     assert host.run(code, OFFLINE).calmly
 
 
+@pytest.mark.parametrize("order", ["a.stop(), b.stop()", "b.stop(), a.stop()"])
+def test_runs_that_end_in_any_order_leave_sys_exit_as_it_was(host: Host, order: str) -> None:
+    """What one run has put in its place calls what was there before that run."""
+    code = f"""
+import sys, migas
+before = sys.exit
+a, b = migas.track('owner/a', '1'), migas.track('owner/b', '1')
+{order}
+assert sys.exit is before
+"""
+    assert host.run(code, OFFLINE).calmly
+
+
 only_noticed = pytest.mark.skipif(not NOTICED, reason="needs sys.monitoring")
 
 

@@ -26,7 +26,7 @@ from wire import BODY, Connection, Wire, post, say, write
 
 from migas._delivery.parcel import Outcome, Reply
 from migas._delivery.transport import Transport, _find_redirect
-from migas._runtime.loading import _is_from_host
+from migas._runtime.loading import _HostsOnly
 from migas._runtime.version import __version__
 from migas.testing import Fault, Server
 
@@ -719,4 +719,4 @@ def test_no_library_logs_what_we_do() -> None:
     modules = {name: module for name, module in sys.modules.items() if name.startswith("urllib3.")}
     loggers = [each.log for each in modules.values() if hasattr(each, "log")]
     assert "urllib3.response" in [logger.name for logger in loggers]
-    assert all(_is_from_host in logger.filters for logger in loggers)
+    assert all(isinstance(logger.isEnabledFor, _HostsOnly) for logger in loggers)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
-from support import BRIEFLY_IDLE, SLOW
+from support import FORKS, SLOW, versions
 
 if TYPE_CHECKING:
     from support import Host
@@ -66,6 +67,12 @@ class Asks(logging.Handler):
     emit = ask
 """
 
+#: Ours live on when they have nothing to do.
+LIVES = """
+import migas._runtime.threads
+migas._runtime.threads.Worker.__init__.__kwdefaults__["idle"] = 600
+"""
+
 #: Code of the host's that a thread of ours runs.
 CALLED = {
     "a receipt's callback": "migas.add_project('owner/repo', '1').add_done_callback(ask)",
@@ -80,8 +87,6 @@ def test_a_thread_that_a_host_asks_for_is_forgotten_again(
 ) -> None:
     """`threading` notes a thread that it does not know, and before Python 3.13 for ever."""
     code = f"""
-import migas._runtime.threads
-migas._runtime.threads.Worker.__init__.__kwdefaults__["idle"] = 600  # ours lives on
 {CALLED[called]}
 receipt = migas.add_project('owner/repo', '2', status='odd')  # it is left out, which is logged
 while not (receipt.done() and names): time.sleep(0.01)
@@ -90,19 +95,107 @@ deadline = time.monotonic() + 30
 while threading.active_count() > 1 and time.monotonic() < deadline: time.sleep(0.01)
 assert threading.enumerate() == [main], threading.enumerate()
 """
-    assert host.run(BEGIN + ASK + code, SLOW).calmly
+    assert host.run(BEGIN + ASK + LIVES + code, SLOW).calmly
     assert server.crumbs
 
 
-def test_a_thread_that_an_audit_hook_asks_for_is_forgotten_at_its_end(
+def test_a_thread_that_an_audit_hook_asks_for_is_forgotten_before_it_rests(
     host: Host, server: Server
 ) -> None:
-    """The hook asks at any moment: `threading` lists ours as long as they live, and no longer."""
+    """Code such as a hook or a finalizer asks on any thread, and ours may rest for days."""
     code = """
-sys.addaudithook(lambda *_: names.append(threading.current_thread().name))
+sys.addaudithook(ask)
 migas.add_project('owner/repo', '1').result(40)
-while threading.active_count() > 1: time.sleep(0.01)
+deadline = time.monotonic() + 30
+while threading.active_count() > 1 and time.monotonic() < deadline: time.sleep(0.01)
+assert threading.enumerate() == [main], threading.enumerate()
 assert set(names) - {'MainThread'}, names
 """
-    assert host.run(BEGIN + ASK + BRIEFLY_IDLE + code, SLOW, measured=False).calmly
+    assert host.run(BEGIN + ASK + LIVES + code, SLOW, measured=False).calmly
     assert len(server.crumbs) == 1
+
+
+def test_the_hosts_threads_are_named_as_without_us(host: Host, server: Server) -> None:
+    """A host that listens to everything makes no record of our connections, not even in vain."""
+    code = """
+logging.basicConfig(level=logging.DEBUG, handlers=[logging.NullHandler()])
+assert migas.add_project('owner/repo', '1').result(40)['success']
+assert threading.Thread(target=int).name == 'Thread-1 (int)'
+"""
+    assert host.run(BEGIN + code, SLOW, measured=False).calmly
+    assert len(server.crumbs) == 1
+
+
+#: What a host's function does that a thread of ours calls, and that would end that thread.
+ENDS = {
+    "sys.exit": "sys.exit(1)",
+    "a Ctrl-C of its own": "raise KeyboardInterrupt",
+    "a task's end": "import asyncio; raise asyncio.CancelledError",
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("place", ["callback", "before_send"])
+def test_a_hosts_function_ends_no_thread_of_ours(
+    host: Host, server: Server, place: str, end: str
+) -> None:
+    """What it raises harms what it was called for, and nothing after that; nothing is printed."""
+    code = f"""
+def fail(given):
+    if isinstance(given, dict) and given['project_version'] != '1': return given
+    {ENDS[end]}
+if {place!r} == 'before_send':
+    migas.setup(before_send=fail)
+    migas.add_project('owner/repo', '1').result(40)
+else:
+    receipt = migas.add_project('owner/repo', '1')
+    receipt.add_done_callback(fail), receipt.result(40)
+assert migas.add_project('owner/repo', '2').result(40)['success']
+"""
+    assert host.run(BEGIN + code, SLOW).calmly
+    assert versions(server) == (["2"] if place == "before_send" else ["1", "2"])
+
+
+FORKING = """
+import os, signal
+ended = []
+def fork(_):
+    logging.info('before')
+    if child := os.fork():
+        ended.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        return
+    signal.alarm(40)
+    {deed}
+logging.basicConfig(level=logging.INFO, stream=sys.stdout, format='%(message)s')
+receipt = migas.add_project('owner/repo', '1')
+receipt.add_done_callback(fork)
+while not ended: time.sleep(0.01)
+print(*ended)
+"""
+
+WORKS = """
+    log = logging.getLogger('urllib3.connectionpool')
+    log.warning(f'heard by {threading.main_thread().name}')
+    def work(): log.warning(f'daemon: {thread.daemon}')
+    thread = threading.Thread(target=work)
+    thread.start(), thread.join()
+    receipt = migas.add_project('owner/repo', '2')
+    os._exit(0 if receipt.result(40)['success'] else 5)
+"""
+
+#: What a child does that a callback has forked, what is seen of it, and what arrives.
+CHILDREN = {
+    "it returns": ("return", "", "0", ["1"]),
+    "it exits": ("sys.exit(3)", "", "0", ["1"]),
+    "it works": (WORKS, "heard by MainThread\ndaemon: False\n", "0", ["1", "2"]),
+}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.parametrize("deed", CHILDREN)
+def test_what_a_callback_forks_is_the_hosts(host: Host, server: Server, deed: str) -> None:
+    """It is no thread of ours, goes on with none of our work, and ends as a bare thread's child."""
+    code, seen, status, arrived = CHILDREN[deed]
+    ended = host.run(BEGIN + FORKING.format(deed=code), FORKS, measured=False)
+    assert (ended.out, ended.calmly) == (f"before\n{seen}{status}\n", True), ended
+    assert versions(server) == arrived
