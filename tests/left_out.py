@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 #: A command, and what it runs that `tox` alone leaves out.
 LEFT_OUT = {
     "tox -e quick -- -m slow": "the tests that are slow, on this Python",
-    "tox -e py311": "all tests on Python 3.11",
-    "tox -e coverage": "all tests on Python 3.15, where branch coverage is measured",
+    "tox -e py311,py315": "all tests on the oldest Python and on the newest",
     "tox -e py312,py313,py314": "what depends on the interpreter and is not slow, on the others",
     "tox -e debian": "3.14 and 3.15 where they are missing, if root may make a Debian of its own",
     "tox -e carriers": "MPI, Ray, Spark, Dask, Celery and web servers, where they may be installed",

@@ -63,7 +63,10 @@ class ForkGate:
         # The hook of `logging` was registered after this one, and runs before it. If it has not
         # run, this fork began earlier; but what it releases at the end is asked for then.
         if self._logging_lock is not None and not self._logging_lock._is_owned():  # noqa: SLF001
+            # In the order of locks: another fork may have that one, and wait at the gate.
+            self._lock.release()
             self._logging_lock.acquire()
+            self._lock.acquire()
 
     def leave(self) -> None:
         """End a fork, in the parent and in the child: a hook after it."""

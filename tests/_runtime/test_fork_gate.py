@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from support import PATIENCE
 
 from migas._runtime.forks import ForkGate
 
@@ -108,3 +110,40 @@ def test_a_fork_in_a_fork_passes_the_gate() -> None:
         gate.leave()
     assert gate.close()
     gate.open()
+
+
+def test_two_forks_that_began_before_and_after_the_import_do_not_wait_for_each_other() -> None:
+    """The first one's hooks have not taken the lock of `logging`, and the second one's have."""
+    gate, logging_lock = ForkGate(), threading.RLock()
+    asked, ended = threading.Event(), []
+
+    class Watched:
+        """Tells that the fork which began first asks for the lock."""
+
+        def acquire(self) -> None:
+            asked.set()
+            logging_lock.acquire()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(logging_lock, name)
+
+    def fork_before() -> None:
+        gate.enter()
+        gate.leave()
+        logging_lock.release()  # the hook that was registered meanwhile
+        ended.append("before")
+
+    def fork_after() -> None:
+        with logging_lock:
+            threads[0].start()
+            asked.wait(PATIENCE)
+            gate.enter()
+            gate.leave()
+        ended.append("after")
+
+    gate._logging_lock = Watched()
+    threads = [threading.Thread(target=each, daemon=True) for each in (fork_before, fork_after)]
+    threads[1].start()
+    for thread in reversed(threads):
+        thread.join(PATIENCE)
+    assert sorted(ended) == ["after", "before"]

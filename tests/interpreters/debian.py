@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _VERSIONS = ("3.14", "3.15")
 
 #: What runs where nothing else is asked for: see tox.ini.
-ENVIRONMENTS = "py314,coverage"
+ENVIRONMENTS = "py314,py315"
 
 #: What PyInstaller needs, beside each interpreter.
 _TOOLS = ("binutils", "ca-certificates")

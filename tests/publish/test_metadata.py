@@ -73,10 +73,7 @@ def test_the_interpreters_are_those_that_are_tested() -> None:
         r"^Programming Language :: Python :: (3\.\d+)$", "\n".join(classifiers), re.MULTILINE
     )
     assert METADATA["requires-python"] == f">={found[0]}"
-    full = TOX["tox"]["labels"].partition("full = ")[2].split(", ")
-    # `coverage` names its Python below, and all others in their names.
-    names = [*full, TOX["testenv:coverage"]["base_python"]]
-    tested = sorted(int(name[3:]) for name in names if re.fullmatch(r"py3\d+", name))
+    tested = sorted(map(int, re.findall(r"\bpy3(\d+)\b", TOX["tox"]["labels"])))
     assert found == [f"3.{minor}" for minor in tested]
 
 
