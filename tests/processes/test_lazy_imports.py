@@ -20,14 +20,12 @@ pytestmark = pytest.mark.skipif(
 #: Prints what a thread of ours imports without the import lock, and each warning filter that stays.
 #: An import in a block is never lazy.
 WATCH = """
-try: import _imp, sys, time, warnings
+try: import _imp, _thread, sys, time, warnings
 finally: filters = warnings.filters.copy()
-is_locked, modules = _imp.lock_held, sys.modules
+get_ident, is_locked, host = _thread.get_ident, _imp.lock_held, _thread.get_ident()
 def watch(event, args):
-    if event == 'import' and not is_locked():
-        daemon = modules.get('migas._runtime.daemon')
-        if getattr(daemon, 'find_own_thread', int)():
-            print(args[0])
+    if event == 'import' and not is_locked() and get_ident() != host:
+        print(args[0])
 sys.addaudithook(watch)
 """
 
