@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from migas._runtime.receipt import Receipt
     from migas._runtime.threads import Handler
 
+#: Seconds after which modules are loaded once more that could not be loaded.
+SECOND_TRY = 0.1
+
 
 class Call:
     """A job for the writer: the arguments of one call, and the receipt that the caller got.
@@ -130,6 +133,7 @@ class Lazy:
         self._modules = modules
         self._make = make
         self._handler: Handler | None = None
+        self._has_failed = False
 
     def __call__(self, items: list[Any], can_wait: bool) -> float:
         """Handle ``items``, as a `threads.Handler`; the items fail if nothing can be imported."""
@@ -146,6 +150,10 @@ class Lazy:
                 if was_raised_by_handler(error):
                     raise
                 log.say(log.DEBUG, "cannot load the agent's modules: %r", error)
+                # A host that replaces locks just then, as gevent does, breaks an import once.
+                if not self._has_failed:
+                    self._has_failed = True
+                    return SECOND_TRY if can_wait else self(items, can_wait)
                 while items:
                     items.pop(0).fail(str(error))
                 return NEVER

@@ -301,6 +301,25 @@ def test_an_answer_that_has_arrived_when_the_budget_ends_is_read(
         assert versions(server) == ["1"]
 
 
+def test_modules_that_cannot_be_loaded_once_are_loaded_again(
+    start: Callable[..., Agent], monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    """A host that replaces locks in the middle of an import, as gevent does, breaks it once."""
+    failures = [RuntimeError("cannot release un-acquired lock")]
+    make = Agent._make_writer
+
+    def fail_once(agent: Agent) -> Any:
+        if failures:
+            raise failures.pop()
+        return make(agent)
+
+    monkeypatch.setattr(Agent, "_make_writer", fail_once)
+    agent = start(server.endpoint)
+    receipt = agent.add("owner/repo", "1", {})
+    assert receipt.result(PATIENCE)["success"]
+    assert versions(server) == ["1"]
+
+
 def test_a_call_starts_both_threads(start: Callable[..., Agent]) -> None:
     """From Python 3.12 on it would be too late at the exit."""
     agent = start(NOWHERE)
