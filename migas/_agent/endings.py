@@ -169,8 +169,7 @@ class ExitWatcher:
 
     def _lose(self, _mark: object) -> None:
         """Forget an exit that dies, unless it has left the program."""
-        is_main = is_main_thread()
-        if not (is_main and was_left_by_dying(self._program, self._exit.__code__)):
+        if not (is_main_thread() and was_left_by_dying(self._program, self._exit.__code__)):
             self._noted = None
 
 

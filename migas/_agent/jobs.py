@@ -136,7 +136,7 @@ class Lazy:
         self._has_failed = False
 
     def __call__(self, items: list[Any], can_wait: bool) -> float:
-        """Handle ``items``, as a `threads.Handler`; the items fail if nothing can be imported."""
+        """Handle ``items``, as a `threads.Handler`; they fail if two tries import nothing."""
         if self._handler is None:
             if not items:
                 return NEVER

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # see `daemon`
 import os
-import threading
 
-from .daemon import be_forgotten, find_own_thread
+from .daemon import be_forgotten, find_own_thread, is_known
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def call_host(function: Callable[..., Any], *args: object) -> Any:
 
 def _call_on_ours(thread: Thread, function: Callable[..., Any], *args: object) -> Any:
     # A function that calls us may be called by us once more, and knows the thread by then.
-    is_known = threading.get_ident() in getattr(threading, "_active", ())
+    was_known = is_known()
     if thread.host_mask is not None:  # not on Windows
         ours = _signal.pthread_sigmask(_signal.SIG_SETMASK, thread.host_mask)
     try:
@@ -57,5 +56,5 @@ def _call_on_ours(thread: Thread, function: Callable[..., Any], *args: object) -
     finally:
         if thread.host_mask is not None:
             _signal.pthread_sigmask(_signal.SIG_SETMASK, ours)
-        if not is_known:
+        if not was_known:
             be_forgotten()

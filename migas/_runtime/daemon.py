@@ -184,17 +184,31 @@ def find_own_thread() -> Thread | None:
     return thread if thread is not None and thread.pid == os.getpid() else None
 
 
+def is_known() -> bool:
+    """Return True if `threading` knows the thread that the caller runs on."""
+    known, number = _find_known()
+    return number in known
+
+
 def be_forgotten() -> None:
     """Have `threading` forget the thread of ours that the caller runs on.
 
-    Where it is asked for the current thread, as for each record of `logging`, it notes one that
-    nobody can join, and before Python 3.13 for ever. Code of the host's may ask on any thread: a
-    finalizer, an audit hook.
+    Where it is asked for the current thread, as for each record of `logging`, it adds one to its
+    list that nobody can join, and before Python 3.13 leaves it there. A finalizer or an audit
+    function may ask on any thread.
     """
+    if find_own_thread() is not None:
+        known, number = _find_known()
+        known.pop(number, None)
+
+
+def _find_known() -> tuple[dict[int, object], int]:
+    """Return the threads that `threading` knows, by their numbers, and the caller's number."""
     threading = sys.modules.get("threading")
-    if threading is not None and find_own_thread() is not None:
-        # By the public name, since gevent gives its threads other numbers.
-        getattr(threading, "_active", {}).pop(threading.get_ident(), None)
+    if threading is None:
+        return {}, 0
+    # By the public name, since gevent gives its threads other numbers.
+    return getattr(threading, "_active", {}), threading.get_ident()
 
 
 def _is_about_to_fork() -> bool:
