@@ -196,6 +196,6 @@ CHILDREN = {
 def test_what_a_callback_forks_is_the_hosts(host: Host, server: Server, deed: str) -> None:
     """It is no thread of ours, goes on with none of our work, and ends as a bare thread's child."""
     code, seen, status, arrived = CHILDREN[deed]
-    ended = host.run(BEGIN + FORKING.format(deed=code), FORKS, measured=False)
+    ended = host.run(BEGIN + LIVES + FORKING.format(deed=code), FORKS, measured=False)
     assert (ended.out, ended.calmly) == (f"before\n{seen}{status}\n", True), ended
     assert versions(server) == arrived
