@@ -112,15 +112,15 @@ receipt = migas.add_project('owner/repo', sys.argv[-1])
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="looks up what is open in /proc")
-def test_the_spool_is_rotated_by_windows_rules(host: Host, server: Server) -> None:
+def test_the_spool_is_rotated_by_windows_rules(
+    host: Host, server: Server, spool: Callable[..., Spool]
+) -> None:
     """A directory in which a file is open cannot be renamed: nothing is lost by that."""
     code = (
         WINDOWS
-        + """
-from migas._runtime.settings import Settings
-from migas._disk.spool import open_spool
-spool = open_spool(Settings.from_env(os.environ))
-spool._upkeep._dice = lambda _: 0
+        + f"""
+from migas._disk.spool import Bounds, Spool
+spool = Spool({spool().directory!r}, Bounds(1000, 10_000_000, 1e6), randrange=lambda _: 0)
 entries = [spool.put(b'x') for _ in range(20)]
 with open(entries[0].path) as file:
     entries += [spool.put(b'x') for _ in range(30)]
@@ -128,7 +128,7 @@ entries += [spool.put(b'x') for _ in range(40)]
 print(spool.count(), len(os.listdir(spool.directory + '/old')) > 0, spool.dropped)
 """
     )
-    ended = host.run(code, {"MIGAS_SPOOL_COUNT": "1000"}, measured=False)
+    ended = host.run(code, measured=False)
     assert (ended.out, ended.calmly) == ("90 True 0\n", True), ended
     assert server.requests == 0
 
