@@ -176,28 +176,37 @@ def _make(path: str) -> None:
 
 
 def _check_mark(opened: Directory, *, writes: bool) -> None:
-    """Raise `NoDiskError` unless a directory is a spool; mark one that an earlier version made."""
+    """Raise `NoDiskError` unless a directory is a spool; ``writes``: mark one without a mark."""
     try:
         status = opened.examine(TAG, _LARGEST_TAG)
-    except FileNotFoundError:
+        mark = status.st_dev, status.st_ino, status.st_mtime_ns
+        if _known.get(opened.path) == mark:
+            return
         check_place(opened.path)
-        for name in opened.names():
-            if re.fullmatch(_OWN_NAMES, name, re.ASCII) is None:
-                raise NoDiskError(f"{opened.path} holds files that migas has not made") from None
-        if writes:
-            # In one step, since another process may look at it meanwhile.
-            draft = f"{TAG}.{os.urandom(4).hex()}"
-            opened.create(draft, _SIGNATURE + _MARK)
-            opened.publish(draft, opened, TAG)
-        return
-    mark = status.st_dev, status.st_ino, status.st_mtime_ns
-    if _known.get(opened.path) == mark:
-        return
-    check_place(opened.path)
-    text = opened.read(TAG, _LARGEST_TAG)
-    if not text.startswith(_SIGNATURE) or b"migas" not in text:
+        text = opened.read(TAG, _LARGEST_TAG)
+    except FileNotFoundError:
+        text = b""
+    # An empty one is no other program's: a loss of power leaves such files, and a network's disk
+    # may show what another node has just made as empty (seen on GlusterFS).
+    if not text:
+        _adopt(opened, writes=writes)
+    elif text.startswith(_SIGNATURE) and b"migas" in text:
+        _known[opened.path] = mark
+    else:
         raise NoDiskError(f"{opened.path} is the cache of another program")
-    _known[opened.path] = mark
+
+
+def _adopt(opened: Directory, *, writes: bool) -> None:
+    """Take a directory without a mark for a spool if all in it is ours, as in an earlier one's."""
+    check_place(opened.path)
+    for name in opened.names():
+        if re.fullmatch(_OWN_NAMES, name, re.ASCII) is None:
+            raise NoDiskError(f"{opened.path} holds files that migas has not made")
+    if writes:
+        # In one step, since another process may look at it meanwhile.
+        draft = f"{TAG}.{os.urandom(4).hex()}"
+        opened.create(draft, _SIGNATURE + _MARK)
+        opened.publish(draft, opened, TAG)
 
 
 def create_directory(path: str) -> None:

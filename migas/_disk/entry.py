@@ -89,10 +89,12 @@ class Entry(NamedTuple):
         with self._open(within) as spool:
             return spool.box(self.box).read(self.name, LARGEST)
 
-    def size(self, within: Directory | None = None) -> int:
-        """Return the file's size in bytes. Raises `OSError` if it is gone or not ours."""
-        with self._open(within) as spool:
-            return spool.box(self.box).examine(self.name, LARGEST).st_size
+    def is_there(self, within: Directory | None = None) -> bool:
+        """Return whether the file is there, and ours."""
+        with contextlib.suppress(OSError), self._open(within) as spool:
+            spool.box(self.box).examine(self.name, LARGEST)
+            return True
+        return False
 
     def write(self, data: bytes, within: Directory) -> Entry:
         """Write a draft and make it pending; return the entry, or remove it and raise `OSError`."""

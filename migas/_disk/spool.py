@@ -45,6 +45,9 @@ _LOOKS = 4
 #: Milliseconds by which a clock may step back while entries of one process keep their order.
 _STEP = 60_000
 
+#: Seconds for which a network's disk may show as empty what another node has just written.
+_STALE = 1.0
+
 
 def directory_for(endpoint: str, cache_dir: str | None) -> str:
     """Return the path of one server's spool, or `""` if the user has no cache directory.
@@ -209,7 +212,7 @@ class Spool:
         found: list[Entry] = []
         with contextlib.suppress(OSError), open_directory(self.directory) as spool:
             for box in (*list_segments(spool), NEW, CUR):
-                found += [entry for entry in read_box(spool, box) if _is_there(entry, spool)]
+                found += [entry for entry in read_box(spool, box) if entry.is_there(spool)]
                 spool.forget(box)
         return iter(found)
 
@@ -220,7 +223,7 @@ class Spool:
     def has_waiting(self) -> bool:
         """Return whether an entry is pending that could be claimed."""
         with contextlib.suppress(OSError), open_directory(self.directory) as spool:
-            return any(_is_there(entry, spool) for entry in self._pending(spool))
+            return any(entry.is_there(spool) for entry in self._pending(spool))
         return False
 
     def problem(self) -> str:
@@ -275,6 +278,8 @@ class Spool:
             return None
         except OSError:
             return None
+        if not content and now < entry.birth / 1000 + _STALE:
+            return None
         if has_newer_form(content):
             self._passed.add(entry.token)
             return None
@@ -288,11 +293,3 @@ def _list_places(spool: Directory, first: str) -> Iterator[str]:
         yield NEW
     # Listed after the look into `new/`, which may have become a segment since.
     yield from reversed(list_segments(spool))
-
-
-def _is_there(entry: Entry, spool: Directory) -> bool:
-    try:
-        entry.size(spool)
-    except OSError:
-        return False
-    return True

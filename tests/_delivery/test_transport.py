@@ -26,7 +26,7 @@ from wire import BODY, Connection, Wire, post, say, write
 
 from migas._delivery.parcel import Outcome, Reply
 from migas._delivery.transport import Transport, _find_redirect
-from migas._runtime.loading import _HostsOnly
+from migas._runtime.log import _HostsOnly
 from migas._runtime.version import __version__
 from migas.testing import Fault, Server
 

@@ -150,7 +150,6 @@ OPERATIONS: dict[str, tuple[Callable[[Case], object], bool]] = {
     "release": (lambda case: case.claimed.release(1), False),
     "set aside": (lambda case: case.claimed.set_aside(), False),
     "read": (lambda case: case.entries[2].read(), True),
-    "size": (lambda case: case.entries[2].size(), True),
     "recover": (recover, False),
     "look": (look, False),
     "stamp": (stamp, False),

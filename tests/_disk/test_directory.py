@@ -145,10 +145,11 @@ def test_an_entry_that_is_not_ours_is_left_alone(
     assert entry is not None
     before = take_picture(path)
     outside.watch(path)
-    for fails in (entry.read, entry.size, lambda: entry.attempt(NOW, 1)):
+    for fails in (entry.read, lambda: entry.attempt(NOW, 1)):
         with pytest.raises(OSError, match=r"."):
             fails()
     assert (entry.claim(NOW), entry.release(1), entry.discard()) == (None, None, False)
+    assert not entry.is_there()
     entry.set_aside()
     assert Spool(str(directory), ROOMY).take(entry) is None
     outside.check()

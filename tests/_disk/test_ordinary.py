@@ -295,7 +295,7 @@ def test_a_spool_with_files_of_somebody_else_is_not_used(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [b"Signature: 8a477f597d28d172789f06886806bc55\n# of pip\n", b"migas", b""]
+    "text", [b"Signature: 8a477f597d28d172789f06886806bc55\n# of pip\n", b"migas"]
 )
 def test_another_programs_cache_is_not_used(home: Path, text: bytes) -> None:
     """Its mark is another one."""
@@ -324,6 +324,23 @@ def test_a_spool_of_an_earlier_version_is_adopted(home: Path) -> None:
     mark = (directory / TAG).read_bytes()
     assert mark.startswith(b"Signature: 8a477f597d28d172789f06886806bc55\n")
     assert b"migas" in mark
+
+
+def test_an_empty_mark_is_none(home: Path) -> None:
+    """A loss of power leaves one, and a network's disk shows one that another node just made."""
+    directory = home / "spool"
+    assert Spool(str(directory), ROOMY).put(b"x")
+    mark = (directory / TAG).read_bytes()
+    os.truncate(directory / TAG, 0)
+    spool = Spool(str(directory), ROOMY)
+    assert (spool.count(), spool.problem(), (directory / TAG).read_bytes()) == (1, "", b"")
+    spool.put(b"x")
+    assert (spool.count(), (directory / TAG).read_bytes()) == (2, mark)
+    os.truncate(directory / TAG, 0)
+    (directory / "thesis.tex").write_text("years of work")
+    with pytest.raises(NoDiskError, match="holds files that migas has not made"):
+        spool.put(b"x")
+    assert (directory / TAG).read_bytes() == b""
 
 
 def test_a_spool_that_another_directory_replaces_is_looked_at_again(home: Path) -> None:

@@ -447,6 +447,15 @@ def test_foreign_files_are_left_where_they_are(spool: Spool) -> None:
     assert not os.path.exists(os.path.join(spool.directory, "aside"))
 
 
+def test_what_is_empty_is_given_a_moment(spool: Spool, clock: Clock) -> None:
+    """A network's disk may show so what another node has just written."""
+    empty = spool.put(b"")
+    other = spool.put(b"x")
+    assert [claimed.token for claimed in spool.claim(10)] == [other.token]
+    clock.now += 1
+    assert [claimed.token for claimed in spool.claim(10)] == [empty.token]
+
+
 def test_what_was_refused_and_what_was_given_up_is_counted(spool: Spool) -> None:
     """Wherever it was."""
     spool.refuse(spool.put(b"x"))
