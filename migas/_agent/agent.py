@@ -28,7 +28,7 @@ from migas._runtime.place import is_worker_process, was_raised_by_handler
 from migas._runtime.receipt import Receipt
 from migas._runtime.threads import NEVER, Worker
 
-from .jobs import Call, Lazy, Task, load_here
+from .jobs import Call, Lazy, Task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,14 +86,17 @@ class Agent:
         self._late: Call | None = None
         self._exit = Exit(settings.exit_timeout)
         self._loader = Loader()
-        senders = Import(self._loader, SENDER_MODULES, WRITER_POLL)
-        self._sending = Worker("sender", Lazy(senders, self._make_sender), keep_alive=keep_alive)
-        writers = Import(self._loader, WRITER_MODULES, WRITER_POLL)
+        self._writers = Import(self._loader, WRITER_MODULES, WRITER_POLL)
+        self._senders = Import(self._loader, SENDER_MODULES, WRITER_POLL)
+        self._transports = Import(self._loader, TRANSPORT_MODULES, TRANSPORT_POLL)
+        self._sending = Worker(
+            "sender", Lazy(self._senders, self._make_sender), keep_alive=keep_alive
+        )
         # It lives as long as the sender's thread, and starts that one: Python waits for each start
         # of a thread, and a caller should wait for one only.
         self._writing = Worker(
             "writer",
-            Lazy(writers, self._make_writer),
+            Lazy(self._writers, self._make_writer),
             keep_alive=lambda: keep_alive() or self._sending.is_running(),
         )
         # Parcels that a signal handler has written. The exit sends them, if there is one.
@@ -190,7 +193,7 @@ class Agent:
         # By the writer's thread, since a disk that has stopped answering would hold this one. Here
         # only what no thread has taken: none could start, or others import all the time.
         if self._loader.serve():
-            load_here(WRITER_MODULES)
+            self._writers.load_for_caller()
         last = Task()
         waits = self._writing.is_running() and self._writing.submit(last)
         if not (waits and self._writing.await_done(lambda: last.is_done, deadline - seconds / 2)):
@@ -249,7 +252,8 @@ class Agent:
 
     def _urge(self) -> None:
         """Have all breadcrumbs sent without delay, for a caller who waits."""
-        load_here((*WRITER_MODULES, *SENDER_MODULES, *TRANSPORT_MODULES))
+        for modules in (self._writers, self._senders, self._transports):
+            modules.load_for_caller()
         self._writing.wake()
         self._sending.wake()
 
@@ -265,7 +269,7 @@ class Agent:
         if late or find_own_thread() is not None:
             return
         if not is_loaded(WRITER_MODULES[-1]):
-            load_here(WRITER_MODULES)
+            self._writers.load_for_caller()
             self._writing.wake()
         call.await_written(WORKER_WAIT)
         self._late = call
@@ -278,8 +282,7 @@ class Agent:
     def _make_sender(self) -> Handler:
         from migas._delivery.sender import Sender
 
-        modules = Import(self._loader, TRANSPORT_MODULES, TRANSPORT_POLL)
-        return Sender(self.settings, self._listeners, self._exit, modules).handle
+        return Sender(self.settings, self._listeners, self._exit, self._transports).handle
 
 
 def count_pending(settings: Settings) -> int:

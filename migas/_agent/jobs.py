@@ -8,14 +8,13 @@ end before a job is done; then its breadcrumb is lost.
 from __future__ import annotations
 
 from migas._runtime import log
-from migas._runtime.loading import load
 from migas._runtime.native import allocate_lock, await_lock
 from migas._runtime.place import was_raised_by_handler
 from migas._runtime.threads import NEVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from migas._delivery.parcel import Parcel
@@ -158,18 +157,3 @@ class Lazy:
                     items.pop(0).fail(str(error))
                 return NEVER
         return self._handler(items, can_wait)
-
-
-def load_here(names: Iterable[str]) -> None:
-    """Import modules on the caller's thread, who waits for what they do.
-
-    The agent's threads import none while the host is inside an import, which may last as long as
-    the process, and may be the one that this call is made in.
-    """
-    try:
-        for name in names:
-            load(name)
-    except Exception as error:  # whatever a broken installation raises; the receipt says it
-        if was_raised_by_handler(error):
-            raise
-        log.say(log.DEBUG, "cannot load the agent's modules: %r", error)

@@ -21,7 +21,7 @@ from urllib3.util import parse_url
 
 from migas._crumb.breadcrumb import PLACE_HEADER
 from migas._runtime.clock import read_clock
-from migas._runtime.loading import keep_ours_out
+from migas._runtime.log import keep_ours_out
 from migas._runtime.quiet import quiet
 from migas._runtime.version import __version__
 

@@ -30,7 +30,7 @@ from __future__ import annotations
 import _imp
 import sys
 
-from .daemon import find_own_thread
+from . import log
 from .imports import (
     find_logging_lock,
     is_announced,
@@ -40,10 +40,10 @@ from .imports import (
     make_whole,
 )
 from .native import allocate_lock
+from .place import was_raised_by_handler
 
 TYPE_CHECKING = False  # the usual constant lives in `typing`, whose import costs 16 ms
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Iterable
 
     from .greenlet import Importer
@@ -216,15 +216,23 @@ class Import:
         # Seconds from one attempt to the next, at most. Each pause is twice the one before.
         self._longest = longest
         self._pause = _FIRST_PAUSE
+        # Why a caller could not import them, for the next attempt to say. Two threads that set it
+        # or take it at once lose one of two reasons.
+        self._failure = ""
 
     def attempt(self, *, loads_logging: bool = False) -> float:
         """Import what is missing, and return 0.0, or the seconds until the next attempt.
 
-        For ``loads_logging`` see `Loader.attempt`. Raises whatever the import raises.
+        For ``loads_logging`` see `Loader.attempt`. Raises whatever the import raises, and an
+        `ImportError` if a caller has tried it in vain.
         """
-        if self._loader.attempt(self._names, loads_logging=loads_logging):
+        are_loaded = self._loader.attempt(self._names, loads_logging=loads_logging)
+        failure, self._failure = self._failure, ""
+        if are_loaded:
             self._pause = _FIRST_PAUSE
             return 0.0
+        if failure:
+            raise ImportError(failure)
         self._pause = min(self._pause * 2, self._longest)
         return self._pause
 
@@ -236,6 +244,21 @@ class Import:
         """
         load(self._names[-1])
 
+    def load_for_caller(self) -> None:
+        """Import all on this thread, whose caller waits for what the modules do.
+
+        The agent's threads import none while the host is inside an import, which may last as long
+        as the process, and may be the one that this call is made in.
+        """
+        try:
+            for name in self._names:
+                load(name)
+        except Exception as error:  # whatever a broken installation raises; the receipt says it
+            if was_raised_by_handler(error):
+                raise
+            self._failure = str(error)
+            log.say(log.DEBUG, "cannot load the agent's modules: %r", error)
+
 
 def load(name: str) -> None:
     """Import a module, and drop what it warns of, and the warning filters that it adds.
@@ -244,46 +267,26 @@ def load(name: str) -> None:
     them does not expect.
 
     Raises:
-        ImportError: a test's tool has replaced classes that the transport is made of.
+        ImportError: a test's tool has replaced classes that the transport is made of, or a module
+            of the host's hides one that is needed.
         Exception: whatever the import raises.
     """
-    if name not in (*WRITER_MODULES, *SENDER_MODULES):
+    sends = name not in (*WRITER_MODULES, *SENDER_MODULES)
+    if sends:
         from .stand_in import find_replaced_class
 
         if tool := find_replaced_class():
             raise ImportError(f"{tool} stands in for the network")
+    if name not in sys.modules:
+        from .shadow import find_shadow
+
+        if path := find_shadow(sends=sends):
+            raise ImportError(f"{path} has the name of a module that is needed")
     from .quiet import quiet
 
     with quiet:
         __import__(name)
         make_whole(name)
-
-
-def keep_ours_out(name: str) -> None:
-    """Have the logger ``name`` of a library drop every record that a thread of ours makes."""
-    import logging
-
-    logger = logging.getLogger(name)
-    if not isinstance(logger.isEnabledFor, _HostsOnly):
-        logger.isEnabledFor = _HostsOnly(logger)  # type: ignore[method-assign]
-    # A logger's first use takes the lock of `logging`. If the interpreter's exit stopped our thread
-    # at that moment the lock would stay held, and the exit needs it. So the first use is here, on a
-    # thread that the exit waits for (see `Loader.close`).
-    logger.isEnabledFor(logging.DEBUG)
-
-
-class _HostsOnly:
-    """Says whether a logger makes records of a level: on a thread of ours, of none.
-
-    A filter would come too late. A record asks `threading` for its thread, which takes a number for
-    one that it does not know, and the host's next thread would have another name.
-    """
-
-    def __init__(self, logger: logging.Logger) -> None:
-        self._is_enabled = logger.isEnabledFor
-
-    def __call__(self, level: int) -> bool:
-        return find_own_thread() is None and self._is_enabled(level)
 
 
 def is_transport_loaded() -> bool:

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import sys
 
+from .daemon import find_own_thread
 from .imports import is_loaded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    pass
+    import logging
 
 #: The levels of `logging`, which may not be loaded.
 DEBUG, INFO, WARNING = 10, 20, 30
@@ -59,3 +60,30 @@ def say(level: int, message: str, *args: object) -> None:
         from .callback import call_host  # few have a listener
 
         call_host(logger.log, level, message, *args)
+
+
+def keep_ours_out(name: str) -> None:
+    """Have the logger ``name`` of a library drop every record that a thread of ours makes."""
+    import logging
+
+    logger = logging.getLogger(name)
+    if not isinstance(logger.isEnabledFor, _HostsOnly):
+        logger.isEnabledFor = _HostsOnly(logger)  # type: ignore[method-assign]
+    # A logger's first use takes the lock of `logging`. If the interpreter's exit stopped our thread
+    # at that moment the lock would stay held, and the exit needs it. So the first use is here, on a
+    # thread that the exit waits for (see `Loader.close`).
+    logger.isEnabledFor(logging.DEBUG)
+
+
+class _HostsOnly:
+    """Says whether a logger makes records of a level: on a thread of ours, of none.
+
+    A filter would come too late. A record asks `threading` for its thread, which takes a number for
+    one that it does not know, and the host's next thread would have another name.
+    """
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._is_enabled = logger.isEnabledFor
+
+    def __call__(self, level: int) -> bool:
+        return find_own_thread() is None and self._is_enabled(level)

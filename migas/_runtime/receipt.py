@@ -178,7 +178,7 @@ class Receipt(Readable):
         """
         from concurrent.futures import Future
 
-        from .loading import keep_ours_out
+        from .log import keep_ours_out
 
         # Where a callback raises, as asyncio's does once its loop is closed, `Future` logs that.
         keep_ours_out("concurrent.futures")

@@ -9,7 +9,7 @@ import pytest
 from support import PATIENCE
 
 from migas._runtime.daemon import Thread
-from migas._runtime.loading import keep_ours_out
+from migas._runtime.log import keep_ours_out
 
 if TYPE_CHECKING:
     from support import Host
