@@ -62,7 +62,7 @@ def is_worker_process() -> bool:
 
 def name_program() -> str:
     """Return a short name of the program that runs, whatever its arguments are."""
-    first = getattr(sys, "argv", [])[:1]  # a program that embeds Python need not set it
+    first = (getattr(sys, "argv", None) or [])[:1]  # a program that embeds Python need not set it
     # While a module is looked for that `-m` names, that is all there is.
     program = sys.orig_argv if first in (["-c"], ["-m"]) else first
     # The hash of an integer is the same in each process.
