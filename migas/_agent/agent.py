@@ -89,9 +89,8 @@ class Agent:
         self._writers = Import(self._loader, WRITER_MODULES, WRITER_POLL)
         self._senders = Import(self._loader, SENDER_MODULES, WRITER_POLL)
         self._transports = Import(self._loader, TRANSPORT_MODULES, TRANSPORT_POLL)
-        self._sending = Worker(
-            "sender", Lazy(self._senders, self._make_sender), keep_alive=keep_alive
-        )
+        sender = Lazy(self._senders, self._make_sender)
+        self._sending = Worker("sender", sender, keep_alive=keep_alive)
         # It lives as long as the sender's thread, and starts that one: Python waits for each start
         # of a thread, and a caller should wait for one only.
         self._writing = Worker(
@@ -163,6 +162,8 @@ class Agent:
     def flush(self, timeout: float | None) -> int:
         """Send all pending breadcrumbs, and return how many are still pending.
 
+        A thread of this agent's does not wait for itself: in `before_send`, or in a callback.
+
         Parameters:
             timeout: seconds to wait at most; None: no limit.
         """
@@ -172,7 +173,8 @@ class Agent:
         flush = Flush(deadline, self._urge, lambda: count_pending(self.settings))
         self.start()
         try:
-            if self._writing.submit(flush):
+            is_ours = self._writing.is_current() or self._sending.is_current()
+            if self._writing.submit(flush) and not is_ours:
                 return flush.wait(timeout)
         except TimeoutError:
             pass

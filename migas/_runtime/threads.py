@@ -98,6 +98,11 @@ class Worker:
         """Return True if the thread is there."""
         return self._thread is not None
 
+    def is_current(self) -> bool:
+        """Return True if the caller runs on its thread."""
+        thread = self._thread
+        return thread is not None and thread.is_current()
+
     def start(self) -> None:
         """Start the thread, if it is not there and can start."""
         # There is a race with a thread that is about to end: the next item starts another, or,

@@ -187,6 +187,19 @@ def test_a_flush_keeps_its_timeout(start: Callable[..., Agent], server: Server) 
     server.stop()
 
 
+def test_a_callback_that_flushes_does_not_wait_for_its_own_thread(
+    start: Callable[..., Agent], server: Server
+) -> None:
+    """It would wait without end."""
+    agent, left = start(server.endpoint), list[int]()
+    receipt = agent.add("owner/repo", "1.0", {})
+    receipt.add_done_callback(lambda _: left.append(agent.flush(None)))
+    assert receipt.result(PATIENCE)["success"]
+    await_condition(lambda: left == [0])
+    assert agent.add("owner/repo", "1.1", {}).result(PATIENCE)["success"]
+    assert versions(server) == ["1.0", "1.1"]
+
+
 def test_with_a_timeout_of_zero_nothing_is_sent(
     start: Callable[..., Agent], server: Server, spool: Callable[..., Spool]
 ) -> None:
