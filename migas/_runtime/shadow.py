@@ -91,10 +91,17 @@ def _list_entries() -> list[str]:
 
 
 def _list_names(entry: str) -> set[str]:
-    """Return the names that modules may have in a directory: `""` is the one we work in."""
+    """Return the names that a host's modules may have in a directory; `""` is where it works.
+
+    None where packages are installed, as Lambda and clusters' module systems have it: what hides
+    something there, as a backport does, is meant to.
+    """
     try:
         if os.path.samefile(entry or os.curdir, _LIBRARY):
             return set()
-        return {name.partition(".")[0] for name in os.listdir(entry or os.curdir)}
+        names = os.listdir(entry or os.curdir)
     except OSError:
         return set()
+    if any(name.endswith(".dist-info") for name in names):
+        return set()
+    return {name.partition(".")[0] for name in names}

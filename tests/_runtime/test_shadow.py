@@ -96,6 +96,18 @@ def test_a_package_beside_the_script_is_taken(host: Host, server: Server, script
     assert len(server.crumbs) == 1
 
 
+def test_a_backport_that_is_installed_is_taken(host: Host, server: Server, script: Script) -> None:
+    """It hides a module of Python's own, and is meant to."""
+    import calendar
+
+    text = f"print('backport')\n{Path(calendar.__file__).read_text(encoding='utf-8')}"
+    path = script(USE, "calendar.py", text=text)
+    (path.parent / "calendar-1.0.dist-info").mkdir()
+    ended = host.run("", measured=False, arguments=[str(path)])
+    assert (ended.out.split("\n")[0], ended.calmly) == ("backport", True), ended
+    assert len(server.crumbs) == 1
+
+
 def test_a_script_in_the_standard_library_hides_nothing(host: Host, server: Server) -> None:
     """`python -m` in the library's own directory: what lies there is what is needed."""
     code = f"import os, sys; os.chdir(os.path.dirname(os.__file__)); sys.path.insert(0, '')\n{USE}"
