@@ -32,6 +32,7 @@ FILE_SYSTEM = re.compile(
 #: Files that are no spool's, and why they may be asked for elsewhere.
 OTHER_FILES = {
     "_runtime/optout.py": "the opt-out looks by itself, and reads how this program was started",
+    "_runtime/shadow.py": "the directories that modules are imported from",
     "_crumb/environment.py": "the marks by which a container is known",
     "_runtime/ancestor.py": "what the kernel says of the processes above",
     "_runtime/signals.py": "what the kernel says of this process's signals",

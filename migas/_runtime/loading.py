@@ -256,7 +256,7 @@ class Import:
         except Exception as error:  # whatever a broken installation raises; the receipt says it
             if was_raised_by_handler(error):
                 raise
-            self._failure = str(error)
+            self._failure = str(error) or repr(error)
             log.say(log.DEBUG, "cannot load the agent's modules: %r", error)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from migas._runtime.shadow import _OF_TRANSPORT, _OF_WRITER
+from migas._runtime.shadow import _DIRECTORIES, _FILES, _OF_TRANSPORT, _OF_WRITER
 
 if TYPE_CHECKING:
     from support import Host
@@ -48,7 +50,7 @@ def script(tmp_path: Path) -> Script:
     return write
 
 
-@pytest.mark.parametrize("name", ["calendar.py", "queue/__init__.py", "requests.py", "chardet.py"])
+@pytest.mark.parametrize("name", ["calendar.py", "queue/__init__.py", "requests.py", "socks.py"])
 @pytest.mark.parametrize("use", [USE, NO_WAIT, f"import logging\n{NO_WAIT}"])
 def test_a_module_beside_the_script_is_not_run(
     host: Host, server: Server, script: Script, name: str, use: str
@@ -66,7 +68,7 @@ def test_a_module_beside_the_script_is_not_run(
     assert len(server.crumbs) == 1
 
 
-@pytest.mark.parametrize("name", ["json.py", "platformdirs.py"])
+@pytest.mark.parametrize("name", ["json.py", "random.py"])
 def test_a_module_that_the_writer_needs_is_not_run(
     host: Host, server: Server, script: Script, name: str
 ) -> None:
@@ -115,21 +117,65 @@ def test_a_script_in_the_standard_library_hides_nothing(host: Host, server: Serv
     assert len(server.crumbs) == 1
 
 
+def test_a_shadow_that_goes_stops_nothing(host: Host, server: Server, script: Script) -> None:
+    """The person renames the file, as `migas help troubleshooting` says."""
+    code = f"""
+import os, sys, time
+{USE}
+os.rename(os.path.join(sys.path[0], "calendar.py"), os.path.join(sys.path[0], "mine.py"))
+{USE}
+assert migas.flush(30) == 0
+"""
+    ended = host.run("", measured=False, arguments=[str(script(code, "calendar.py"))])
+    assert (ended.out.count("has the name"), ended.calmly) == (1, True), ended
+    assert len(server.crumbs) == 2
+
+
+EXTENSIONS = os.path.join(sysconfig.get_path("platstdlib"), "lib-dynload")
+
+
+@pytest.mark.parametrize("entry", [EXTENSIONS, 3, b"x", "absent"])
+def test_what_is_no_scripts_directory_stops_nothing(
+    host: Host, server: Server, entry: object
+) -> None:
+    """Python's own extension modules come first on Windows, and in a frozen program."""
+    assert host.run(f"import sys; sys.path.insert(0, {entry!r})\n{USE}", measured=False).calmly
+    assert len(server.crumbs) == 1
+
+
+@pytest.mark.parametrize("name", ["listdir", "stat"])
+def test_what_a_host_has_replaced_stops_nothing(host: Host, server: Server, name: str) -> None:
+    """As a test's mock does."""
+    code = f"""
+import os, ssl, json, http.client, email.parser, migas, platformdirs
+replaced = os.{name}
+place = os.getcwd()
+def refuse(path='.', *args, **kwargs):
+    if path == place:
+        raise RuntimeError('not in a test')
+    return replaced(path, *args, **kwargs)
+os.{name} = refuse
+{USE}
+"""
+    assert host.run(code, measured=False).calmly
+    assert len(server.crumbs) == 1
+
+
 @pytest.mark.skipif(sys.implementation.name != "cpython", reason="PyPy's library is another")
-def test_every_name_is_known(host: Host, server: Server) -> None:
-    """All of the standard library that a use and its delivery load is looked for before."""
+def test_every_name_is_needed(host: Host, server: Server) -> None:
+    """What a delivery does not ask for hides nothing."""
     code = f"""
 import sys
-there = set(sys.modules)
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        asked.add(name.partition('.')[0])
+asked = set(sys.modules) | set(sys.builtin_module_names)
+sys.meta_path.insert(0, Watch())
 {USE}
-loaded = {{name.partition('.')[0] for name in set(sys.modules) - there}}
-known = sys.stdlib_module_names - set(sys.builtin_module_names)
-print(*sorted(name for name in loaded & known if not name.startswith('_')))
+print(*asked)
 """
     ended = host.run(code, measured=False)
     assert ended.calmly, ended
-    at_import = {"collections", "functools", "operator", "reprlib", "threading", "types"}
-    frozen = {"encodings", "importlib", "ntpath"}
-    unknown = set(ended.out.splitlines()[-1].split()) - _OF_WRITER - _OF_TRANSPORT
-    assert unknown - at_import - frozen == set()
+    asked = set(ended.out.splitlines()[-1].split())
+    assert (_OF_WRITER | _OF_TRANSPORT | _FILES | _DIRECTORIES) - asked == set()
     assert len(server.crumbs) == 1

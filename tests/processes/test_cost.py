@@ -36,7 +36,7 @@ WRITING = {
     *("_delivery", "_delivery.defaults", "_delivery.parcel", "_delivery.ranks"),
     "_delivery.writer",
     *("_runtime.callback", "_runtime.clock", "_runtime.namedtuple", "_runtime.quiet"),
-    "_runtime.randomness",
+    *("_runtime.randomness", "_runtime.shadow"),
     *(
         "_disk",
         "_disk.directory",

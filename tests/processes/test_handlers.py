@@ -56,7 +56,7 @@ def test_a_time_limit_of_the_hosts_ends_a_wait_for_us(
 #: The same in the middle of what we do: the place where it comes, and the call that gets there.
 WALLS = {
     "a thread's start": ("migas._runtime.threads.Thread.start", "migas.add_project(*NAME)"),
-    "a first import": ("migas._agent.jobs.load", "migas.add_project(*NAME).result()"),
+    "a first import": ("migas._runtime.loading.load", "migas.add_project(*NAME).result()"),
     "a breadcrumb": ("migas.operations._queue", "migas.add_breadcrumb(*NAME)"),
     "a look at the disk": ("migas._disk.spool.open_spool", "migas.flush()"),
     "a flush": ("migas._agent.process.Process.flush", "migas.add_project(*NAME) and migas.flush()"),

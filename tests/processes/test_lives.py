@@ -354,7 +354,8 @@ def test_a_broken_installation_is_told_to_whoever_asks_and_to_nobody_else(
     host: Host, tmp_path: Path, spool: Callable[..., Spool], module: str, kept: int
 ) -> None:
     """What can be kept is kept, and what cannot be sent costs nothing."""
-    (tmp_path / f"{module}.py").write_text("raise ImportError('a broken installation')")
+    (tmp_path / module).mkdir()
+    (tmp_path / module / "__init__.py").write_text("raise ImportError('a broken installation')")
     for ask in ("", "; print(r.result(30)['message'], migas.flush())"):
         code = f"import logging, migas; r = migas.add_project('owner/repo', '1'){ask}"
         ended = host.run(code)
