@@ -56,7 +56,7 @@ def test_a_time_limit_of_the_hosts_ends_a_wait_for_us(
 #: The same in the middle of what we do: the place where it comes, and the call that gets there.
 WALLS = {
     "a thread's start": ("migas._runtime.threads.Thread.start", "migas.add_project(*NAME)"),
-    "a first import": ("migas._runtime.loading.load", "migas.add_project(*NAME).result()"),
+    "a first import": ("migas._runtime.shadow.find_shadow", "migas.add_project(*NAME).result()"),
     "a breadcrumb": ("migas.operations._queue", "migas.add_breadcrumb(*NAME)"),
     "a look at the disk": ("migas._disk.spool.open_spool", "migas.flush()"),
     "a flush": ("migas._agent.process.Process.flush", "migas.add_project(*NAME) and migas.flush()"),
@@ -73,13 +73,17 @@ WALLS = {
 }
 
 INTERRUPTED = """
-import pkgutil, signal, migas, migas._runtime.daemon
+import _thread, pkgutil, signal, migas, migas._runtime.daemon
 class Limit(Exception): pass
 def handle(*arguments): raise Limit
 signal.signal(signal.SIGALRM, handle)
+main = _thread.get_ident()
+def interrupt(*_, **__):
+    if _thread.get_ident() == main:
+        signal.raise_signal(signal.SIGALRM)
 NAME = ('owner/repo', '2026-01-01')
 place, _, name = {place!r}.rpartition('.')
-setattr(pkgutil.resolve_name(place), name, lambda *_, **__: signal.raise_signal(signal.SIGALRM))
+setattr(pkgutil.resolve_name(place), name, interrupt)
 try: print('returned', {call})
 except Limit: print('limit')
 """
