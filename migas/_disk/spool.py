@@ -278,7 +278,7 @@ class Spool:
             return None
         except OSError:
             return None
-        if not content and now < entry.birth / 1000 + _STALE:
+        if not content and abs(now - entry.birth / 1000) < _STALE:
             return None
         if has_newer_form(content):
             self._passed.add(entry.token)

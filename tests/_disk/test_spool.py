@@ -454,6 +454,9 @@ def test_what_is_empty_is_given_a_moment(spool: Spool, clock: Clock) -> None:
     assert [claimed.token for claimed in spool.claim(10)] == [other.token]
     clock.now += 1
     assert [claimed.token for claimed in spool.claim(10)] == [empty.token]
+    empty = spool.put(b"")
+    clock.now -= 3600  # a clock that was ahead
+    assert [claimed.token for claimed in spool.claim(10)] == [empty.token]
 
 
 def test_what_was_refused_and_what_was_given_up_is_counted(spool: Spool) -> None:
