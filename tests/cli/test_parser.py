@@ -17,6 +17,10 @@ from migas.cli import demo, parser, topics
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from support import Host
+
+    from migas.testing import Server
+
 
 @pytest.mark.slow
 def test_the_demo_shows_three_breadcrumbs_and_leaves_nothing(home: Path) -> None:
@@ -114,3 +118,15 @@ def test_without_the_extra_a_line_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "migas.testing", None)
     with pytest.raises(ModuleNotFoundError):
         parser.main(["serve"])
+
+
+def test_what_lies_in_the_working_directory_is_not_run(
+    host: Host, server: Server, tmp_path: Path
+) -> None:
+    """`python -m` puts that first on the path: a `calendar.py` there is not ours."""
+    use = "import migas; migas.add_project('owner/repo', '1.0')"
+    assert host.run(use, {"MIGAS_TIMEOUT": "0"}, measured=False).calmly
+    (tmp_path / "calendar.py").write_text("print('my own code runs')")
+    ended = host.run("", arguments=["-m", "migas", "flush"], measured=False)
+    assert (ended.status, ended.err, len(server.crumbs)) == (0, "", 1), ended
+    assert "my own" not in ended.out
