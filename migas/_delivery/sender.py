@@ -108,6 +108,7 @@ class Sender:
         Returns:
             The seconds until the next call, 0.0 for at once, or `NEVER` if nothing is to be sent.
         """
+        failure = self._modules.take_failure()
         while items:
             items.pop(0).join(self)
         self.flushes.expire()
@@ -120,7 +121,7 @@ class Sender:
         else:
             pause = self._hold_exit() if is_ending else self._hold()
         if pause is None:
-            pause = self._stand_aside() or self._rate.delay() or self._load()
+            pause = self._stand_aside() or self._rate.delay() or self._load(failure)
         pause = pause or self._send()
         # Nothing follows at once: not even an exit may leave a connection open.
         if pause and self._transport is not None:
@@ -197,13 +198,17 @@ class Sender:
         """Return True if a parcel is in memory only, so that no later process can send it."""
         return any(not parcel.entry.is_on_disk for parcel in self.parcels)
 
-    def _load(self) -> float:
-        """Import the transport. Returns 0.0 if it is there, or the seconds until the next try."""
+    def _load(self, failure: str) -> float:
+        """Import the transport. Returns 0.0 if it is there, or the seconds until the next try.
+
+        ``failure`` is why a caller could not import it just now: it would wait for that in vain.
+        """
         try:
             # The host forks no more once the exit has begun, so `logging` may then be loaded, too.
-            return self._modules.attempt(loads_logging=not self._exit.has_begun)
+            pause = self._modules.attempt(loads_logging=not self._exit.has_begun)
         except Exception as error:  # whatever a broken installation raises
-            return self._give_up(f"cannot send: {error}", NEVER)
+            pause, failure = NEVER, str(error) or repr(error)
+        return self._give_up(f"cannot send: {failure}", NEVER) if pause and failure else pause
 
     def _send(self) -> float:
         """Send one request, and return the seconds until the next one is due."""

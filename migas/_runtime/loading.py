@@ -216,23 +216,17 @@ class Import:
         # Seconds from one attempt to the next, at most. Each pause is twice the one before.
         self._longest = longest
         self._pause = _FIRST_PAUSE
-        # Why a caller could not import them, for the next attempt to say. Two threads that set it
-        # or take it at once lose one of two reasons.
+        # Why a caller could not import them. Of two threads that set it at once one is heard.
         self._failure = ""
 
     def attempt(self, *, loads_logging: bool = False) -> float:
         """Import what is missing, and return 0.0, or the seconds until the next attempt.
 
-        For ``loads_logging`` see `Loader.attempt`. Raises whatever the import raises, and an
-        `ImportError` if a caller has tried it in vain.
+        For ``loads_logging`` see `Loader.attempt`. Raises whatever the import raises.
         """
-        are_loaded = self._loader.attempt(self._names, loads_logging=loads_logging)
-        failure, self._failure = self._failure, ""
-        if are_loaded:
+        if self._loader.attempt(self._names, loads_logging=loads_logging):
             self._pause = _FIRST_PAUSE
             return 0.0
-        if failure:
-            raise ImportError(failure)
         self._pause = min(self._pause * 2, self._longest)
         return self._pause
 
@@ -243,6 +237,11 @@ class Import:
         status.
         """
         load(self._names[-1])
+
+    def take_failure(self) -> str:
+        """Return why a caller could not import them since the last call, or `""`."""
+        failure, self._failure = self._failure, ""
+        return failure
 
     def load_for_caller(self) -> None:
         """Import all on this thread, whose caller waits for what the modules do.
