@@ -124,6 +124,26 @@ def test_without_anything_to_send_there_is_nothing_to_do(bench: Bench) -> None:
     assert bench.server.requests == 0
 
 
+def test_what_a_caller_could_not_import_is_told_at_once_and_never_later(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A test's tool that stood in for the network may have gone by then."""
+    bench.loads = False
+    sender = bench.sender()
+
+    def fail(name: str) -> None:
+        raise ImportError(f"there is no {name}")
+
+    monkeypatch.setattr("migas._runtime.loading.load", fail)
+    sender._modules.load_for_caller()
+    assert sender.handle([], True) == NEVER
+    assert 0 < sender.handle([bench.parcel(awaited=True)], True) < NEVER
+    assert bench.reasons == []
+    sender._modules.load_for_caller()
+    assert sender.handle([], True) == NEVER
+    assert bench.reasons == ["cannot send: there is no ssl"]
+
+
 @pytest.mark.usefixtures("no_requests")
 def test_a_live_process_waits_a_moment_first(bench: Bench) -> None:
     """The host's first half second is its own."""
