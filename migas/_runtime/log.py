@@ -1,7 +1,8 @@
 """The agent's own log: the logger `migas`, silent unless its user or the host listens.
 
 It imports `logging` only for a user who has set `MIGAS_LOG_LEVEL`. Without that, what is logged
-before the host has imported `logging` has no listener, and is dropped.
+before the host has imported `logging` has no listener, and is dropped. And what libraries log on
+our threads stays out of their loggers, which the host may listen to.
 
 What may go wrong: logs are shared with strangers, in issues and in chats. So a message names sizes
 and reasons, and never a value of a breadcrumb.

@@ -161,7 +161,7 @@ class Worker:
             self._closing = True
             thread = self._thread
             self._wake()
-        if thread is not None and thread.is_current():
+        if self.is_current():
             return False
         turns = TURNS if patience else 0
         ended = self._await(lambda: self._thread is None, deadline, turns, patience)
