@@ -56,7 +56,8 @@ NOUNS = {
 #: What speaks HTTP, and may be known to the transport and its neighbours alone.
 NETWORK = {"requests", "urllib3", "http", "socket", "ssl", "select", "selectors"}
 TRANSPORT = {
-    f"_delivery/{name}.py" for name in ("transport", "connection", "dialer", "progress", "reason")
+    f"_delivery/{name}.py"
+    for name in ("transport", "connection", "dialer", "progress", "reason", "redirect")
 }
 
 

@@ -27,7 +27,7 @@ from urllib3.util.connection import allowed_gai_family
 
 from migas._runtime.stand_in import find_resolver
 
-from .dialer import dial
+from .dialer import dial, is_patched_late
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -125,6 +125,11 @@ class _Bounded(HTTPConnection):
     progress: Progress
     #: A host that has `http.client` print its traffic has not asked for ours.
     debuglevel = 0
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a kept connection can be used again; not if to ask would take a patched call."""
+        return not is_patched_late() and super().is_connected
 
     def connect(self) -> None:
         """Connect, and note what to."""

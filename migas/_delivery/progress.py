@@ -24,6 +24,9 @@ _MOST_READS = 16
 #: Has one call not wait; 0 on Windows, which lacks the flag.
 _AT_ONCE: int = getattr(socket, "MSG_DONTWAIT", 0)
 
+#: What `dialer` makes: that is loaded with this module, before a host patches or after.
+_Socket = socket.socket
+
 
 class StoppedError(Exception):
     """The caller has stopped a request whose first byte was about to leave."""
@@ -115,7 +118,7 @@ class Progress:
         for sock in (self.sock, self.spare):
             try:
                 # Not the method of a TLS socket, which would change what the other thread reads.
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+                _Socket.shutdown(sock, socket.SHUT_RDWR)
             except Exception:  # noqa: S112  # there is none, or it is closed already
                 continue
 

@@ -1,8 +1,8 @@
 """The transport: the door to the server; every answer and every failure becomes a `Reply`.
 
 Importing this module imports `requests`, which is nearly all that a delivery costs: nobody does so
-before there is something to send. Only this module and the three that it leans on, `connection`,
-`dialer` and `reason`, know `requests`, `urllib3` and sockets.
+before there is something to send. Only this module and the four that it leans on, `connection`,
+`dialer`, `reason` and `redirect`, know `requests`, `urllib3` and sockets.
 
 Nothing that can be raised passes `Transport.send` or `fetch`, whatever the server answers and
 however a library fails. What raises before a request's last byte has left is UNSENT, what raises
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import base64
 import io
-from urllib.parse import unquote_to_bytes, urljoin
+from urllib.parse import unquote_to_bytes
 
 import requests
 from urllib3.util import parse_url
@@ -30,6 +30,7 @@ from .connection import MAX_ANSWER, MAX_LIST, Adapter
 from .policy import Exchange
 from .progress import Progress, StoppedError
 from .reason import explain, is_hang_up
+from .redirect import find_redirect
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ for _module in ("connection", "connectionpool", "poolmanager", "response", "util
 
 _USER_AGENT = f"migas-py/{__version__}"
 
-#: Redirects that keep the method (RFC 9110, 15.4.8 and 15.4.9), and how many are followed.
-_REDIRECTS, _MAX_REDIRECTS = (307, 308), 3
+#: How many redirects are followed, one after another.
+_MAX_REDIRECTS = 3
 
 #: Has `requests` follow no redirect, and read no body.
 _PLAINLY: dict[str, Any] = {"allow_redirects": False, "stream": True}
@@ -64,18 +65,26 @@ class _Session(requests.Session):
     another on a connection: `requests` would read each variable of it, twice, for each request.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, progress: Progress) -> None:
         super().__init__()
         self._found: dict[str, Any] = {}
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, Adapter(progress))
+        self.headers.update(
+            {
+                "User-Agent": _USER_AGENT,
+                "Content-Type": "application/json",
+                "Accept": "*/*",
+                "Accept-Encoding": "identity",
+            }
+        )
+        # requests looks into ~/.netrc unless somebody else sees to authentication.
+        self.auth = lambda request: request
 
     def merge_environment_settings(self, url: Any, *given: Any) -> Any:
         if url not in self._found:
             self._found[url] = super().merge_environment_settings(url, *given)
         return self._found[url].copy()
-
-    def close(self) -> None:
-        self._found.clear()
-        super().close()
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
         return None
@@ -115,19 +124,8 @@ class Transport:
     def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint
         self._progress = Progress()
-        self._session = _Session()
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, Adapter(self._progress))
-        self._session.headers.update(
-            {
-                "User-Agent": _USER_AGENT,
-                "Content-Type": "application/json",
-                "Accept": "*/*",
-                "Accept-Encoding": "identity",
-            }
-        )
-        # requests looks into ~/.netrc unless somebody else sees to authentication.
-        self._session.auth = lambda request: request
+        # Made for the first of the requests that follow one another.
+        self._session: _Session | None = None
 
     def send(
         self, body: bytes, timeout: float, on_write: Callable[[], None] = lambda: None
@@ -145,7 +143,7 @@ class Transport:
 
         def post(url: str, headers: Mapping[str, str], seconds: float) -> requests.Response:
             data = _Body(body, on_write, self._progress)
-            return self._session.post(url, data=data, headers=headers, timeout=seconds, **_PLAINLY)
+            return self._open().post(url, data=data, headers=headers, timeout=seconds, **_PLAINLY)
 
         exchange = self._attempt(post, self._endpoint, {}, timeout, MAX_ANSWER)
         return policy.judge(exchange, read_clock())
@@ -167,7 +165,7 @@ class Transport:
         headers = {"Authorization": f"Bearer {token}"}
 
         def get(url: str, headers: Mapping[str, str], seconds: float) -> requests.Response:
-            return self._session.get(url, headers=headers, timeout=seconds, **_PLAINLY)
+            return self._open().get(url, headers=headers, timeout=seconds, **_PLAINLY)
 
         url = self._endpoint.removesuffix("/graphql") + path
         exchange = self._attempt(get, url, headers, timeout, MAX_LIST)
@@ -189,9 +187,17 @@ class Transport:
         """Let go of the connection, as has to be done where no other request follows at once.
 
         A host may close every descriptor, and open something of its own under the same number.
+        Nothing is left of the session, either: eventlet, patching later, would tell of its locks.
         """
         self._progress.sock = None
-        self._session.close()
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def _open(self) -> _Session:
+        if self._session is None:
+            self._session = _Session(self._progress)
+        return self._session
 
     def _attempt(
         self, ask: Ask, url: str, headers: Mapping[str, str], timeout: float, most: int
@@ -218,7 +224,7 @@ class Transport:
         redirects = 0
         while True:
             with ask(url, headers, timeout) as response:
-                target = _find_redirect(response, url)
+                target = find_redirect(response, url)
                 if target is None or redirects == _MAX_REDIRECTS:
                     return self._read(response)
             redirects += 1
@@ -261,38 +267,6 @@ def _split_credentials(endpoint: str) -> tuple[str, dict[str, str]]:
     user, _, password = address.auth.partition(":")
     token = base64.b64encode(unquote_to_bytes(user) + b":" + unquote_to_bytes(password))
     return address._replace(auth=None).url, {"Authorization": f"Basic {token.decode()}"}
-
-
-def _find_redirect(response: requests.Response, url: str) -> str | None:
-    """Return where the same server wants a request instead, or None.
-
-    No other server gets the request: scheme, host and port have to be those of ``url``, as the
-    library that connects reads both. Whatever the parsers make of the rest, what is returned
-    begins as ``url`` does.
-    """
-    location = response.headers.get("Location", "")
-    if response.status_code not in _REDIRECTS or not _is_plain(location):
-        return None
-    try:
-        old, new = parse_url(url), parse_url(urljoin(url, location))
-        defaults = {"http": 80, "https": 443}
-        ports = [each.port or defaults.get(each.scheme or "") for each in (old, new)]
-    except ValueError:  # no address
-        return None
-    if (old.scheme, old.host, ports[0]) != (new.scheme, new.host, ports[1]):
-        return None
-    return old._replace(path=new.path or "/", query=new.query, fragment=None).url
-
-
-def _is_plain(location: str) -> bool:
-    """Return whether a redirect's target has one reading only.
-
-    That is visible ASCII, as any address (RFC 3986), without the backslash, which some programs
-    read as a slash, and without the `@` of credentials. A parser may drop a tab or a line break
-    before it compares hosts.
-    """
-    visible = location.isascii() and location.isprintable()
-    return bool(location) and visible and not {" ", "\\", "@"} & set(location)
 
 
 def _is_cut_off(response: requests.Response, received: int) -> bool:

@@ -13,7 +13,6 @@ import errno
 import functools
 import os
 import sys
-import time
 
 from migas._crumb import breadcrumb
 from migas._crumb.redaction import Redactor
@@ -24,6 +23,7 @@ from migas._runtime import log
 from migas._runtime.ancestor import find_program
 from migas._runtime.callback import call_host
 from migas._runtime.launch import Part
+from migas._runtime.native import time
 from migas._runtime.optout import look_for_optout
 from migas._runtime.threads import NEVER
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """What the writer waits for, which takes no time."""
     waited: list[float] = []
-    monkeypatch.setattr("time.sleep", waited.append)
+    monkeypatch.setattr("migas._runtime.native.time.sleep", waited.append)
     return waited
 
 
@@ -105,7 +105,7 @@ def test_a_broken_disk_is_never_waited_for_at_the_exit(
         waited.append(seconds)
         writer._exit.begin(1.0, sends=True)
 
-    monkeypatch.setattr("time.sleep", sleep)
+    monkeypatch.setattr("migas._runtime.native.time.sleep", sleep)
     monkeypatch.setattr(Spool, "put", lambda *_: fail(errno.ESTALE))
     assert not any(write(writer).entry.is_on_disk for _ in range(20))
     assert waited == [PAUSES[0]]

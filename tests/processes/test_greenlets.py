@@ -77,6 +77,26 @@ def test_breadcrumbs_arrive_and_signals_work(
     assert "migas" not in err
 
 
+LATE = """
+import logging, migas
+migas.add_project('owner/repo', '1').result(30)
+{patch}
+migas.add_project('owner/repo', '2').result(30)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_host_that_patches_after_a_delivery_goes_on(
+    host: Host, server: Server, library: str
+) -> None:
+    """Our thread makes no hub of gevent's while the host's does: both would wait without end."""
+    need(library)
+    ended = host.run(LATE.format(patch=PATCHES[library]), QUIET, measured=False)
+    assert ended.calmly, ended
+    assert versions(server) == ["1", "2"]
+
+
 WAITS = """
 import logging, time
 {order}
