@@ -57,7 +57,7 @@ NOUNS = {
 NETWORK = {"requests", "urllib3", "http", "socket", "ssl", "select", "selectors"}
 TRANSPORT = {
     f"_delivery/{name}.py"
-    for name in ("transport", "connection", "dialer", "progress", "reason", "redirect")
+    for name in ("transport", "connection", "dialer", "progress", "reason", "redirect", "sockets")
 }
 
 

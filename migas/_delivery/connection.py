@@ -27,7 +27,8 @@ from urllib3.util.connection import allowed_gai_family
 
 from migas._runtime.stand_in import find_resolver
 
-from .dialer import dial, is_patched_late
+from .dialer import dial
+from .sockets import is_patched_late
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

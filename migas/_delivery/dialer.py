@@ -13,7 +13,7 @@ import selectors
 import socket
 from itertools import zip_longest
 
-from migas._runtime.native import are_threads_replaced
+from .sockets import make_selector, make_socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,21 +40,6 @@ NO_ROUTE = (
 )
 
 
-# What stands there where a host patches with gevent or eventlet only after this was loaded.
-_Socket, _Selector = socket.socket, selectors.DefaultSelector
-
-
-def is_patched_late() -> bool:
-    """Return True if a host has replaced its threads and sockets after this module was loaded.
-
-    Then our thread must use none of the new ones. gevent makes a hub for each thread that does,
-    and imports modules for it under locks of its own: if the host's thread makes its first one at
-    that moment, both wait without end (gevent 26.9: 15 of 20 processes). Where a host patches
-    before, one of its greenlets has loaded this module, and so it has a hub.
-    """
-    return socket.socket is not _Socket and are_threads_replaced()
-
-
 def dial(
     addresses: Iterable[Address], remaining: Callable[[], float], options: Sequence[Any] = ()
 ) -> socket.socket:
@@ -75,15 +60,10 @@ def dial(
     delay = min(ATTEMPT_DELAY, remaining() / (len(waiting) + 1))
     errors: list[OSError] = []
     connected: socket.socket | None = None
-    late = is_patched_late()
-    make_socket = _Socket if late else socket.socket
-    make_selector = _Selector if late else selectors.DefaultSelector
     with make_selector() as selector:
         try:
             while connected is None and (waiting or selector.get_map()):
-                while waiting and not _start(
-                    make_socket, waiting.pop(0), selector, options, errors
-                ):
+                while waiting and not _start(waiting.pop(0), selector, options, errors):
                     pass
                 connected = _await_one(selector, remaining, delay if waiting else None, errors)
         finally:
@@ -111,7 +91,6 @@ def interleave(addresses: Iterable[Address]) -> list[Address]:
 
 
 def _start(
-    make_socket: type[socket.socket],
     address: Address,
     selector: selectors.BaseSelector,
     options: Sequence[Any],

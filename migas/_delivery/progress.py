@@ -13,6 +13,8 @@ import time
 
 from migas._runtime.native import duplicate_socket
 
+from .sockets import shut_down
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -23,9 +25,6 @@ _MOST_READS = 16
 
 #: Has one call not wait; 0 on Windows, which lacks the flag.
 _AT_ONCE: int = getattr(socket, "MSG_DONTWAIT", 0)
-
-#: What `dialer` makes: that is loaded with this module, before a host patches or after.
-_Socket = socket.socket
 
 
 class StoppedError(Exception):
@@ -117,8 +116,7 @@ class Progress:
         sock: Any
         for sock in (self.sock, self.spare):
             try:
-                # Not the method of a TLS socket, which would change what the other thread reads.
-                _Socket.shutdown(sock, socket.SHUT_RDWR)
+                shut_down(sock)
             except Exception:  # noqa: S112  # there is none, or it is closed already
                 continue
 

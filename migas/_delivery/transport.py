@@ -1,8 +1,8 @@
 """The transport: the door to the server; every answer and every failure becomes a `Reply`.
 
 Importing this module imports `requests`, which is nearly all that a delivery costs: nobody does so
-before there is something to send. Only this module and the four that it leans on, `connection`,
-`dialer`, `reason` and `redirect`, know `requests`, `urllib3` and sockets.
+before there is something to send. Only this module and those that it leans on, `connection`,
+`dialer`, `sockets`, `progress`, `reason` and `redirect`, know `requests`, `urllib3` and sockets.
 
 Nothing that can be raised passes `Transport.send` or `fetch`, whatever the server answers and
 however a library fails. What raises before a request's last byte has left is UNSENT, what raises

@@ -166,12 +166,14 @@ class Thread:
         self.pid = os.getpid()
         _own.thread = self
         try:
-            name_thread(self.name)
-            self._target()
-        except BaseException:  # memory, say; the host's `sys.unraisablehook` would print it
-            return
+            try:
+                name_thread(self.name)
+                self._target()
+            finally:
+                be_forgotten()
+        except BaseException:  # memory, say, or a Ctrl-C that eventlet brings to this thread
+            return  # the host's `sys.unraisablehook` would print it
         finally:
-            be_forgotten()
             self._ended.release()
 
 

@@ -77,8 +77,8 @@ def start(rounds: int) -> Iterator[Figure]:
     clients = (BARE, ONLINE, EMPTY, BUNDLE, REQUESTS)
     cases = [Case(client, host) for client in clients for host in (PLAIN, NIBABEL)]
     results = run_rounds([*cases, Case(THREADS, PLAIN)], WEATHER["fast"], rounds)
-    # Both read files and run code. Against what is either only (the two rows below each) it was
-    # 2.4 on one machine and 3.6 on another, whose disk is fast beside its processor.
+    # Both read files and run code. Against files alone (the row below) it was 2.4 on one machine
+    # and 3.6 on another, whose disk is fast beside its processor.
     for host in PLAIN, NIBABEL:
         for other, limit in (REQUESTS, 0.2), (EMPTY, None), (BUNDLE, None):
             ratio = results.ratio(ONLINE, other, host, "imported")

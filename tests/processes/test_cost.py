@@ -57,7 +57,7 @@ SENDING = {
     *("_delivery.graphql", "_delivery.policy", "_delivery.sent_log"),
     *("_delivery.connection", "_delivery.dialer", "_delivery.progress", "_delivery.reason"),
     *("_delivery.claims", "_delivery.redirect", "_delivery.transport", "_delivery.uploader"),
-    "_runtime.version",
+    *("_delivery.sockets", "_runtime.version"),
 }
 
 #: Each is a large part of what `requests` costs, or as dear: `typing` (7 ms where a bare

@@ -97,6 +97,30 @@ def test_a_host_that_patches_after_a_delivery_goes_on(
     assert versions(server) == ["1", "2"]
 
 
+LATE_DOUBLES = """
+import _thread, logging, migas, select, selectors, socket
+migas.add_project('owner/repo', '1').result(30)
+start = _thread.start_new_thread
+_thread.start_new_thread = lambda *given: start(*given)
+class Refused(socket.socket):
+    def __init__(self, *_, **__):
+        raise OSError('the new one is used')
+def refuse(*_, **__):
+    raise OSError('the new one is used')
+socket.socket = Refused
+selectors.DefaultSelector = select.poll = refuse
+print(migas.add_project('owner/repo', '2').result(30)['message'])
+"""
+
+
+@pytest.mark.slow
+def test_what_is_patched_late_is_not_used(host: Host, server: Server) -> None:
+    """A second delivery's socket and selector are of the kinds that the first one's were."""
+    ended = host.run(LATE_DOUBLES, QUIET, measured=False)
+    assert ended.calmly, ended
+    assert versions(server) == ["1", "2"], ended
+
+
 WAITS = """
 import logging, time
 {order}
