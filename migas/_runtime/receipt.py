@@ -12,6 +12,7 @@ import time
 from _collections_abc import Mapping
 from os import getpid
 
+from .daemon import find_own_thread
 from .native import TIMEOUT_MAX, allocate_lock, await_lock
 
 TYPE_CHECKING = False
@@ -122,7 +123,8 @@ class Receipt(Readable):
 
         Parameters:
             timeout: seconds to wait; None: as long as it takes. An answer comes in any case, since
-                a failure to deliver is one.
+                a failure to deliver is one. But in a receipt's callback and in `before_send`, which
+                run on the threads that bring answers, None is ``patience``.
 
         Returns:
             The answer, as a dict of the caller's own.
@@ -134,9 +136,11 @@ class Receipt(Readable):
             >>> Receipt.settled({"success": True, "message": ""}).result(timeout=1)
             {'success': True, 'message': ''}
         """
+        if timeout is None and find_own_thread() is not None:
+            timeout = self._patience
         answer = self._wait(timeout)
         if answer is None:
-            raise TimeoutError(f"no answer within {timeout} seconds")
+            raise TimeoutError(f"no answer within {timeout:g} seconds")
         return answer.copy()
 
     def add_done_callback(self, fn: Callable[[Receipt], object]) -> None:

@@ -200,6 +200,26 @@ def test_a_callback_that_flushes_does_not_wait_for_its_own_thread(
     assert versions(server) == ["1.0", "1.1"]
 
 
+def test_a_callback_that_looks_at_another_receipt_does_not_wait_for_its_own_thread(
+    start: Callable[..., Agent], server: Server
+) -> None:
+    """It would wait without end: it is told that there is no answer yet."""
+    agent, seen = start(server.endpoint, timeout=3.0), list[str]()
+
+    def look(_receipt: object) -> None:
+        try:
+            agent.add("owner/repo", "1.1", {}).result()
+        except TimeoutError as error:
+            seen.append(str(error))
+
+    receipt = agent.add("owner/repo", "1.0", {})
+    receipt.add_done_callback(look)
+    assert receipt.result(PATIENCE)["success"]
+    await_condition(lambda: seen == ["no answer within 3 seconds"])
+    assert agent.add("owner/repo", "1.2", {}).result(PATIENCE)["success"]
+    assert versions(server) == ["1.0", "1.1", "1.2"]
+
+
 def test_with_a_timeout_of_zero_nothing_is_sent(
     start: Callable[..., Agent], server: Server, spool: Callable[..., Spool]
 ) -> None:
