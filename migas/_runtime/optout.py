@@ -5,7 +5,8 @@ This module owns the three variables and the place of the file. It only looks; `
 counts from the next of these moments on.
 
 A variable that the program was started with opts out until the program ends, whatever a host does
-to its environment, and so does a process's own flag, which test runners set (`Hold`).
+to its environment, and so do a file where that environment says, and a process's own flag, which
+test runners set (`Hold`).
 
 What may go wrong: the file lies in a home that may stop answering. So a caller's thread looks for
 it once, and only threads of ours look again. And a host may set a variable in its own process, to
@@ -78,9 +79,10 @@ def _read_first_environ() -> list[bytes]:
 class Hold:
     """What opts this process out whatever becomes of its environment. One for each process.
 
-    That is a variable that the program was started with, or a flag that was raised in it: `clear`
-    or another dict in place of `os.environ` take neither back. Where nobody can tell what a program
-    was started with, what is set when migas is imported counts.
+    That is a variable that the program was started with, a file where `HOME` and the XDG variables
+    of that moment say, or a flag that was raised in it: `clear` or another dict in place of
+    `os.environ` take none of them back. Where nobody can tell what a program was started with, what
+    is set when migas is imported counts.
 
     Forked children inherit it. A child that is started with a cleared environment does not.
     """
@@ -88,6 +90,10 @@ class Hold:
     def __init__(self) -> None:
         # What is set at the import, in case that the kernel's block cannot be read later.
         self._imported = _pick_optouts(os.environ)
+        # Where a file opts out by the environment at the import and, once somebody has looked, by
+        # that at the program's start.
+        self._files = list_optout_files(os.environ)
+        self._user = _find_user()
         # The variable that the program was started with, or ""; None: nobody has looked yet. Two
         # threads that look at the same moment come to the same end.
         self._started: str | None = None
@@ -108,17 +114,36 @@ class Hold:
             return BY_HOST
         if self.is_lifted:
             return ""
+        return self._look_back() or self.flag
+
+    def list_files(self) -> list[str]:
+        """Return each path at which a file opts out, wherever the environment leads by now.
+
+        None if the process has become another user's, as a daemon does: the former user's home is
+        not its own, and may be closed to it.
+        """
+        self._look_back()
+        return [] if self.is_lifted or self._user != _find_user() else self._files
+
+    def _look_back(self) -> str:
         if self._started is None:
             self._started = self._find_started()
-        return self._started or self.flag
+        return self._started
 
     def _find_started(self) -> str:
-        first = (os.fsdecode(entry).partition("=") for entry in _read_first_environ())
-        started = _pick_optouts({name: value for name, _, value in first})
+        entries = (os.fsdecode(entry).partition("=") for entry in _read_first_environ())
+        first = {name: value for name, _, value in entries}
+        self._files = [*self._files, *list_optout_files(first)]
+        started = _pick_optouts(first)
         for name, value in self._imported.items():
             if not was_started_without(name):
                 started.setdefault(name, value)
         return _find_variable(started)
+
+
+def _find_user() -> int:
+    """Return the number of the user as whom this process opens files; 0 where there is none."""
+    return os.geteuid() if hasattr(os, "geteuid") else 0
 
 
 def _pick_optouts(environ: Mapping[str, str]) -> dict[str, str]:
@@ -183,7 +208,8 @@ class OptoutFile:
         """Return the file's path or `""`, and look again if the last look is `LOOK_AGAIN` old."""
         now, last = self._clock(), self._last
         if last is None or now >= last[0]:
-            looks = map(_look_at, list_optout_files(environ))
+            paths = dict.fromkeys((*list_optout_files(environ), *hold.list_files()))
+            looks = map(_look_at, paths)
             self._last = last = (now + LOOK_AGAIN, next(filter(None, looks), ""))
         return last[1]
 
@@ -196,7 +222,7 @@ def locate_optout(environ: Mapping[str, str]) -> str:
     """Return the path at which a person's own opt-out file is made; it need not exist."""
     home = environ.get("XDG_CONFIG_HOME", "")
     if not os.path.isabs(home):  # then it counts as unset (XDG Base Directory Specification)
-        home = os.path.join(os.path.expanduser("~"), ".config")
+        home = os.path.join(_find_home(environ), ".config")
     return os.path.join(home, "migas", "optout")
 
 
@@ -207,11 +233,17 @@ def list_optout_files(environ: Mapping[str, str]) -> list[str]:
     The site's are in each of `XDG_CONFIG_DIRS`, which is `/etc/xdg` if it names no absolute path.
     """
     own = [os.path.dirname(os.path.dirname(locate_optout(environ)))]
-    own.append(os.path.join(os.path.expanduser("~"), ".config"))
+    own.append(os.path.join(_find_home(environ), ".config"))
     named = environ.get("XDG_CONFIG_DIRS", "").split(os.pathsep)
     site = [place for place in named if os.path.isabs(place)] or ["/etc/xdg"]
     places = dict.fromkeys(place for place in (*own, *site) if os.path.isabs(place))
     return [os.path.join(place, "migas", "optout") for place in places]
+
+
+def _find_home(environ: Mapping[str, str]) -> str:
+    """Return the home of an environment that may be another than the present one."""
+    home = "" if os.name == "nt" else environ.get("HOME", "")
+    return home or os.path.expanduser("~")
 
 
 def _look_at(path: str) -> str:

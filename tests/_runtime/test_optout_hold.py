@@ -100,6 +100,48 @@ def test_a_host_cannot_take_back_its_users_no(
     assert list(home.iterdir()) == []
 
 
+#: What hosts do to what says where a file lies.
+MOVE = {
+    "HOME": "os.environ.update(HOME=other, XDG_CONFIG_HOME='')",
+    "XDG_CONFIG_HOME": "os.environ['XDG_CONFIG_HOME'] = other",
+    "XDG_CONFIG_DIRS": "del os.environ['XDG_CONFIG_DIRS']",
+    "clear": "kept = {k: v for k, v in os.environ.items() if k[:3] not in ('HOM', 'XDG')};"
+    " os.environ.clear(); os.environ.update(kept, XDG_CACHE_HOME=other)",
+}
+
+
+@pytest.mark.parametrize("when", ["before the import", "after the import"])
+@pytest.mark.parametrize(
+    "case",
+    [(move, place) for move in MOVE for place in ("config", "site", ".config")],
+    ids=", ".join,
+)
+def test_a_host_that_moves_its_home_takes_back_no_file(
+    host: Host, server: Server, home: Path, case: tuple[str, str], when: str
+) -> None:
+    """A home of its own is what a test or a sandbox makes: the person's file counts anyway."""
+    move, place = case
+    if when == "before the import" and sys.platform != "linux":
+        pytest.skip("elsewhere nobody can tell what a program was started with")
+    file = home / place / "migas" / "optout"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    code = f"""
+import os, tempfile
+other = tempfile.mkdtemp(dir={str(home)!r})
+def move():
+    {MOVE[move]}
+if {when!r} == 'before the import': move()
+import migas
+if {when!r} == 'after the import': move()
+print(migas.add_project('owner/repo', '1').result(60)['message'])
+"""
+    ended = host.run(code, measured=False)
+    assert ended.calmly, ended
+    assert ended.out == f"switched off by {file}\n"
+    assert server.requests == 0
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere what is set at the import counts")
 def test_what_a_host_sets_for_itself_it_may_take_back(host: Host, server: Server) -> None:
     """It counts while it is set, also where it was set before the import."""
