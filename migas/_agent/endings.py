@@ -163,8 +163,9 @@ class ExitWatcher:
         # variable of the host's.
         interrupted = bool(error.code) and is_interrupted(error)
         self._noted = KeyboardInterrupt() if interrupted else SystemExit(error.code)
-        # An exception knows no weak references, but may hold what does.
-        mark = error.__dict__["migas"] = _Mark()
+        # An exception knows no weak references, but may hold what does: one for each watcher.
+        mark = _Mark()
+        error.__dict__.setdefault("migas", []).append(mark)
         self._mark = weakref.ref(mark, self._lose)
 
     def _lose(self, _mark: object) -> None:
@@ -184,8 +185,8 @@ class SignalWatcher:
 
     That is what would have happened without us: the host's own handler is called, or the signal
     takes its default action. Three kinds of signals are not watched: one that is ignored; one whose
-    handler was not set from Python; and a Ctrl-C that raises `KeyboardInterrupt`, since asyncio and
-    trio look for that very handler, and the exception reports as much.
+    handler was not set from Python; and a Ctrl-C that Python, asyncio or trio makes an exception
+    of. The exception reports as much, and asyncio and trio look for their own handler and Python's.
 
     Parameters:
         signals: the numbers of signals. Those that this system does not have, or that nobody can
@@ -207,7 +208,7 @@ class SignalWatcher:
         for number in self._signals:
             try:
                 previous = signal.getsignal(number)
-                if previous in (None, signal.SIG_IGN, signal.default_int_handler):
+                if previous in (None, signal.SIG_IGN) or _raises_by_itself(previous):
                     continue
                 if previous == signal.SIG_DFL and has_native_handler(number):
                     continue
@@ -251,3 +252,14 @@ class SignalWatcher:
         signal.raise_signal(number)
         # Still alive: the default action of this signal ends no process (SIGCHLD's does not).
         signal.signal(number, self._catch)
+
+
+#: Where asyncio and trio make the handlers by which a Ctrl-C ends their loops.
+_LOOPS = ("asyncio.runners", "trio._core._ki")
+
+
+def _raises_by_itself(handler: object) -> bool:
+    """Return True if a signal's handler makes an exception of a Ctrl-C: Python's, or a loop's."""
+    function = getattr(handler, "func", handler)  # asyncio's is a `partial`
+    is_loops = getattr(function, "__module__", None) in _LOOPS
+    return is_loops or handler == signal.default_int_handler

@@ -19,7 +19,7 @@ from .run import Run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Any, Self, TypeVar
 
@@ -115,7 +115,7 @@ class Track:
         The run of a coroutine function or of a generator, asynchronous or not, ends when its body
         does.
         """
-        import functools
+        from .wrappers import wrap
 
         started, self._run = self._run, None
         if started is not None:
@@ -124,9 +124,7 @@ class Track:
         def track() -> Track:
             return Track(self._plan, at_once=False, clock=self._clock)
 
-        flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
-        wrap = next((wrap for flag, wrap in _WRAPPERS.items() if flags & flag), _wrap_function)
-        return functools.wraps(function)(wrap(function, track))  # type: ignore[return-value]
+        return wrap(function, track)
 
     def _start(self, hold: float = 0.0, *, lasts: bool) -> Run | None:
         """Start a run. Returns None if there is nothing to report, or if that fails."""
@@ -138,59 +136,3 @@ class Track:
                 raise
             log.say(log.DEBUG, "a run is not reported: %r", failure)
             return None
-
-
-def _wrap_function(function: Callable[..., Any], track: Callable[[], Track]) -> Callable[..., Any]:
-    def call(*args: Any, **kwargs: Any) -> Any:
-        with track():
-            return function(*args, **kwargs)
-
-    return call
-
-
-def _wrap_coroutine(function: Callable[..., Any], track: Callable[[], Track]) -> Callable[..., Any]:
-    async def wait(*args: Any, **kwargs: Any) -> Any:
-        with track():
-            return await function(*args, **kwargs)
-
-    return wait
-
-
-def _wrap_generator(function: Callable[..., Any], track: Callable[[], Track]) -> Callable[..., Any]:
-    def generate(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        with track():
-            return (yield from function(*args, **kwargs))
-
-    return generate
-
-
-def _wrap_async_generator(
-    function: Callable[..., Any], track: Callable[[], Track]
-) -> Callable[..., Any]:
-    async def stream(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        # As `yield from` does, which no asynchronous generator has: https://peps.python.org/pep-0380.
-        with track():
-            body = function(*args, **kwargs)
-            step = body.__anext__()
-            try:
-                while True:
-                    item = await step
-                    try:
-                        sent = yield item
-                    except GeneratorExit:
-                        raise
-                    except BaseException as error:
-                        step = body.athrow(error)
-                    else:
-                        step = body.asend(sent)
-            except StopAsyncIteration:
-                return
-            finally:
-                await body.aclose()
-
-    return stream
-
-
-#: What makes a function's calls runs, by the bits of its code object's `co_flags`:
-#: https://docs.python.org/3/library/inspect.html#inspect-module-co-flags
-_WRAPPERS = {0x20: _wrap_generator, 0x80: _wrap_coroutine, 0x200: _wrap_async_generator}

@@ -60,7 +60,14 @@ def say(level: int, message: str, *args: object) -> None:
     if logger.isEnabledFor(level):
         from .callback import call_host  # few have a listener
 
-        call_host(logger.log, level, message, *args)
+        call_host(logger.log, level, message, *map(_escape, args))
+
+
+def _escape(value: object) -> object:
+    """Return a text in one line that no terminal obeys: a reason may be a server's own words."""
+    if isinstance(value, str) and not value.isprintable():
+        return repr(value)[1:-1]
+    return value
 
 
 def keep_ours_out(name: str) -> None:

@@ -43,9 +43,12 @@ MAX_TEXT = 100_000
 #: The `status_desc` of a final status, if nobody gives another.
 PHRASES = {"C": "Completed", "F": "Failed", "S": "Suspended"}
 
-#: Exceptions with which a person or a program stops a run: of `bdb` and `asyncio`. They are known
-#: by name, since to import their modules would cost every host.
-_STOPS = ("BdbQuit", "CancelledError")
+#: Exceptions with which a person or a program stops a run: of `bdb`, `asyncio`, trio and gevent.
+#: They are known by name, since to import their modules would cost every host.
+_STOPS = ("BdbQuit", "CancelledError", "Cancelled", "GreenletExit")
+
+#: The class of exceptions by which click and typer exit: `ctx.exit(3)`.
+_CLICK_EXIT = "Exit"
 
 
 def inspect_error(error_handlers: Handlers = None) -> dict[str, object]:
@@ -185,6 +188,8 @@ def describe(error: BaseException | None) -> dict[str, object]:
     if error is None or isinstance(error, GeneratorExit):
         return _make_fields("C")
     name = type(error).__name__
+    if name == _CLICK_EXIT and isinstance(code := getattr(error, "exit_code", None), int):
+        return _describe_exit(SystemExit(code))
     if name in _STOPS:
         return describe_suspension(name)
     return _make_fields("F", error_type=name, error_desc=read_text(error) or None)

@@ -213,6 +213,24 @@ def group(): migas.track('owner/repo', '1')
 group.add_command(main)
 {call}
 """
+DECORATED = """
+import click, migas
+@click.command()
+@migas.track('owner/repo', '1')
+def main():
+    ctx = click.get_current_context()
+    {end}
+{call}
+"""
+BLOCK = """
+import click, migas
+@click.command()
+@click.pass_context
+def main(ctx):
+    with migas.track('owner/repo', '1'):
+        {end}
+{call}
+"""
 TYPER = """
 import migas, typer
 app = typer.Typer(pretty_exceptions_enable=False)
@@ -247,6 +265,10 @@ CLIS = {
         "from click.testing import CliRunner; CliRunner().invoke(main)",
         COMPLETED,
     ),
+    "click, decorated": (DECORATED, "ctx.exit(3)", "main()", failed("exit status 3")),
+    "click, decorated, no failure": (DECORATED, "ctx.exit(0)", "main()", COMPLETED),
+    "click, in a block": (BLOCK, "ctx.exit()", "main()", COMPLETED),
+    "click, in a block, interrupted": (BLOCK, "ctx.exit(130)", "main()", ("S", None, None)),
     "typer, its end": (TYPER, "pass", "app()", COMPLETED),
     "typer, exit": (TYPER, "raise typer.Exit(3)", "app()", failed("exit status 3")),
     "typer, an error": (
@@ -521,3 +543,14 @@ except ValueError: pass
 assert held() is None
 """
     assert host.run(code, OFFLINE).calmly
+
+
+def test_each_run_of_a_program_has_its_final_status(
+    host: Host, spool: Callable[..., Spool]
+) -> None:
+    """Two packages track the same program, and both learn how it has exited."""
+    code = "import sys, migas\nfor name in 'ab': migas.track(f'owner/{name}', '1')\nsys.exit(3)"
+    host.run(code, OFFLINE, measured=False)
+    crumbs = [json.loads(entry.read()) for entry in spool().waiting()]
+    finals = {each["project"]: each["error_desc"] for each in crumbs if each["status"] == "F"}
+    assert finals == {"owner/a": "exit status 3", "owner/b": "exit status 3"}

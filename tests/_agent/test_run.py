@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from support import BRIEFLY_IDLE, FORKS, SLOW, await_condition
+from support import BRIEFLY_IDLE, FORKS, SLOW, await_condition, need
 
 import migas
 from migas._agent.run import Plan
@@ -803,6 +803,30 @@ asyncio.run(main())
     ended = host.run(HEAD + code)
     assert ended.err.splitlines()[-1] == "KeyboardInterrupt"
     assert ended.out == "cancelled\n"
+
+
+#: Loops that turn a Ctrl-C into an exception by a handler of their own.
+LOOPS = {"asyncio": "asyncio.run(first()); asyncio.run(second())", "trio": "trio.run(first)"}
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_run_that_starts_in_a_loop_leaves_it_its_handler(host: Host, loop: str) -> None:
+    """Else a later loop would find ours in place of Python's, and cancel nothing."""
+    need(loop)
+    code = f"""
+import asyncio, {loop}
+def show(): print(getattr(signal.getsignal(signal.SIGINT), '__module__', None))
+async def first():
+    show(); migas.track('owner/repo', '1'); show()
+async def second():
+    try: os.kill(os.getpid(), signal.SIGINT); await asyncio.sleep(30)
+    except asyncio.CancelledError: print('cancelled')
+{LOOPS[loop]}
+"""
+    ended = host.run(HEAD + code, measured=False)
+    before, after, *rest = ended.out.splitlines()
+    assert before == after
+    assert rest == (["cancelled"] if loop == "asyncio" else []), ended
 
 
 @pytest.mark.slow

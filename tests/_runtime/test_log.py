@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support import PATIENCE
 
+from migas._runtime import log
 from migas._runtime.daemon import Thread
 from migas._runtime.log import keep_ours_out
 
@@ -43,6 +44,14 @@ log.say(log.INFO, 'too low')
 {SAY}"""
     ended = host.run(code)
     assert (ended.status, ended.err) == (0, "migas: WARNING: x is ignored\n")
+
+
+def test_a_servers_words_are_one_line_that_no_terminal_obeys(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A reason may hold an escape sequence, or a line that seems to be another record."""
+    log.say(log.WARNING, "%s: %s", "owner/repo", "no\x1b[2J\r\nmigas: fine")
+    assert caplog.messages == [r"owner/repo: no\x1b[2J\r\nmigas: fine"]
 
 
 def test_a_closed_stream_is_no_trouble(host: Host) -> None:

@@ -26,6 +26,10 @@ class OddError(Exception):
         raise RuntimeError
 
 
+class Cancelled(BaseException):
+    """What trio raises in a task that it cancels."""
+
+
 class AbortError(RuntimeError):
     """What click makes of a Ctrl-C."""
 
@@ -48,6 +52,7 @@ class AbortError(RuntimeError):
         pytest.param(SystemExit(2), ("F", "Failed", "SystemExit", "exit status 2"), id="exit 2"),
         pytest.param(SystemExit(True), ("F", "Failed", "SystemExit", "exit status 1"), id="True"),
         pytest.param(SystemExit("no"), ("F", "Failed", "SystemExit", "no"), id="exit with a text"),
+        pytest.param(Cancelled(), ("S", "Suspended by Cancelled"), id="a task that is cancelled"),
         pytest.param(GeneratorExit(), ("C", "Completed"), id="a generator that is closed"),
     ],
 )

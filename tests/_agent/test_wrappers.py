@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
+import types
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +14,7 @@ from support import PATIENCE
 import migas
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 
     from migas.testing import Server
 
@@ -63,6 +65,55 @@ async def echo(log: list[object]) -> AsyncGenerator[object, object]:
                 sent = error
     finally:
         log.append("closed")
+
+
+@types.coroutine
+def sleep(error: Exception) -> Iterator[None]:
+    """Do what a coroutine does, as `types.coroutine` has it."""
+    yield
+    raise error
+
+
+async def fail(error: Exception) -> None:
+    await sleep(error)
+
+
+@functools.wraps(fail)
+def fail_inside(error: Exception) -> Awaitable[None]:
+    return fail(error)
+
+
+class Failing:
+    """An object that is called as a coroutine function is."""
+
+    async def __call__(self, error: Exception) -> None:
+        await sleep(error)
+
+
+AWAITED = {
+    "types.coroutine": sleep,
+    "coroutine function": fail,
+    "partial": functools.partial(fail),
+    "object": Failing(),
+    "wrapped": fail_inside,
+}
+
+
+@pytest.mark.parametrize("function", AWAITED.values(), ids=AWAITED)
+def test_what_is_awaited_is_a_run_until_its_body_ends(
+    server: Server, function: Callable[..., Any]
+) -> None:
+    """However it is made: awaited as without us, and not completed before it has run."""
+    error = ValueError("x")
+    tracked = migas.track("owner/repo", "1", init_ping=False)(function)
+
+    async def main() -> None:
+        with pytest.raises(ValueError, match="x") as caught:
+            await tracked(error)
+        assert caught.value is error
+
+    asyncio.run(main())
+    assert find_ends(server) == [("F", "ValueError")]
 
 
 def find_ends(server: Server) -> list[tuple[object, object]]:
