@@ -135,9 +135,15 @@ def _is_called_by_c() -> bool:
 
     So exit hooks are called, while the first frame of a program is a module's, or runpy's. (A
     program in C that embeds Python may call functions, too. If nothing there has loaded `threading`
-    before us, its breadcrumbs stay on disk for a later process.)
+    before us, its breadcrumbs stay on disk for a later process.) A greenlet's first frame is a
+    function's, whoever runs the program; hooks run in the thread's own.
     """
-    return find_outermost_frame().f_code.co_name not in FIRST
+    return find_outermost_frame().f_code.co_name not in FIRST and not _is_in_greenlet()
+
+
+def _is_in_greenlet() -> bool:
+    greenlets = sys.modules.get("greenlet")
+    return greenlets is not None and greenlets.getcurrent().parent is not None
 
 
 def is_interrupted() -> bool:

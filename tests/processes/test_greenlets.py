@@ -77,6 +77,20 @@ def test_breadcrumbs_arrive_and_signals_work(
     assert "migas" not in err
 
 
+def test_a_greenlet_of_a_host_that_patches_nothing_reports(host: Host, server: Server) -> None:
+    """Its first frame is a function's, as that of an exit hook is, and the host lives on.
+
+    That frame matters where `threading` is first loaded by us, and does not say whether a host ends.
+    """
+    need("gevent")
+    code = """
+import gevent, migas
+gevent.spawn(migas.add_project, 'owner/repo', '1').join()
+"""
+    assert host.run(code, {"GUARD_REPORTS": ""}, measured=False).calmly
+    assert versions(server) == ["1"]
+
+
 LATE = """
 import logging, migas
 migas.add_project('owner/repo', '1').result(30)
