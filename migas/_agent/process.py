@@ -17,6 +17,7 @@ import time
 from migas._runtime import log
 from migas._runtime.daemon import be_forgotten
 from migas._runtime.exit import end_by_ctrl_c, is_ctrl_c, is_interrupted, runs_no_more_hooks
+from migas._runtime.garbage import pause
 from migas._runtime.imports import disregard_orphans
 from migas._runtime.loading import fork_gate
 from migas._runtime.native import make_rlock
@@ -255,13 +256,19 @@ def _close() -> None:
     except Exception:  # a double of a test's in place of `os`, say
         return
     errors: list[BaseException] = []
+    if process.list_agents():
+        with pause:
+            _close_whatever_comes(process, errors)
+    if process.list_agents() and (is_interrupted() or any(map(is_ctrl_c, errors))):
+        end_by_ctrl_c()
+
+
+def _close_whatever_comes(process: Process, errors: list[BaseException]) -> None:
     try:
         _try_to_close(process, errors)
     except BaseException as error:  # a signal's handler, between two attempts
         errors.append(error)
         _try_to_close(process, errors)
-    if process.list_agents() and (is_interrupted() or any(map(is_ctrl_c, errors))):
-        end_by_ctrl_c()
 
 
 def _try_to_close(process: Process, errors: list[BaseException]) -> None:

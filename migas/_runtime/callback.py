@@ -11,6 +11,7 @@ import _signal  # type: ignore[import-not-found]  # see `daemon`
 import os
 
 from .daemon import be_forgotten, find_own_thread, is_known
+from .garbage import pause
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,9 +52,11 @@ def _call_on_ours(thread: Thread, function: Callable[..., Any], *args: object) -
     was_known = is_known()
     if thread.host_mask is not None:  # not on Windows
         ours = _signal.pthread_sigmask(_signal.SIG_SETMASK, thread.host_mask)
+    pause.lift()
     try:
         return function(*args)
     finally:
+        pause.resume()
         if thread.host_mask is not None:
             _signal.pthread_sigmask(_signal.SIG_SETMASK, ours)
         if not was_known:

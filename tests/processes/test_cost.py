@@ -237,15 +237,16 @@ def test_an_offline_process_asks_little_of_the_system(
     own = [call for call in calls if str(home) in call and not open_ones.match(call)]
     counted = Counter(call.split("(")[0] for call in own if "O_DIRECTORY" not in call)
     # Whose each directory is: the id's, the spool for what is written and for each of two stamps,
-    # and three boxes, since any may have been deleted or replaced.
-    assert len(own) - counted.total() == 7, own
+    # and three boxes, since any may have been deleted or replaced. One process in some hundred
+    # looks at three more, at random, and sweeps them.
+    tidies = len(own) - counted.total() == 10
+    assert len(own) - counted.total() == (10 if tidies else 7), own
     # The user's id and the spool's mark are read, and the breadcrumb written.
     assert counted.pop("openat") == 3
     assert counted.pop("renameat") == 1
     # For an opt-out; who may write above the spool, and whose home this is, if this is root; when
-    # to send; in a container, whether each of the three directories above the id is a link; and now
-    # and then, at random, a look at two breadcrumbs and two stamps. The name of `stat` is the C
-    # library's.
-    assert sum(counted.values()) <= 13, own
+    # to send; in a container, whether each of the three directories above the id is a link. The
+    # name of `stat` is the C library's.
+    assert sum(counted.values()) <= (23 if tidies else 13), own
     # Nearly all of them import modules: some 1,500 more than the some 400 of a bare interpreter.
     assert len(calls) < 3000

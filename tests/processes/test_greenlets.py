@@ -80,7 +80,7 @@ def test_breadcrumbs_arrive_and_signals_work(
 def test_a_greenlet_of_a_host_that_patches_nothing_reports(host: Host, server: Server) -> None:
     """Its first frame is a function's, as that of an exit hook is, and the host lives on.
 
-    That frame matters where `threading` is first loaded by us, and does not say whether a host ends.
+    That frame matters where we load `threading` first, which cannot say then whether a host ends.
     """
     need("gevent")
     code = """
