@@ -42,6 +42,8 @@ if TYPE_CHECKING:
         project: str
         #: The run's key, see `reported.make_use_key`.
         use: str
+        #: True if its start event has been reported by what this process was before.
+        is_resumed: bool
 
         @property
         def lasts(self) -> bool:
@@ -140,10 +142,16 @@ class Process:
         return reported is None or reported.may_report_breadcrumb(project, version, *words)
 
     def enter(self, run: Run) -> bool:
-        """Open a run. Returns False if it is a part of a run, here or in this worker's parent."""
+        """Open a run. Returns False if it is a part of a run, here or in this worker's parent.
+
+        A program that executes itself once more goes on with the run that ends with it.
+        """
         with self._lock:
-            is_part = any(other.project == run.project for other in self._runs)
-            if is_part or not self.may_report(run.use):
+            if any(other.project == run.project for other in self._runs):
+                return False
+            run.is_resumed = not self.may_report(run.use)
+            part = self.use_settings().part
+            if run.is_resumed and not (run.lasts and part is not None and part.is_executed):
                 return False
             self._runs.append(run)
             return True

@@ -88,6 +88,8 @@ class Run:
         self.project = plan.project
         #: The run's key, by which `process` knows it in worker processes.
         self.use = make_use_key(plan.project, plan.version, "run")
+        #: True if the same process has reported its start event, before it executed itself anew.
+        self.is_resumed = False
         self._plan = plan
         self._process = process
         self._exit_watcher = ExitWatcher(plan.describe) if lasts else None
@@ -116,7 +118,7 @@ class Run:
         if agent is None or not self._process.enter(self):
             return False
         self._is_shared = agent.is_shared_now()
-        if plan.init_ping:
+        if plan.init_ping and not self.is_resumed:
             fields = {**plan.fields, "status": "R"}
             self._start_event = agent.add(plan.project, plan.version, fields, hold=hold)
         if self._exit_watcher is not None:
@@ -131,9 +133,22 @@ class Run:
             self._exit_watcher.stop()
             self._exit_watcher = None
 
+    def become_block(self) -> bool:
+        """Let the run end with a block, and no longer with the program.
+
+        Returns False, with nothing to report, if this process has begun the run before it executed
+        itself anew: that block may have ended.
+        """
+        if self.is_resumed:
+            self.withdraw()
+            return False
+        self.bind_to_block()
+        return True
+
     def withdraw(self) -> None:
         """Undo the start: the start event is not reported, if it is still held."""
-        if self._process.withdraw(self):
+        leave = self._process.leave if self.is_resumed else self._process.withdraw
+        if leave(self):
             self._stop_watching()
             if self._start_event is not None:
                 self._start_event.settle({"success": False, "message": "it is withdrawn"})

@@ -94,8 +94,8 @@ class Track:
         run, self._run = self._run, None
         if run is None:
             run = self._start(lasts=False)
-        else:
-            run.bind_to_block()
+        elif not run.become_block():
+            run = None
         self._open.append(run)
         return self
 

@@ -14,7 +14,9 @@ of migas. `decode` raises `ValueError` for all three.
 from __future__ import annotations
 
 import json
+from functools import partial
 
+from migas._runtime.callback import call_host
 from migas._runtime.identifier import parse_id
 from migas._runtime.namedtuple import NamedTuple
 
@@ -130,9 +132,10 @@ def sanitize(
     for name, value in passed.items():
         if value is None and name not in _REQUIRED:
             continue
+        # What is no text runs code of the caller's: its `__str__`, or its `__bool__`.
+        call = _sanitize if type(value) is str else partial(call_host, _sanitize)
         try:
-            public = redact(_clean(value)) if name in _TEXTS else value
-            values[name] = sanitized = _SANITIZERS[name](public)
+            values[name] = sanitized = call(name, value, redact)
         except Exception as error:  # str() and bool() of a caller's object may raise anything
             changes.append(f"{name} left out: {_explain(error)}")
             continue
@@ -140,6 +143,11 @@ def sanitize(
         if type(sanitized) is not type(value) or sanitized != value:
             changes.append(f"{name} changed")
     return Sanitized(Breadcrumb(**values), tuple(changes))  # type: ignore[arg-type]
+
+
+def _sanitize(name: str, value: object, redact: Callable[[str], str]) -> object:
+    public = redact(_clean(value)) if name in _TEXTS else value
+    return _SANITIZERS[name](public)
 
 
 def encode(breadcrumb: Breadcrumb) -> bytes:

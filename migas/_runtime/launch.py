@@ -84,6 +84,8 @@ class Part:
     rank = ""
     #: True if what the parents have reported is not to be reported again.
     is_continued = False
+    #: True if this is a program that has executed itself once more.
+    is_executed = False
     #: True if ``scope`` holds only for what is reported while a module is imported: that is the
     #: program's own use. What a pool's task or a server's request reports is a use of its own.
     is_pool = False
@@ -130,8 +132,8 @@ def find_part(environ: Mapping[str, str], inherited: str | None) -> Part:
     carrier, _, carriers_image = carrier.rpartition("-")
     part.handed_down = f"{key}:{me}-{image}"
     # A program that executes itself once more stays the process that it is.
-    is_executed = bool(name) and carrier == me and carriers_image != image
-    part.is_continued = is_executed or place.is_worker_process()
+    part.is_executed = bool(name) and carrier == me and carriers_image != image
+    part.is_continued = part.is_executed or place.is_worker_process()
     if launch:
         part.rank, part.is_pool = launch.rank, not launch.rank
         part.is_reloaded = place.is_reloaded()

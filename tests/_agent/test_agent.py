@@ -200,6 +200,25 @@ def test_a_callback_that_flushes_does_not_wait_for_its_own_thread(
     assert versions(server) == ["1.0", "1.1"]
 
 
+class Leaving:
+    """A value whose text ends the thread that asks for it."""
+
+    def __str__(self) -> str:
+        raise SystemExit("no text")
+
+
+def test_a_value_that_exits_ends_no_thread_of_ours(
+    start: Callable[..., Agent], server: Server
+) -> None:
+    """It is left out, as one that raises any other exception, and the next one is written."""
+    agent = start(server.endpoint)
+    agent.add("owner/repo", Leaving(), {})
+    thread = agent._writing._thread
+    assert agent.add("owner/repo", "1", {}).result(PATIENCE)["success"]
+    assert agent._writing._thread is thread
+    assert sorted(versions(server)) == ["1", "unknown"]
+
+
 def test_a_callback_that_looks_at_another_receipt_does_not_wait_for_its_own_thread(
     start: Callable[..., Agent], server: Server
 ) -> None:

@@ -805,6 +805,32 @@ asyncio.run(main())
     assert ended.out == "cancelled\n"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody knows that it is the same")
+@pytest.mark.parametrize("kind", ["program", "block"])
+def test_a_program_that_executes_itself_anew_ends_the_run_that_it_began(
+    host: Host, server: Server, kind: str
+) -> None:
+    """It has one start event and one final status. A block's run was another one's: it has none."""
+    begin = {
+        "program": "migas.track('owner/repo', '1')",
+        "block": "with migas.track('owner/repo', '1'):",
+    }
+    code = f"""
+import os, sys, migas
+def go_on():
+    if len(sys.argv) == 1:
+        assert migas.flush(30) == 0
+        os.execv(sys.executable, [sys.executable, *sys.argv, 'again'])
+    raise ValueError('no luck')
+{begin[kind]}
+{"    " * (kind == "block")}go_on()
+"""
+    ended = host.run_program({"main.py": code}, measured=False)
+    assert ended.status == 1, ended
+    statuses = [crumb["status"] for crumb in server.crumbs]
+    assert statuses == ["R", *["F"] * (kind == "program")]
+
+
 #: Loops that turn a Ctrl-C into an exception by a handler of their own.
 LOOPS = {"asyncio": "asyncio.run(first()); asyncio.run(second())", "trio": "trio.run(first)"}
 
