@@ -34,10 +34,16 @@ def call_host(function: Callable[..., Any], *args: object) -> Any:
             would if it were the host's.
     """
     thread = find_own_thread()
-    if thread is None:
-        return function(*args)
+    pause.lift()
     try:
-        return _call_on_ours(thread, function, *args)
+        return function(*args) if thread is None else _call_walled(thread, function, *args)
+    finally:
+        pause.resume()
+
+
+def _call_walled(thread: Thread, function: Callable[..., Any], *args: object) -> Any:
+    try:
+        return _call_masked(thread, function, *args)
     except Exception:
         raise
     except BaseException as error:
@@ -47,16 +53,14 @@ def call_host(function: Callable[..., Any], *args: object) -> Any:
             raise SystemExit
 
 
-def _call_on_ours(thread: Thread, function: Callable[..., Any], *args: object) -> Any:
+def _call_masked(thread: Thread, function: Callable[..., Any], *args: object) -> Any:
     # A function that calls us may be called by us once more, and knows the thread by then.
     was_known = is_known()
     if thread.host_mask is not None:  # not on Windows
         ours = _signal.pthread_sigmask(_signal.SIG_SETMASK, thread.host_mask)
-    pause.lift()
     try:
         return function(*args)
     finally:
-        pause.resume()
         if thread.host_mask is not None:
             _signal.pthread_sigmask(_signal.SIG_SETMASK, ours)
         if not was_known:

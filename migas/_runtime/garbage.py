@@ -51,7 +51,7 @@ class CollectionPause:
         self._change(is_on=False)
 
     def lift(self) -> None:
-        """Have no pause until `resume`: a function of the host's is called on a thread of ours."""
+        """Have no pause until `resume`: a function of the host's is called, which could see it."""
         self._change(lifts=1)
 
     def resume(self) -> None:
