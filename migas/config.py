@@ -169,6 +169,9 @@ def notice(
         retention: how long records are kept, such as `two years`.
         contact: whom to ask for deletion: a name, an address of mail or of the web.
 
+    Returns:
+        The text, without a line feed at its end.
+
     Raises:
         ValueError: there is no such style.
 

@@ -1,10 +1,11 @@
 """The public functions that report a use or a run, and that ask the server.
 
-Those that report return at once, those that ask wait for `MIGAS_TIMEOUT` seconds at most, and all
-raise only what their docstrings say. A failure of the network or the disk is an answer's `message`.
+Those that report return at once (in a pool's worker, when the disk has it), those that ask wait for
+`MIGAS_TIMEOUT` seconds at most, and all raise only what their docstrings say. A failure of the
+network or the disk is an answer's `message`.
 
 Here is the wall, too: what a host's audit hook, a limit on its memory, or a double of its tests
-raises below these functions ends here. Nothing beneath has to foresee it.
+raises below these functions ends here.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def add_project(project: str, project_version: str, **fields: Unpack[Fields]) ->
 
     This process or a later one sends the breadcrumb, several in one request. The server is asked
     for version news only if you read the receipt; an exit never asks for them. No failure of the
-    network or the disk, and no value of an argument, raises an exception.
+    network or the disk, and no value of an argument, raises an exception. In a pool's worker, which
+    may be killed at any moment, it waits until the breadcrumb is on disk, 0.25 s at most.
 
     Parameters:
         project: `owner/repo` at GitHub, registered with the server.
@@ -63,9 +65,10 @@ def add_project(project: str, project_version: str, **fields: Unpack[Fields]) ->
             request (server 0.9.0). A field of another name is ignored.
 
     Returns:
-        A `Receipt`. It has `success` and `message`, and after a delivery `latest_version` and
-        `bad_versions`, if the server answers in `MIGAS_TIMEOUT` seconds. `cached` is there only if
-        the breadcrumb went in the form that asks, as when you read the receipt before it was sent.
+        A `Receipt`. It has `success` and `message`, such as `switched off by MIGAS_OPTOUT`, and
+        after a delivery `latest_version` and `bad_versions`, if the server answers in
+        `MIGAS_TIMEOUT` seconds. `cached` is there only if the breadcrumb went in the form that
+        asks, as when you read the receipt before it was sent.
 
     Example:
         >>> receipt = add_project("owner/repo", "1.2.3", status="C")
@@ -191,7 +194,9 @@ def get_usage(
     end: str | datetime.date | None = None,
     unique: bool = False,
 ) -> Usage:
-    """Return how many breadcrumbs of a project arrived, as the server answers in `MIGAS_TIMEOUT`.
+    """Return how many breadcrumbs of a project arrived, or why the server did not answer in time.
+
+    It waits for `MIGAS_TIMEOUT` seconds at most.
 
     A run that only calls `add_project` once is one breadcrumb; by `track` it is two, its start and
     its final status; and each step that it reports is one more (server 0.9.0).
@@ -200,7 +205,8 @@ def get_usage(
         project: `owner/repo`.
         start: the first moment to count: a date, a datetime (UTC, if it has no zone) or text
             as `2026-01-31` or `2026-01-31T12:00:00Z`.
-        end: the last moment to count; None: now.
+        end: the last moment to count; None: now. A date is its first moment: `2026-01-31` leaves
+            that day out.
         unique: True to count users instead of breadcrumbs.
 
     Returns:
@@ -217,10 +223,13 @@ def get_usage(
     from ._agent.question import ask
     from ._delivery import graphql
 
-    last = None if end is None else graphql.format_date(end)
-    body = graphql.encode_usage(str(project), graphql.format_date(start), last, bool(unique))
-    failure = {"hits": 0, "unique": bool(unique)}
-    return ask(body, "get_usage", failure)  # type: ignore[return-value]  # as the server has it
+    first, last = graphql.format_date(start), None if end is None else graphql.format_date(end)
+    failure = {"hits": 0, "unique": unique is True}
+
+    def encode() -> bytes:
+        return graphql.encode_usage(str(project), first, last, bool(unique))
+
+    return ask(encode, "get_usage", failure)  # type: ignore[return-value]  # as the server has it
 
 
 def check_project(project: str, project_version: str, **_fields: Unpack[Fields]) -> VersionNews:
@@ -242,9 +251,11 @@ def check_project(project: str, project_version: str, **_fields: Unpack[Fields])
     from ._agent.question import ask
     from ._delivery import graphql
 
-    body = graphql.encode_check(str(project), str(project_version))
+    def encode() -> bytes:
+        return graphql.encode_check(str(project), str(project_version))
+
     failure = {"flagged": False, "latest": ""}
-    return ask(body, "check_project", failure)  # type: ignore[return-value]  # as the server has it
+    return ask(encode, "check_project", failure)  # type: ignore[return-value]  # as the server has it
 
 
 def flush(timeout: float | None = None) -> int:

@@ -118,7 +118,8 @@ class Answer(TypedDict):
     message: str
     #: News of the version, for a receipt of `add_project` that somebody has read.
     latest_version: NotRequired[str]
-    #: The versions that the project's developers warn of.
+    #: The versions that the project's developers warn of. If the breadcrumb went before somebody
+    #: looked into the receipt: this version, or none.
     bad_versions: NotRequired[list[str]]
     #: True if the server knew the latest version without a look-up.
     cached: NotRequired[bool]

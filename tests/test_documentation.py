@@ -134,6 +134,20 @@ def test_every_module_has_its_place_in_the_house() -> None:
     assert modules - named == set()
 
 
+def test_how_well_redaction_works_is_said_in_its_corpus_own_numbers() -> None:
+    """A person reads there what may be left of a text."""
+    groups = tomllib.loads((ROOT / "tests/data/redaction.toml").read_text())["groups"]
+    entries = [entry for group in groups.values() for entry in group]
+    kept = [entry["kept"] for entry in entries if entry.get("kept")]
+    text = " ".join(read_page("privacy").split())
+    words = {5: "five", 7: "seven", 10: "ten"}
+    lost = sum(len(entry.get("lost", ())) for entry in entries)
+    assert f"of the {len(entries)} texts" in text
+    assert f"{len(entries) - len(kept)} lose every private piece" in text
+    assert f"{words[len(kept)]} keep {words[sum(map(len, kept))]} pieces" in text
+    assert f"{words[lost].capitalize()} pieces that a developer could use are lost" in text
+
+
 def test_what_tox_leaves_out_is_named() -> None:
     """At the end of `tox`, and in the contributors' table: each environment of `tox -m full`."""
     settings = configparser.ConfigParser(interpolation=None)

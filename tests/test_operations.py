@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import NOWHERE, PATIENCE, await_condition, versions
@@ -42,6 +42,30 @@ def test_the_one_line_and_the_question(server: Server, monkeypatch: pytest.Monke
     assert migas.get_usage("owner/repo", "2026-01-01", "2026-01-02")["hits"] == 0
     assert migas.get_usage("noslash", "2026-01-01")["success"] is False
     assert len(server.crumbs) == 1
+
+
+class Wordless:
+    """A value that has no text."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    __bool__ = __str__
+
+
+@pytest.mark.parametrize("value", ["owner/\udcff", Wordless()], ids=["surrogate", "no text"])
+def test_a_question_about_what_is_no_text_has_an_answer(server: Server, value: Any) -> None:
+    """As a report has: it says why, and raises nothing."""
+    for answer in (
+        migas.get_usage(value, "2026-01-01"),
+        migas.get_usage("owner/repo", "2026-01-01", unique=value),
+        migas.check_project(value, "1"),
+        migas.check_project("owner/repo", value),
+    ):
+        assert answer["success"] is False or isinstance(value, str)
+        assert answer["message"] or isinstance(value, str)
+    assert migas.check_project(value, "1")["success"] is False
+    assert server.crumbs == []
 
 
 def test_a_version_is_checked(server: Server) -> None:

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     #: The fields of a final status, and what it says if no field does: "Failed".
     Ending: TypeAlias = tuple[Mapping[str, object], object]
 
+#: Where asyncio and trio make the handlers by which a Ctrl-C ends their loops.
+_LOOPS = ("asyncio.runners", "trio._core._ki")
+
 
 class ExitWatcher:
     """Finds out how the program ends, for a run that ends with it.
@@ -252,10 +255,6 @@ class SignalWatcher:
         signal.raise_signal(number)
         # Still alive: the default action of this signal ends no process (SIGCHLD's does not).
         signal.signal(number, self._catch)
-
-
-#: Where asyncio and trio make the handlers by which a Ctrl-C ends their loops.
-_LOOPS = ("asyncio.runners", "trio._core._ki")
 
 
 def _raises_by_itself(handler: object) -> bool:

@@ -16,24 +16,32 @@ from .process import current_process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from migas._runtime.settings import Settings
 
 
-def ask(body: bytes, field: str, failure: Mapping[str, object]) -> dict[str, object]:
-    """Return the answer's ``field`` within `MIGAS_TIMEOUT`, or ``failure`` with the reason."""
-    return ask_all(body, (field,), failure)[0]
+def ask(
+    encode: Callable[[], bytes], field: str, failure: Mapping[str, object]
+) -> dict[str, object]:
+    """Return the answer's ``field`` within `MIGAS_TIMEOUT`, or ``failure`` with the reason.
+
+    Parameters:
+        encode: returns the request. It may raise what a caller's own arguments do.
+        field: the answer's part that is returned.
+        failure: the other keys of an answer that says why there is none.
+    """
+    return ask_all(encode, (field,), failure)[0]
 
 
 def ask_all(
-    body: bytes, fields: Sequence[str], failure: Mapping[str, object]
+    encode: Callable[[], bytes], fields: Sequence[str], failure: Mapping[str, object]
 ) -> list[dict[str, object]]:
     """Return each of the answer's ``fields``, as `ask` does for one of them."""
     try:
         settings = current_process().use_settings()
-        return _ask_within(settings.timeout, settings, body, fields, failure)
-    except Exception as error:  # requests cannot be imported, say
+        return _ask_within(settings.timeout, settings, encode(), fields, failure)
+    except Exception as error:  # requests cannot be imported, or an argument is no text
         if was_raised_by_handler(error):
             raise
         message = f"nothing is sent: {error!r:.200}"

@@ -51,11 +51,9 @@ def _wrap_function(function: Callable[..., Any], begin: Begin) -> Callable[..., 
         with contextlib.ExitStack() as stack:
             stack.enter_context(begin())
             result = function(*args, **kwargs)
-            if (
-                type(result) is types.CoroutineType
-            ):  # of a coroutine function that another one wraps
-                return _finish(result, stack.pop_all())
-            return result
+            # Of a coroutine function that another function wraps.
+            is_coroutine = type(result) is types.CoroutineType
+            return _finish(result, stack.pop_all()) if is_coroutine else result
 
     return call
 

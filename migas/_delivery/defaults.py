@@ -1,7 +1,7 @@
 """The defaults: the fields that all breadcrumbs of this process share, its user's id among them.
 
 What may go wrong: the user's id cannot be read or kept, then breadcrumbs have none, or one that is
-made of the machine's and the user's names; see `user_id`.
+made of the machine's id and the user's number; see `user_id`.
 """
 
 from __future__ import annotations
@@ -58,5 +58,5 @@ def _find_user(
     if known or not keeps:
         return known
     made = user_id.obtain(directory)
-    # What could not be kept is made of the machine's name: another one in each container.
+    # What could not be kept is made of the machine's id: another one in each container.
     return made if environment.container == "unknown" else user_id.read(directory)

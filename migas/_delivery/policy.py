@@ -11,7 +11,7 @@ any other GraphQL error for the whole request                UNSENT      release
 nothing was sent: connection refused, no route, DNS, proxy   UNSENT      release, back off
   or TLS failure, connect timeout, anything that raises
   before the request's last byte has left
-429, 408, 5xx                                                UNSENT      release, back off, at least
+429, 425, 408, 5xx                                           UNSENT      release, back off, at least
                                                                          `Retry-After`; a minute
                                                                          for a 429 without one
 a signed 413 for several breadcrumbs                         (too_large) split, send smaller

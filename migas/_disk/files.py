@@ -2,8 +2,8 @@
 
 Each directory is opened without following a link, and files are named relative to it, so that a
 swap in between changes nothing (as Go's `os.Root` does it). Where a system cannot do so (Windows)
-each path is looked at before it is used. The door is `directory`; no third module of `_disk` makes
-a system call on a file.
+each path is looked at before it is used. The door is `directory`. (`cleaner`, which removes all
+that is ours, and `home`, which makes and removes the opt-out file, look for themselves.)
 """
 
 from __future__ import annotations

@@ -119,8 +119,8 @@ class Hold:
     def list_files(self) -> list[str]:
         """Return each path at which a file opts out, wherever the environment leads by now.
 
-        None if the process has become another user's, as a daemon does: the former user's home is
-        not its own, and may be closed to it.
+        The list is empty if the process has become another user's, as a daemon does: the former
+        user's home is not its own, and may be closed to it.
         """
         self._look_back()
         return [] if self.is_lifted or self._user != _find_user() else self._files
@@ -229,7 +229,8 @@ def locate_optout(environ: Mapping[str, str]) -> str:
 def list_optout_files(environ: Mapping[str, str]) -> list[str]:
     """Return each path at which a file opts out: a person's own, and those of the whole site.
 
-    A program that is started without `XDG_CONFIG_HOME`, by cron or sudo, looks in `~/.config` too.
+    A person's own are two where `XDG_CONFIG_HOME` is set, since a program that is started without
+    it, by cron or sudo, knows the usual one alone.
     The site's are in each of `XDG_CONFIG_DIRS`, which is `/etc/xdg` if it names no absolute path.
     """
     own = [os.path.dirname(os.path.dirname(locate_optout(environ)))]

@@ -33,9 +33,11 @@ def opt_out(options: argparse.Namespace) -> int:
         0, or 1 if that cannot be kept. Raises `WrongError` as root in the home of another user.
     """
     refuse_foreign_home("optout")
-    path = locate_optout(os.environ)
+    path, usual = _list_places()
     try:
         write_optout(path)
+        if usual != path:
+            write_optout(usual)
     except OSError as error:
         print_error(f"{explain(error)}; set MIGAS_OPTOUT=1 instead")
         return LEFT
@@ -63,10 +65,9 @@ def opt_in(options: argparse.Namespace) -> int:
         switches it off. Raises `WrongError` as root in the home of another user.
     """
     refuse_foreign_home("optin")
-    # Where XDG_CONFIG_HOME is set, a program that is started without it looks in the other place.
     try:
-        remove_optout(locate_optout(os.environ))
-        remove_optout(os.path.join(find_earlier_config(), "optout"))
+        for path in _list_places():
+            remove_optout(path)
     except OSError as error:
         print_error(explain(error))
         return LEFT
@@ -77,3 +78,14 @@ def opt_in(options: argparse.Namespace) -> int:
     else:
         print_line(f"telemetry is still switched off by {off}" if off else "telemetry is on")
     return LEFT if off else WELL
+
+
+def _list_places() -> tuple[str, str]:
+    """Return where this user's file lies, and where it lies without `XDG_CONFIG_HOME`.
+
+    A program that is started without that variable, by cron or sudo, looks in the second place
+    alone. Without a home that one is no absolute path, or the first one.
+    """
+    path = locate_optout(os.environ)
+    usual = find_earlier_config()
+    return path, os.path.join(usual, "optout") if usual else path

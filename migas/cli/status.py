@@ -84,7 +84,7 @@ def _describe_next_try(status: Status) -> str:
         return "none, while telemetry is off"
     seconds = status.next_try_seconds
     wait = f"{seconds // 60} min" if seconds >= 120 else f"{seconds} s"
-    return f"in {wait}: the server could not be reached" if seconds else "at once"
+    return f"in {wait}, since the last one failed" if seconds else "at once"
 
 
 def _describe_place(status: Status) -> list[tuple[str, ...]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import calendar
 import datetime
 import time
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from migas._agent.question import ask_all
@@ -118,8 +119,8 @@ def count(
         rate.count()
         # The server includes both ends of a span.
         spans = [(f"{period.first}", f"{period.last}T23:59:59Z") for period in asked]
-        body = encode_usages(project, spans, unique)
-        answers = ask_all(body, [f"a{index}" for index in range(len(asked))], {})
+        encode = partial(encode_usages, project, spans, unique)
+        answers = ask_all(encode, [f"a{index}" for index in range(len(asked))], {})
         reasons: list[str] = []
         for period, answer in zip(asked, answers, strict=True):
             hits, reason = _read(answer)

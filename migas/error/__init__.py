@@ -14,6 +14,7 @@ import sys
 from types import MappingProxyType
 
 from migas._runtime import log
+from migas._runtime.callback import call_host
 from migas._runtime.signals import name_signal
 
 TYPE_CHECKING = False
@@ -168,7 +169,8 @@ def call_handler(error: BaseException | None, handlers: Handlers) -> dict[str, o
         for base in type(error).__mro__:
             handler = known.get(base) or known.get(base.__name__)
             if handler is not None:
-                fields = handler(type(error), read_text(error), error.__traceback__)
+                text = read_text(error)
+                fields = call_host(handler, type(error), text, error.__traceback__)
                 return None if fields is None else dict(fields)
     except Exception as failure:  # whatever a handler raises, the final status is reported
         log.say(log.WARNING, "a handler of %s failed with %r", type(error).__name__, failure)

@@ -129,8 +129,8 @@ def test_what_the_server_derives_is_said(derives: bool, notes: str) -> None:
 
 def test_a_wait_is_in_seconds_or_minutes() -> None:
     """With its reason."""
-    assert show("next try", next_try_seconds=90) == "in 90 s: the server could not be reached"
-    assert show("next try", next_try_seconds=600) == "in 10 min: the server could not be reached"
+    assert show("next try", next_try_seconds=90) == "in 90 s, since the last one failed"
+    assert show("next try", next_try_seconds=600) == "in 10 min, since the last one failed"
 
 
 def test_each_ignored_variable_has_its_reason_and_what_is_used_instead() -> None:
