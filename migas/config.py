@@ -58,7 +58,7 @@ def setup(
             process's own environment: for a switch such as `--notrack`. True takes that back. What
             was reported before and is on disk stays there, and a later process sends it.
         endpoint: the server's http or https address, with or without `/graphql`.
-        user_id: a UUID in place of the anonymous id of this user.
+        user_id: a UUID in place of the user id of this user.
         session_id: a UUID for this run.
         filename: a JSON file that holds any of the three; what is passed here goes before it.
         save_config: write the three to ``filename``.
@@ -122,7 +122,7 @@ def describe_breadcrumb(settings: Settings) -> dict[str, object]:
 
 
 def clear_user_id() -> bool:
-    """Remove the anonymous id of this user; the next breadcrumb makes a new one.
+    """Remove the user id of this user; the next breadcrumb makes a new one.
 
     Breadcrumbs that were sent stay on the server under the old one. As root in the home of another
     user, nothing is removed.
@@ -177,7 +177,7 @@ def notice(
 
     Example:
         >>> print(notice())
-        Anonymous usage statistics are sent to the developers of this software, by migas.
+        Usage statistics are sent to the developers of this software, by migas.
         To switch that off set MIGAS_OPTOUT=1 or run `migas optout`; `migas show` says what is sent.
         >>> text = notice("rst", project="hostpkg", contact="privacy@example.org")
         >>> "- ``project``: the package that is used, as owner/repo" in text

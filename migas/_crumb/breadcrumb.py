@@ -81,7 +81,7 @@ class Breadcrumb(NamedTuple):
     error_desc: str | None
     #: `general`, `dev` or `ci`.
     user_type: str
-    #: The anonymous user: a UUID in its canonical form.
+    #: The user: a UUID in its canonical form.
     user_id: str | None
     #: The run with all its worker processes: a UUID in its canonical form.
     session_id: str | None

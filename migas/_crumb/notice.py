@@ -32,7 +32,7 @@ _BLANKS = {
 }
 
 _SHORT = """\
-Anonymous usage statistics are sent to the developers of {project}, by migas.
+Usage statistics are sent to the developers of {project}, by migas.
 To switch that off set MIGAS_OPTOUT=1 or run `migas optout`; `migas show` says what is sent."""
 
 _BEFORE = """\

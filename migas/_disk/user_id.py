@@ -1,4 +1,4 @@
-"""The user's id: a random anonymous UUID, and the one file that keeps it.
+"""The user's id: a random UUID, and the one file that keeps it.
 
 The file lies in the user's configuration directory, where earlier clients kept theirs, so that an
 id once given stays. It holds a UUID and nothing else, and says nothing about who the user is.

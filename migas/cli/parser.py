@@ -206,7 +206,7 @@ def _add_actions(commands: Commands) -> None:
         "clear",
         "remove what is pending, the record, or your id",
         "Remove the pending breadcrumbs of the server in use (spool), the record of those that were"
-        " sent to it (record), your anonymous id (id), or the pending breadcrumbs and the records"
+        " sent to it (record), your user id (id), or the pending breadcrumbs and the records"
         " of every server (all). It asks first. Exit status 1: something is left.",
     )
     choices = ("spool", "record", "id", "all")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _MOST = 20
 
 _ABOUT_ID = (
-    "Remove your anonymous id? You get a new random one with the next breadcrumb;"
+    "Remove your user id? You get a new random one with the next breadcrumb;"
     " earlier records stay on the server under the old one."
 )
 
@@ -77,18 +77,16 @@ def clear(options: argparse.Namespace) -> int:
 
 
 def _clear_id(options: argparse.Namespace) -> int:
-    """Remove the user's anonymous id, also that of an earlier client."""
+    """Remove the user's user id, also that of an earlier client."""
     if not _agrees(options, _ABOUT_ID):
         return LEFT
     kept, is_gone = find_kept_id(), clear_user_id()
     if options.json:
         print_json({"cleared": is_gone})
     elif is_gone:
-        print_line(
-            f"removed your anonymous id from {kept.file}" if kept else "you have no anonymous id"
-        )
+        print_line(f"removed your user id from {kept.file}" if kept else "you have no user id")
     else:
-        print_error("your anonymous id could not be removed" + (f": {kept.file}" if kept else ""))
+        print_error("your user id could not be removed" + (f": {kept.file}" if kept else ""))
     return WELL if is_gone else LEFT
 
 

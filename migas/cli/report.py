@@ -106,7 +106,7 @@ class Ignored(NamedTuple):
 
 
 class KeptId(NamedTuple):
-    """The anonymous id of this user, with the file that holds it."""
+    """The user id of this user, with the file that holds it."""
 
     user_id: str
     #: The file's path.

@@ -46,7 +46,7 @@ def fill(style: str, value: str) -> str:
 def test_without_a_style_a_notice_is_two_lines() -> None:
     """For a program's own output, as ever; a package may be named in them."""
     assert migas.notice() == (
-        "Anonymous usage statistics are sent to the developers of this software, by migas.\n"
+        "Usage statistics are sent to the developers of this software, by migas.\n"
         "To switch that off set MIGAS_OPTOUT=1 or run `migas optout`; `migas show` says what is"
         " sent."
     )

@@ -240,6 +240,7 @@ def write_markdown(found: list[Figure]) -> str:
         sign = "at least" if each.is_least else "at most"
         limit = "" if each.limit is None else f"{sign} {each.limit:g}"
         verdict = "" if each.limit is None else "holds" if each.holds else "does not hold"
-        lines.append(f"| {each.name} | {each.value:.3g} | {limit} | {verdict} |")
+        value = f"{each.value:,.0f}" if each.value >= 100 else f"{each.value:.3g}"
+        lines.append(f"| {each.name} | {value} | {limit} | {verdict} |")
     lines.append(f"\n\\* where a bare interpreter takes {_BARE_MS:g} ms from its start to its end")
     return "\n".join(lines)

@@ -208,9 +208,9 @@ def test_the_id_is_removed_by_its_name(
     (place / "user_id").write_text(UUID)
     assert run("clear", "id", text="\n").returncode == 1
     done = run("clear", "id", "--yes")
-    assert done.stdout == f"removed your anonymous id from {place / 'user_id'}\n"
+    assert done.stdout == f"removed your user id from {place / 'user_id'}\n"
     assert list(place.iterdir()) == []
-    assert run("clear", "id", "--yes").stdout == "you have no anonymous id\n"
+    assert run("clear", "id", "--yes").stdout == "you have no user id\n"
     assert read_json("clear", "id", "--yes") == {"cleared": True}
     (place / "user_id").mkdir()
     done = run("clear", "id", "--yes")

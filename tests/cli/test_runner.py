@@ -54,7 +54,7 @@ def test_a_reader_that_takes_the_first_letter_gets_it() -> None:
     """And no traceback follows, as where `head -c 1` has enough."""
     put(40)
     done = shell("migas show --pending --json | head -c 1; migas notice | head -n 1")
-    assert (done.stdout[:20], done.stderr) == ("[Anonymous usage sta", "")
+    assert (done.stdout[:20], done.stderr) == ("[Usage statistics ar", "")
 
 
 @needs_posix
@@ -166,7 +166,7 @@ def test_a_stream_that_is_no_file_is_printed_to(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(sys, "stdout", stream)
     monkeypatch.setattr(sys, "stderr", error := io.StringIO())
     assert main(["notice"]) == 1
-    assert stream.said.startswith("Anonymous usage statistics")
+    assert stream.said.startswith("Usage statistics")
     assert error.getvalue() == "migas: No space left on device\n"
 
 
