@@ -93,7 +93,6 @@ class Hold:
         # Where a file opts out by the environment at the import and, once somebody has looked, by
         # that at the program's start.
         self._files = list_optout_files(os.environ)
-        self._user = _find_user()
         # The variable that the program was started with, or ""; None: nobody has looked yet. Two
         # threads that look at the same moment come to the same end.
         self._started: str | None = None
@@ -117,13 +116,9 @@ class Hold:
         return self._look_back() or self.flag
 
     def list_files(self) -> list[str]:
-        """Return each path at which a file opts out, wherever the environment leads by now.
-
-        The list is empty if the process has become another user's, as a daemon does: the former
-        user's home is not its own, and may be closed to it.
-        """
+        """Return each path at which a file opts out, wherever the environment leads by now."""
         self._look_back()
-        return [] if self.is_lifted or self._user != _find_user() else self._files
+        return [] if self.is_lifted else self._files
 
     def _look_back(self) -> str:
         if self._started is None:
@@ -139,11 +134,6 @@ class Hold:
             if not was_started_without(name):
                 started.setdefault(name, value)
         return _find_variable(started)
-
-
-def _find_user() -> int:
-    """Return the number of the user as whom this process opens files; 0 where there is none."""
-    return os.geteuid() if hasattr(os, "geteuid") else 0
 
 
 def _pick_optouts(environ: Mapping[str, str]) -> dict[str, str]:
@@ -208,9 +198,10 @@ class OptoutFile:
         """Return the file's path or `""`, and look again if the last look is `LOOK_AGAIN` old."""
         now, last = self._clock(), self._last
         if last is None or now >= last[0]:
-            paths = dict.fromkeys((*list_optout_files(environ), *hold.list_files()))
-            looks = map(_look_at, paths)
-            self._last = last = (now + LOOK_AGAIN, next(filter(None, looks), ""))
+            found = next(filter(None, map(_look_at, list_optout_files(environ))), "")
+            # Of a home that was left, a file: one that is closed may be a former user's.
+            held = found or next(filter(os.path.lexists, hold.list_files()), "")
+            self._last = last = (now + LOOK_AGAIN, held)
         return last[1]
 
     def forget(self) -> None:

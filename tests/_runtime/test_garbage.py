@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
     from migas.testing import Server
 
+pytestmark = pytest.mark.skipif(
+    sys.implementation.name != "cpython",
+    reason="another collector, which runs finalizers elsewhere",
+)
+
 #: A store that only its own thread may close, as one of sqlite3's or a window of tkinter's.
 CODE = """
 import atexit, gc, threading
@@ -31,7 +36,6 @@ migas.add_project('owner/repo', '1')
 """
 
 
-@pytest.mark.skipif(sys.implementation.name != "cpython", reason="another collector")
 def test_the_hosts_garbage_is_finalized_on_its_own_thread(host: Host, server: Server) -> None:
     """Else tkinter aborts the process, and sqlite3 has an error printed.
 
@@ -62,7 +66,6 @@ def test_a_host_that_collects_nothing_is_left_so() -> None:
         gc.enable()
 
 
-@pytest.mark.skipif(not hasattr(gc, "freeze"), reason="this collector freezes nothing")
 def test_what_a_host_has_frozen_stays_frozen() -> None:
     """A server freezes what its workers share: to unfreeze it would copy its memory."""
     gc.freeze()
