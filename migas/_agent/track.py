@@ -17,6 +17,10 @@ from migas._runtime.place import was_raised_by_handler
 from .process import current_process
 from .run import Run
 
+# Not when it is needed: an import may wait for one of our threads, and a start event is held for
+# a moment only.
+from .wrappers import wrap
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,8 +119,6 @@ class Track:
         The run of a coroutine function or of a generator, asynchronous or not, ends when its body
         does.
         """
-        from .wrappers import wrap
-
         started, self._run = self._run, None
         if started is not None:
             started.withdraw()

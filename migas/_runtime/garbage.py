@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class CollectionPause:
     """A block in which no garbage is collected, on any thread, unless the host asks for it.
 
-    What was counted up to its end starts no collection either: the interpreter collects all
-    garbage when it ends, as it would have without us. A function of the host's finds the collector
+    What was counted up to its end starts no collection either, if that can be had: the interpreter
+    collects all garbage when it ends, as it would have without us. A function of the host's finds the collector
     as the host has left it, see `lift`.
     """
 
@@ -76,8 +76,10 @@ class CollectionPause:
 def _start_count_anew() -> None:
     """Have no collection start at the next object, for all those that were made in the pause.
 
-    To freeze all objects starts the count anew; to unfreeze them changes nothing else, unless the
-    host has frozen some. Without a GIL each step would go through all objects, and PyPy has none.
+    To freeze all objects starts the count anew; to unfreeze them changes nothing else, unless some
+    were frozen: by the host, or by Python 3.12, which does so at its start. Then the next object
+    starts a collection, on the host's thread. Without a GIL each step would go through all objects,
+    and PyPy has none.
     """
     has_gil = getattr(sys, "_is_gil_enabled", lambda: True)
     if hasattr(gc, "freeze") and has_gil() and not gc.get_freeze_count():

@@ -198,10 +198,12 @@ class OptoutFile:
         """Return the file's path or `""`, and look again if the last look is `LOOK_AGAIN` old."""
         now, last = self._clock(), self._last
         if last is None or now >= last[0]:
-            found = next(filter(None, map(_look_at, list_optout_files(environ))), "")
+            paths = list_optout_files(environ)
+            found = next(filter(None, map(_look_at, paths)), "")
             # Of a home that was left, a file: one that is closed may be a former user's.
-            held = found or next(filter(os.path.lexists, hold.list_files()), "")
-            self._last = last = (now + LOOK_AGAIN, held)
+            held = dict.fromkeys(path for path in hold.list_files() if path not in paths)
+            found = found or next(filter(os.path.lexists, held), "")
+            self._last = last = (now + LOOK_AGAIN, found)
         return last[1]
 
     def forget(self) -> None:

@@ -23,7 +23,8 @@ pytestmark = pytest.mark.skipif(
 #: A store that only its own thread may close, as one of sqlite3's or a window of tkinter's.
 CODE = """
 import atexit, gc, threading
-atexit.register(lambda: print('collects', gc.isenabled(), gc.get_freeze_count()))
+frozen = gc.get_freeze_count()
+atexit.register(lambda: print('collects', gc.isenabled(), gc.get_freeze_count() == frozen))
 import migas
 class Store:
     def __init__(self): self.me, self.thread = self, threading.get_ident()
@@ -39,11 +40,13 @@ migas.add_project('owner/repo', '1')
 def test_the_hosts_garbage_is_finalized_on_its_own_thread(host: Host, server: Server) -> None:
     """Else tkinter aborts the process, and sqlite3 has an error printed.
 
-    And it is finalized when the interpreter ends, after all exit hooks, as it would be without us.
+    And it is finalized when the interpreter ends, after all exit hooks, as it would be without us,
+    but on Python 3.12, which has frozen objects of its own.
     """
     ended = host.run(CODE, measured=False)
     assert ended.calmly, ended
-    assert ended.out.splitlines() == ["collects True 0", "closed True"]
+    said = ["collects True True", "closed True"]
+    assert ended.out.splitlines() in ([said, said[::-1]] if gc.get_freeze_count() else [said])
     assert len(server.crumbs) == 1
 
 
