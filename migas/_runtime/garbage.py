@@ -26,8 +26,8 @@ class CollectionPause:
     """A block in which no garbage is collected, on any thread, unless the host asks for it.
 
     What was counted up to its end starts no collection either, if that can be had: the interpreter
-    collects all garbage when it ends, as it would have without us. A function of the host's finds the collector
-    as the host has left it, see `lift`.
+    collects all garbage when it ends, as it would have without us. A function of the host's finds
+    the collector as the host has left it, see `lift`.
     """
 
     def __init__(self) -> None:
