@@ -138,8 +138,9 @@ def cpu(rounds: int) -> Iterator[Figure]:
     clients = (BARE, FLOOR, LOADED, *QUIET)
     cases = [Case(client, host) for client in clients for host in (PLAIN, NIBABEL)]
     results = run_rounds(cases, WEATHER["silent"], rounds)
+    # 1.13 to 1.27 in six runs of two days, and no slower code was found between them.
     for client, other, limit in (
-        *((client, LOADED, 1.2) for client in QUIET if client.tells),
+        *((client, LOADED, 1.3) for client in QUIET if client.tells),
         (OPTED_OUT, FLOOR, 1.05),
     ):
         for host in PLAIN, NIBABEL:
@@ -200,7 +201,8 @@ def waiting(rounds: int) -> Iterator[Figure]:
     yield Figure("CPU of a start with 100,000 waiting, of one with none", share, 1.1)
     speed, less = backlog.measure_flush(10_000), backlog.measure_flush(1_000, singles=1)
     share = speed.ratio / speed.possible
-    yield Figure("`flush` of 10,000, of the pace of full requests made before", share, 0.6, True)
+    # 0.56 to 0.77 on two days, and the same beside an earlier revision in the same minutes.
+    yield Figure("`flush` of 10,000, of the pace of full requests made before", share, 0.5, True)
     yield Figure("`flush` of 10,000, times one a request", speed.ratio)
     yield Figure("its memory, of that of 1,000", speed.memory / less.memory, 1.1)
 
