@@ -88,7 +88,7 @@ class Run:
         self.project = plan.project
         #: The run's key, by which `process` knows it in worker processes.
         self.use = make_use_key(plan.project, plan.version, "run")
-        #: True if the same process has reported its start event, before it executed itself anew.
+        #: True if the same process has reported its start event, before it executed itself again.
         self.is_resumed = False
         self._plan = plan
         self._process = process
@@ -137,7 +137,7 @@ class Run:
         """Let the run end with a block, and no longer with the program.
 
         Returns False, with nothing to report, if this process has begun the run before it executed
-        itself anew: that block may have ended.
+        itself again: that block may have ended.
         """
         if self.is_resumed:
             self.withdraw()

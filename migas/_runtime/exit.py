@@ -136,7 +136,7 @@ def _is_called_by_c() -> bool:
     So exit hooks are called, while the first frame of a program is a module's, or runpy's. (A
     program in C that embeds Python may call functions, too. If nothing there has loaded `threading`
     before us, its breadcrumbs stay on disk for a later process.) A greenlet's first frame is a
-    function's, whoever runs the program; hooks run in the thread's own.
+    function's as well, and no hook runs in one.
     """
     return find_outermost_frame().f_code.co_name not in FIRST and not _is_in_greenlet()
 

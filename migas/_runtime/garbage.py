@@ -69,14 +69,14 @@ class CollectionPause:
                 self._was_enabled = gc.isenabled()
                 gc.disable()
             elif self._was_enabled:
-                _start_count_anew()
+                _reset_count()
                 gc.enable()
 
 
-def _start_count_anew() -> None:
+def _reset_count() -> None:
     """Have no collection start at the next object, for all those that were made in the pause.
 
-    To freeze all objects starts the count anew; to unfreeze them changes nothing else, unless some
+    To freeze all objects resets the count; to unfreeze them changes nothing else, unless some
     were frozen: by the host, or by Python 3.12, which does so at its start. Then the next object
     starts a collection, on the host's thread. Without a GIL each step would go through all objects,
     and PyPy has none.
