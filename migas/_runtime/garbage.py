@@ -17,10 +17,6 @@ import sys
 
 from .native import ProcessLock
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from types import TracebackType
-
 
 class CollectionPause:
     """A block in which no garbage is collected, on any thread, unless the host asks for it.
@@ -42,12 +38,7 @@ class CollectionPause:
     def __enter__(self) -> None:
         self._change(is_on=True)
 
-    def __exit__(
-        self,
-        etype: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._change(is_on=False)
 
     def lift(self) -> None:
