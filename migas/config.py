@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Literal, TypeAlias
 
-    from ._runtime.settings import Settings
     from .typedefs import BeforeSend
 
     Style: TypeAlias = Literal["short", "text", "markdown", "rst"]
@@ -67,6 +66,12 @@ def setup(
             raises, the breadcrumb is dropped, and a WARNING in the log says so once. It runs on one
             of our threads or on the caller's, and must not add any breadcrumb itself.
 
+    What is passed holds until another call passes something else for it.
+
+    Raises:
+        TypeError: ``filename`` is no path. A file that cannot be read or written raises nothing: a
+            WARNING in the log names it.
+
     Example:
         >>> setup(session_id="3f0c6e2a-5d39-4f0e-9a37-0f6b3c5d7e11")
     """
@@ -91,34 +96,13 @@ def print_config() -> None:
         >>> print_config()  # doctest: +ELLIPSIS
         endpoint: ...
     """
+    from ._delivery.defaults import describe_breadcrumb
+
     settings = current_process().use_settings()
     print(f"endpoint: {hide_credentials(settings.endpoint)}")
     print(f"switched off by: {current_process().find_refusal() or 'nothing'}")
     for name, value in describe_breadcrumb(settings).items():
         print(f"{name}: {value}")
-
-
-def describe_breadcrumb(settings: Settings) -> dict[str, object]:
-    """Return the fields that all breadcrumbs of this process have in common; nothing is made.
-
-    Parameters:
-        settings: those of this process.
-
-    Returns:
-        Each field but project and version, and its value, or None if there is none.
-    """
-    from ._delivery.defaults import describe
-
-    try:
-        return describe(settings)
-    except (OSError, RuntimeError):  # the latter is how platformdirs reports that there is no home
-        from ._crumb import breadcrumb
-        from ._crumb.environment import Environment
-
-        ids = {"user_id": settings.user_id, "session_id": settings.session_id}
-        common = {**Environment.detect(os.environ)._asdict(), **ids}
-        fields = breadcrumb.sanitize("", "", {}, common).breadcrumb._asdict()
-        return {name: fields[name] for name in fields if not name.startswith("project")}
 
 
 def clear_user_id() -> bool:
@@ -138,9 +122,7 @@ def clear_user_id() -> bool:
     from ._disk.directory import find_config, find_earlier_config
     from ._disk.home import is_foreign
 
-    directories: list[str] = []
-    with contextlib.suppress(OSError, RuntimeError):  # there is no home directory, and so no file
-        directories = [find_config(), find_earlier_config()]
+    directories = [find_config(), find_earlier_config()]
     if is_foreign():
         return not any(map(user_id.read, directories))
     cleared = [user_id.clear(directory) for directory in directories]

@@ -246,7 +246,7 @@ def use_spool(directory: Path) -> set[str]:
         with contextlib.suppress(OSError):
             entry = spool.put(crumb("put"))
             if number % 2 == 0:
-                spool.take(entry)
+                spool.take([entry])
     for step in range(8):
         spool.recover(16)
         for entry in spool.claim(16):
@@ -256,13 +256,13 @@ def use_spool(directory: Path) -> set[str]:
             if step % 2:
                 entry.set_aside()
         now[0] += 200.0
-    for entry in list(spool.waiting())[::2]:
+    for entry in spool.list_pending()[::2]:
         content = entry.read()
         if entry.discard():
             found.add(read_version(content))
     spool.refuse(MemoryEntry("any"))
     spool.give_up(MemoryEntry("any"))
-    counted = (spool.count(), spool.has_waiting(), spool.dropped, spool.refused, spool.unanswered)
+    counted = (spool.count(), spool.has_pending(), spool.dropped, spool.refused, spool.unanswered)
     assert all(isinstance(each, int) for each in counted)
     assert isinstance(spool.problem(), str)
     now[0] += 10 * 86400.0

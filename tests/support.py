@@ -107,7 +107,7 @@ sys.exit(main(["flush"]))
 
 def end_claims(spool: Spool) -> None:
     """Let the time pass after which anybody may take over what processes held that are dead."""
-    for entry in spool.waiting():
+    for entry in spool.list_pending():
         if entry.box == CUR:
             os.rename(entry.path, entry._replace(until=0).path)
 

@@ -10,8 +10,8 @@ import pytest
 from support import SLOW, versions
 
 import migas
-from migas import config
 from migas._agent import process
+from migas._delivery.defaults import describe_breadcrumb
 from migas._runtime.optout import find_optout
 from migas._runtime.settings import Settings
 
@@ -64,12 +64,12 @@ def test_the_fields_are_the_same_with_a_home_and_without(
 ) -> None:
     """But for the id, which needs a place."""
     settings = Settings.from_env({"MIGAS_SESSION_ID": UUID})
-    with_home = config.describe_breadcrumb(settings)
+    with_home = describe_breadcrumb(settings)
     request.getfixturevalue("no_home")
-    assert config.describe_breadcrumb(settings) == {**with_home, "user_id": None}
-    assert list(config.describe_breadcrumb(settings)) == list(with_home)
+    assert describe_breadcrumb(settings) == {**with_home, "user_id": None}
+    assert list(describe_breadcrumb(settings)) == list(with_home)
     monkeypatch.setenv("MIGAS_USER_ID", UUID)
-    assert config.describe_breadcrumb(Settings.from_env(os.environ))["user_id"] == UUID
+    assert describe_breadcrumb(Settings.from_env(os.environ))["user_id"] == UUID
 
 
 def test_the_id_is_removed_wherever_a_client_kept_it(home: Path) -> None:

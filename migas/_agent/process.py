@@ -16,7 +16,7 @@ import time
 
 from migas._runtime import log
 from migas._runtime.daemon import be_forgotten
-from migas._runtime.exit import end_by_ctrl_c, is_ctrl_c, is_interrupted, runs_no_more_hooks
+from migas._runtime.exit import end_by_ctrl_c, is_ctrl_c, is_ended_by_ctrl_c, runs_no_more_hooks
 from migas._runtime.garbage import pause
 from migas._runtime.imports import disregard_orphans
 from migas._runtime.loading import fork_gate
@@ -211,7 +211,7 @@ class Process:
         for run in reversed(self._runs.copy()):
             run.finish()
         self._ends = True
-        sends = not is_interrupted()
+        sends = not is_ended_by_ctrl_c()
         for agent in self.list_agents():
             if find_optout(os.environ):
                 agent.stop()
@@ -267,7 +267,7 @@ def _close() -> None:
     if process.list_agents():
         with pause:
             _close_whatever_comes(process, errors)
-    if process.list_agents() and (is_interrupted() or any(map(is_ctrl_c, errors))):
+    if process.list_agents() and (is_ended_by_ctrl_c() or any(map(is_ctrl_c, errors))):
         end_by_ctrl_c()
 
 

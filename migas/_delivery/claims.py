@@ -47,7 +47,7 @@ class Claims:
     def take(self, parcels: Sequence[Parcel]) -> list[Parcel]:
         """Claim parcels of this process. Returns those that nobody else has claimed."""
         on_disk = [entry for each in parcels if not isinstance(entry := each.entry, MemoryEntry)]
-        found = iter(self._spool.take_all(on_disk))
+        found = iter(self._spool.take(on_disk))
         claimed: list[Parcel] = []
         for parcel in parcels:
             entry = parcel.entry

@@ -39,8 +39,12 @@ def find_defaults(
     return {**environment._asdict(), "user_id": user, "session_id": settings.session_id}
 
 
-def describe(settings: Settings) -> dict[str, object]:
-    """Return the fields that each breadcrumb of this process would have. Creates no file."""
+def describe_breadcrumb(settings: Settings) -> dict[str, object]:
+    """Return the fields that each breadcrumb of this process would have. Creates no file.
+
+    Returns:
+        Each field but project and version, and its value, or None if there is none.
+    """
     defaults = find_defaults(settings, keeps_user=False)
     fields = breadcrumb.sanitize("", "", {}, defaults).breadcrumb._asdict()
     del fields["project"], fields["project_version"]

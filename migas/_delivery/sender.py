@@ -225,7 +225,7 @@ class Sender:
         self._misses = 0 if upload.sent else self._misses + 1
         # Entries that cannot be claimed, as on a read-only disk, are not tried without end.
         goes_on = upload.sent or (self.flushes and self._misses <= LOOKS)
-        if not (goes_on and self._spool.has_waiting()):
+        if not (goes_on and self._spool.has_pending()):
             self._due, self._misses = NEVER, 0
             self.flushes.settle("")
             return NEVER

@@ -33,10 +33,15 @@ _MARK = b"""
 """
 _LARGEST_TAG = 4096
 
+#: Files whose time and size are all that they say: see `stamp`; and the draft of a mark.
+STAMP = (
+    r"(?:backoff|retry-after|pace)-[A-Za-z0-9._-]{0,60}"
+    r"|(?:old-server|dropped|refused|unanswered)-all|CACHEDIR\.TAG\.[0-9a-f]{8}"
+)
+
 #: The names in a spool. An earlier version's spool has no mark, and nothing else in it, either.
 _OWN_NAMES = (
-    r"tmp|new|cur|old|aside|marks|sent(-earlier)?\.jsonl|CACHEDIR\.TAG(\.[0-9a-f]{8})?|\.nfs[0-9a-f]+"
-    r"|(backoff|retry-after|pace|old-server|dropped|refused|unanswered)-[A-Za-z0-9_.-]+"
+    rf"tmp|new|cur|old|aside|marks|sent(-earlier)?\.jsonl|CACHEDIR\.TAG|\.nfs[0-9a-f]+|{STAMP}"
 )
 
 #: The mark that this process has read in a spool, by the spool's path. A mark that is another file
@@ -45,8 +50,12 @@ _known: dict[str, tuple[int, int, int]] = {}
 
 
 def find_home() -> str:
-    """Return the user's home directory, or `""` if the system names none, or the root."""
-    home = os.path.expanduser("~")
+    """Return the absolute path of the user's home directory, or `""` if there is none.
+
+    `/` is none: it is what a system names for users who have no home, such as those of a daemon.
+    The directory need not exist.
+    """
+    home = os.path.expanduser("~")  # unchanged, if neither HOME nor the password database helps
     return home if os.path.isabs(home) and os.path.dirname(home) != home else ""
 
 
@@ -207,6 +216,14 @@ def _adopt(opened: Directory, *, writes: bool) -> None:
         draft = f"{TAG}.{os.urandom(4).hex()}"
         opened.create(draft, _SIGNATURE + _MARK)
         opened.publish(draft, opened, TAG)
+
+
+def list_names(path: str) -> list[str]:
+    """List the names in a directory that may be the site's; none if it cannot be read."""
+    try:
+        return os.listdir(path)
+    except OSError:
+        return []
 
 
 def create_directory(path: str) -> None:

@@ -216,10 +216,6 @@ class MemoryEntry(NamedTuple):
         """False: it ends with this process."""
         return False
 
-    def claim(self, _now: float) -> MemoryEntry:
-        """Return the entry: it is this process's."""
-        return self
-
     def attempt(self, _now: float, attempts: int, _within: object = None) -> MemoryEntry:
         """Return the entry with the times that it may have been sent."""
         return self._replace(attempts=attempts)
@@ -268,9 +264,12 @@ def list_segments(spool: Directory) -> list[str]:
         names = spool.box(OLD).names()
     except OSError:
         return []
-    return [
-        os.path.join(OLD, name) for name in sorted(names) if re.fullmatch(_SEGMENT, name, re.ASCII)
-    ]
+    return [os.path.join(OLD, name) for name in sorted(names) if is_segment(name)]
+
+
+def is_segment(name: str) -> bool:
+    """Return True if a directory in `old/` with this name is a segment."""
+    return re.fullmatch(_SEGMENT, name, re.ASCII) is not None
 
 
 def segment_moment(segment: str) -> int:

@@ -2,8 +2,7 @@
 
 Each directory is opened without following a link, and files are named relative to it, so that a
 swap in between changes nothing (as Go's `os.Root` does it). Where a system cannot do so (Windows)
-each path is looked at before it is used. The door is `directory`. (`cleaner`, which removes all
-that is ours, and `home`, which makes and removes the opt-out file, look for themselves.)
+each path is looked at before it is used. The door is `directory`.
 """
 
 from __future__ import annotations
@@ -196,10 +195,9 @@ class Directory:
         os.unlink(at, dir_fd=holder)
 
     def remove_box(self, name: str) -> None:
-        """Remove a directory that is empty."""
+        """Remove a directory, unless something lies in it."""
         self.forget(name)
-        at, holder = self._at(name)
-        os.rmdir(at, dir_fd=holder)
+        remove_empty(*self._at(name))
 
     def _at(self, name: str) -> tuple[str, int | None]:
         """Return the path and the directory by which a system call names a file in this one."""
@@ -246,6 +244,15 @@ def _enter(path: str, at: str, holder: int | None) -> Directory:
         os.close(descriptor)
         raise
     return Directory(path, descriptor, status)
+
+
+def remove_empty(at: str, holder: int | None) -> None:
+    """Remove a directory, unless something lies in it: left, or just added by a process."""
+    try:
+        os.rmdir(at, dir_fd=holder)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # POSIX allows for either
+            raise
 
 
 def restore_mode(path: str, at: str, holder: int | None) -> None:

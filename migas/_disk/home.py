@@ -10,20 +10,10 @@ from __future__ import annotations
 
 import os
 
-from .directory import create_directory, open_private
+from .directory import create_directory, find_home, open_private
 
 #: What the file of a lasting opt-out says. Only its name counts; it is never read.
 _OPTOUT_TEXT = "Telemetry by migas is switched off. `migas optin` switches it on again.\n"
-
-
-def find_home() -> str | None:
-    """Return the absolute path of the user's home directory, or None if there is none.
-
-    `/` is none: it is what a system names for users who have no home, such as those of a daemon.
-    The directory need not exist.
-    """
-    home = os.path.expanduser("~")  # unchanged, if neither HOME nor the password database helps
-    return home if os.path.isabs(home) and os.path.dirname(home) != home else None
 
 
 def is_foreign() -> bool:
@@ -83,7 +73,7 @@ def _find_other_owner() -> int | None:
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         return None
     home = find_home()
-    if home is None:
+    if not home:
         return None
     try:
         owner = os.stat(home).st_uid
@@ -96,6 +86,6 @@ def _check_place(path: str) -> None:
     """Raise `FileNotFoundError` if ``path`` is where a user without a home would look."""
     home = os.path.expanduser("~")
     if not os.path.isabs(path) or (
-        find_home() is None and path.startswith(os.path.join(home, ".config"))
+        not find_home() and path.startswith(os.path.join(home, ".config"))
     ):
         raise FileNotFoundError("there is no home directory")

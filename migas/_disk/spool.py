@@ -136,7 +136,7 @@ class Spool:
         claimed: list[Entry] = []
         now, looks = self._clock(), limit * _LOOKS
         with contextlib.suppress(OSError), open_directory(self.directory) as spool:
-            for entry in self._pending(spool, prunes=True):
+            for entry in self._read_pending(spool, prunes=True):
                 if looks <= 0 or len(claimed) == limit:
                     break
                 if self._bounds.exclude(entry.birth, now):
@@ -146,11 +146,7 @@ class Spool:
                 looks -= entry.token not in self._passed
         return claimed
 
-    def take(self, entry: Entry) -> Entry | None:
-        """Claim an entry that `put` returned; return None if another thread or process has it."""
-        return self.take_all([entry])[0]
-
-    def take_all(self, entries: Sequence[Entry]) -> list[Entry | None]:
+    def take(self, entries: Sequence[Entry]) -> list[Entry | None]:
         """Claim entries that `put` returned; each is None if another thread or process has it."""
         now, taken, place = self._clock(), [], NEW
         with contextlib.suppress(OSError), open_directory(self.directory) as spool:
@@ -204,7 +200,7 @@ class Spool:
         """How many breadcrumbs count as delivered though no answer came, for a person to read."""
         return self._silences.times
 
-    def waiting(self) -> Iterator[Entry]:
+    def list_pending(self) -> list[Entry]:
         """List every entry that is not delivered yet, for a person to read. Nothing is changed.
 
         One that is claimed or released meanwhile may be listed twice, or not at all.
@@ -214,16 +210,16 @@ class Spool:
             for box in (*list_segments(spool), NEW, CUR):
                 found += [entry for entry in read_box(spool, box) if entry.is_there(spool)]
                 spool.forget(box)
-        return iter(found)
+        return found
 
     def count(self) -> int:
         """Return how many entries are not delivered yet."""
-        return sum(1 for _ in self.waiting())
+        return len(self.list_pending())
 
-    def has_waiting(self) -> bool:
+    def has_pending(self) -> bool:
         """Return whether an entry is pending that could be claimed."""
         with contextlib.suppress(OSError), open_directory(self.directory) as spool:
-            return any(entry.is_there(spool) for entry in self._pending(spool))
+            return any(entry.is_there(spool) for entry in self._read_pending(spool))
         return False
 
     def problem(self) -> str:
@@ -259,7 +255,7 @@ class Spool:
             spool.box(box, makes=True)
         self._made = True
 
-    def _pending(self, spool: Directory, *, prunes: bool = False) -> Iterator[Entry]:
+    def _read_pending(self, spool: Directory, *, prunes: bool = False) -> Iterator[Entry]:
         """Yield pending entries by birth; ``prunes``: remove segments that turn out to be empty."""
         for box in (*list_segments(spool), NEW):
             for entry in read_box(spool, box):

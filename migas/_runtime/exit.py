@@ -146,7 +146,7 @@ def _is_in_greenlet() -> bool:
     return greenlets is not None and greenlets.getcurrent().parent is not None
 
 
-def is_interrupted() -> bool:
+def is_ended_by_ctrl_c() -> bool:
     """Return True if a Ctrl-C has ended the program: a `KeyboardInterrupt` that nobody caught.
 
     A prompt, or an interactive kernel, keeps an exception in `sys.last_value` that ended nothing.

@@ -122,45 +122,26 @@ class Settings:
         A variable whose value cannot be used is left out and named in ``problems``. The part in
         a run is looked for, unless this process has found it already.
         """
-        problems: list[str] = []
-
-        def read(name: str, parse: Callable[[str], T]) -> T | None:
-            text = environ.get(name, "").strip()
-            if not text:
-                return None
-            try:
-                return parse(text)
-            except ValueError as error:
-                problems.append(f"{name} is ignored: {error}")
-                return None
-
-        def read_endpoint() -> object:
-            try:
-                text = environ.get("MIGAS_ENDPOINT", "").strip()
-                return parse_endpoint(text) if text else None
-            except ValueError as error:
-                problems.append(f"MIGAS_ENDPOINT switches everything off: {error}")
-                return ""
-
+        variables = _Variables(environ)
+        read = variables.read
         session = read("MIGAS_SESSION_ID", parse_id)
         if part is None:
             part = find_part(environ, session)
-        session = part.session_id or session
         given: dict[str, object] = {
-            "endpoint": read_endpoint(),
+            "endpoint": read("MIGAS_ENDPOINT", parse_endpoint, "switches everything off", ""),
             "timeout": read("MIGAS_TIMEOUT", _parse_seconds),
             "exit_timeout": read("MIGAS_EXIT_TIMEOUT", _parse_seconds),
             "spool_count": read("MIGAS_SPOOL_COUNT", _parse_least(LEAST_SPOOL_COUNT)),
             "spool_bytes": read("MIGAS_SPOOL_BYTES", _parse_least(LEAST_SPOOL_BYTES)),
             "spool_days": read("MIGAS_SPOOL_DAYS", _parse_days),
             "user_id": read("MIGAS_USER_ID", parse_id),
-            "session_id": session,
+            "session_id": part.session_id or session,
             "part": part,
             "log_level": read("MIGAS_LOG_LEVEL", _parse_level),
             "cache_dir": read("MIGAS_CACHE_DIR", _find_path),
             "dry_run": bool(environ.get("MIGAS_DRY_RUN")),
             **{name: value for name, value in setup.items() if value is not None},
-            "problems": tuple(problems),
+            "problems": tuple(variables.problems),
         }
         return cls(**{name: value for name, value in given.items() if value is not None})
 
@@ -180,6 +161,34 @@ class Settings:
             # Only if it differs: C code on another thread may read the environment at this moment.
             if value is not None and environ.get(name, default) != value:
                 environ[name] = value
+
+
+class _Variables:
+    """Reads variables, and notes which of them cannot be used, and why."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.problems: list[str] = []
+
+    def read(
+        self,
+        name: str,
+        parse: Callable[[str], T],
+        effect: str = "is ignored",
+        otherwise: T | None = None,
+    ) -> T | None:
+        """Return a variable's value, None if it is not set, or ``otherwise`` if it makes no sense.
+
+        ``effect`` says in words what becomes of one that makes no sense.
+        """
+        text = self._environ.get(name, "").strip()
+        if not text:
+            return None
+        try:
+            return parse(text)
+        except ValueError as error:
+            self.problems.append(f"{name} {effect}: {error}")
+            return otherwise
 
 
 def parse_endpoint(text: str) -> str:

@@ -45,7 +45,7 @@ def opt_out(options: argparse.Namespace) -> int:
     spool = find_spool(current_process().use_settings())
     pending = spool.count() if spool else 0
     if options.json:
-        print_json({"switched_off_by": find_optout(os.environ), "waiting": pending})
+        print_json({"switched_off_by": find_optout(os.environ), "pending": pending})
         return WELL
     print_line(f"telemetry is switched off for you, by {path}")
     if pending:

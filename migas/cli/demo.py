@@ -95,7 +95,7 @@ def _play_offline(server: Server, directory: str, environ: Mapping[str, str]) ->
     server.stop()
     _run_python("import hostpackage", environ)
     spool = open_spool(Settings.from_env(environ))
-    pending = list(spool.waiting())
+    pending = spool.list_pending()
     if len(pending) != 1:
         raise UnseenError(f"{len(pending)} breadcrumbs are pending, not 1")
     name = os.path.relpath(pending[0].path, directory)
@@ -109,7 +109,7 @@ def _play_offline(server: Server, directory: str, environ: Mapping[str, str]) ->
     _expect(server, 3)
     if server.requests != 2:
         raise UnseenError(f"the server saw {server.requests} requests, not 2")
-    if list(spool.waiting()):
+    if spool.list_pending():
         raise UnseenError("a breadcrumb is still pending")
     print("   Both arrived in one request, and nothing is pending any more.\n")
 

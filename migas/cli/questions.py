@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from migas._agent.process import current_process
 from migas._crumb.meanings import FIELDS, SERVER_NOTES
+from migas._delivery.defaults import describe_breadcrumb
 from migas._runtime.launch import Part
-from migas.config import describe_breadcrumb
 
 from . import report
 from .layout import shorten
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 #: Fields that a list of breadcrumbs shows, where any of them has one.
 _SHOWN = (
-    *("waiting_since", "sent_at", "outcome", "reason", "project", "project_version", "status"),
+    *("pending_since", "sent_at", "outcome", "reason", "project", "project_version", "status"),
     *("status_desc", "error_type", "error_desc"),
 )
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from migas._crumb import breadcrumb
 from migas._crumb.environment import find_ci, is_persistent, look_for_container
 from migas._delivery import query
+from migas._delivery.defaults import describe_breadcrumb
 from migas._delivery.sent_log import Record, write_time
 from migas._delivery.throttle import EXITS, Backoff, Pace
 from migas._disk import user_id
@@ -24,7 +25,6 @@ from migas._disk.directory import find_config, find_earlier_config
 from migas._disk.spool import open_spool
 from migas._runtime.optout import find_optout
 from migas._runtime.settings import hide_credentials
-from migas.config import describe_breadcrumb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,11 +63,11 @@ class Status(NamedTuple):
     #: Why new breadcrumbs are kept in memory only, or `""`: they are kept in `spool`.
     spool_problem: str
     #: How many breadcrumbs are pending, with those that a process is sending.
-    waiting: int
+    pending: int
     #: Their size in bytes.
-    waiting_bytes: int
+    pending_bytes: int
     #: When the oldest of them was made, or None if there are none.
-    waiting_since: str | None
+    pending_since: str | None
     #: Breadcrumbs that the server took, as far back as the record of what was sent goes.
     delivered: int
     #: When the first breadcrumb of that record was sent, or None.
@@ -141,9 +141,9 @@ def report_status(settings: Settings) -> Status:
         user_id_file=kept.file if kept and kept.user_id == user else None,
         spool=spool.directory if spool else None,
         spool_problem=spool.problem() if spool else "there is no home directory",
-        waiting=len(births),
-        waiting_bytes=size,
-        waiting_since=write_time(min(births) / 1000) if births else None,
+        pending=len(births),
+        pending_bytes=size,
+        pending_since=write_time(min(births) / 1000) if births else None,
         delivered=sum(line["outcome"] == "delivered" for line in sent),
         delivered_since=str(sent[0]["sent_at"]) if sent else None,
         refused=spool.refused if spool else 0,
@@ -165,12 +165,12 @@ def report_pending(settings: Settings) -> Iterator[dict[str, object]]:
     Skips files that hold no breadcrumb, and those that another process removes meanwhile.
     """
     spool = find_spool(settings)
-    for entry in spool.waiting() if spool else ():
+    for entry in spool.list_pending() if spool else ():
         try:
             crumb = breadcrumb.decode(entry.read())
         except Exception:  # noqa: S112  # it has just been sent; or a parser chokes on what is none
             continue
-        yield {"waiting_since": write_time(entry.birth / 1000), **crumb._asdict()}
+        yield {"pending_since": write_time(entry.birth / 1000), **crumb._asdict()}
 
 
 def report_sent(settings: Settings) -> Iterator[dict[str, object]]:
@@ -217,7 +217,7 @@ def find_kept_id() -> KeptId | None:
 def _measure(spool: Spool | None) -> tuple[list[int], int]:
     """Return when each pending breadcrumb was made, and the bytes that all of them take."""
     births, size = [], 0
-    for entry in spool.waiting() if spool else ():
+    for entry in spool.list_pending() if spool else ():
         try:
             size += len(entry.read())
         except OSError:  # it has just been sent

@@ -111,12 +111,12 @@ def _describe_ignored(status: Status) -> Iterator[tuple[str, ...]]:
 
 def _describe_pending(status: Status) -> list[tuple[str, ...]]:
     """Return how many breadcrumbs are pending, and where they are kept."""
-    oldest = f", the oldest since {status.waiting_since}" if status.waiting_since else ""
-    pending = format_count(status.waiting, "breadcrumb")
+    oldest = f", the oldest since {status.pending_since}" if status.pending_since else ""
+    pending = format_count(status.pending, "breadcrumb")
     where = [f"in {status.spool}"] if status.spool else []
     where += [f"in memory: {status.spool_problem}"] if status.spool_problem else []
     return [
-        ("pending", f"{pending}, {status.waiting_bytes} bytes{oldest}"),
+        ("pending", f"{pending}, {status.pending_bytes} bytes{oldest}"),
         *(("", place) for place in where),
     ]
 

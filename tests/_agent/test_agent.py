@@ -145,7 +145,7 @@ def test_a_receipt_tells_why_a_breadcrumb_waits(
     assert first["message"] == "the server refused the connection"
     second = agent.add("owner/repo", "2", {}).result(PATIENCE)
     assert second["success"] is False
-    assert len(list(spool(NOWHERE).waiting())) == 2
+    assert len(spool(NOWHERE).list_pending()) == 2
 
 
 def test_a_process_that_lives_tries_again_by_itself(
@@ -248,7 +248,7 @@ def test_with_a_timeout_of_zero_nothing_is_sent(
     assert agent.flush(PATIENCE) == 1
     agent.close(PATIENCE)
     assert server.requests == 0
-    assert len(list(spool().waiting())) == 1
+    assert len(spool().list_pending()) == 1
 
 
 def test_a_dry_run_prints_and_keeps_nothing(
@@ -271,7 +271,7 @@ def test_after_closing_the_caller_writes(
     agent = start(NOWHERE)
     agent.close(PATIENCE)
     receipt = agent.add("owner/repo", "1", {})
-    assert len(list(spool(NOWHERE).waiting())) == 1
+    assert len(spool(NOWHERE).list_pending()) == 1
     assert receipt["message"] == "nothing is sent: no thread is left that could"
     assert agent.flush(PATIENCE) == 1
 
@@ -430,7 +430,7 @@ def test_an_upload_that_breaks_leaves_nobody_waiting(
     receipt = agent.add("owner/repo", "1", {})
     assert agent.flush(None) == 1
     assert receipt.result(PATIENCE) == {"success": False, "message": "cannot send: broken"}
-    assert len(list(spool(NOWHERE).waiting())) == 1
+    assert len(spool(NOWHERE).list_pending()) == 1
 
 
 def test_closing_twice_does_nothing_more(start: Callable[..., Agent]) -> None:

@@ -168,7 +168,7 @@ def read_final(spool: Callable[..., Spool]) -> Callable[[], tuple[str | None, ..
     """Return what reads the one final status of the test's programs; None if there is none."""
 
     def read() -> tuple[str | None, ...] | None:
-        crumbs = [json.loads(entry.read()) for entry in spool().waiting()]
+        crumbs = [json.loads(entry.read()) for entry in spool().list_pending()]
         finals = [
             (crumb["status"], crumb["error_type"], crumb["error_desc"])
             for crumb in crumbs
@@ -551,6 +551,6 @@ def test_each_run_of_a_program_has_its_final_status(
     """Two packages track the same program, and both learn how it has exited."""
     code = "import sys, migas\nfor name in 'ab': migas.track(f'owner/{name}', '1')\nsys.exit(3)"
     host.run(code, OFFLINE, measured=False)
-    crumbs = [json.loads(entry.read()) for entry in spool().waiting()]
+    crumbs = [json.loads(entry.read()) for entry in spool().list_pending()]
     finals = {each["project"]: each["error_desc"] for each in crumbs if each["status"] == "F"}
     assert finals == {"owner/a": "exit status 3", "owner/b": "exit status 3"}

@@ -174,7 +174,7 @@ class World:
         pause = self.sender.handle(list(parcels), True)
         left = {parcel.breadcrumb.project_version for parcel in self.sender.parcels}
         if self.on_disk:
-            waiting = [breadcrumb.decode(entry.read()) for entry in self.spool.waiting()]
+            waiting = [breadcrumb.decode(entry.read()) for entry in self.spool.list_pending()]
             left = {crumb.project_version for crumb in waiting}
         lost = self.noted - left - self.leaving
         assert all(self.unknown[version] == MAX_ATTEMPTS for version in lost), "discarded"

@@ -77,7 +77,7 @@ def test_what_somebody_else_has_claimed_is_left_to_it(spool: Spool) -> None:
     claims, listeners = make_claims(spool)
     receipt = parcels[1].receipt = Receipt(0.0, lambda: None)
     listeners.add(parcels[1].entry.token, receipt)
-    assert spool.take(parcels[1].entry) is not None  # type: ignore[arg-type]
+    assert spool.take([parcels[1].entry]) != [None]  # type: ignore[list-item]
     assert claims.take(parcels) == [parcels[0], parcels[2]]
     assert receipt.done()
     assert "another process" in str(receipt["message"])
@@ -92,7 +92,7 @@ def test_entries_in_memory_go_with_those_on_disk(spool: Spool) -> None:
     claims.count_attempt(parcels, [0] * 3)
     unsent = Verdict(Outcome.UNSENT)
     assert claims.end([(parcel, unsent, 0) for parcel in parcels]) == [parcels[1]]
-    assert [entry.attempts for entry in spool.waiting()] == [0, 0]
+    assert [entry.attempts for entry in spool.list_pending()] == [0, 0]
 
 
 def test_without_a_disk_nothing_is_claimed_and_nothing_raises() -> None:

@@ -233,7 +233,7 @@ def test_twenty_processes_after_a_429_make_no_request(bench: Bench) -> None:
         bench.sender().handle([bench.parcel()], True)
         bench.sender(ending=True).handle([bench.parcel()], True)
     assert bench.server.requests == 0
-    assert len(list(bench.spool.waiting())) == 40
+    assert len(bench.spool.list_pending()) == 40
 
 
 def test_a_person_who_flushes_does_not_wait_for_our_guess(bench: Bench) -> None:
@@ -251,7 +251,7 @@ def test_ten_exits_deliver(bench: Bench) -> None:
     for _ in range(12):
         bench.sender(ending=True).handle([bench.parcel()], True)
     assert bench.server.requests == 10
-    assert len(list(bench.spool.waiting())) == 2
+    assert len(bench.spool.list_pending()) == 2
     assert "enough exits" in str(bench.reasons[-1])
 
 

@@ -131,7 +131,7 @@ class Bench:
     @property
     def waiting(self) -> list[int]:
         """The attempts of each entry on disk."""
-        return sorted(entry.attempts for entry in self.spool.waiting())
+        return sorted(entry.attempts for entry in self.spool.list_pending())
 
     @property
     def stored(self) -> list[str]:
@@ -244,7 +244,7 @@ def test_what_another_process_has_delivered_since_is_no_failure(bench: Bench) ->
     """Who finds nothing left says so, whatever went wrong before."""
     bench.weather = [UNSENT]
     bench.upload(bench.parcel("1"))
-    for entry in bench.spool.waiting():
+    for entry in bench.spool.list_pending():
         entry.discard()
     assert bench.drain() == Upload(0, [])
 

@@ -14,7 +14,7 @@ import pytest
 from planting import IS_ROOT, NOBODY
 from support import PATIENCE, SLOW, Ended
 
-from migas._disk import cleaner, directory, files, home
+from migas._disk import directory, files, home
 
 from .broken import BrokenOS
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def broken(monkeypatch: pytest.MonkeyPatch) -> BrokenOS:
     """Whatever touches the disk asks a system that fails when it is told to."""
     broken = BrokenOS()
-    for module in (cleaner, directory, files, home):
+    for module in (directory, files, home):
         monkeypatch.setattr(module, "os", broken)
     return broken
 

@@ -56,7 +56,7 @@ class Case:
         os.makedirs(self.segment)
         os.rename(self.entries[0].path, os.path.join(self.segment, self.entries[0].name))
         self.tokens = {entry.token for entry in self.entries}
-        taken = self.spool.take(self.entries[1])
+        [taken] = self.spool.take([self.entries[1]])
         assert taken is not None
         self.claimed: Entry = taken
         user_id.obtain(self.config)
@@ -74,7 +74,7 @@ class Case:
 
     def find(self) -> set[str]:
         """The tokens of what is on disk, wherever."""
-        found = {entry.token for entry in self.open().waiting()}
+        found = {entry.token for entry in self.open().list_pending()}
         with contextlib.suppress(FileNotFoundError):
             for name in os.listdir(self.path / "spool" / "aside"):
                 found.add(name.split("-")[1])
@@ -107,7 +107,7 @@ def recover(case: Case) -> None:
 def look(case: Case) -> None:
     spool = case.spool
     assert 0 <= spool.count() <= 5
-    assert spool.has_waiting() in (True, False)
+    assert spool.has_pending() in (True, False)
     assert spool.dropped >= 0
     assert isinstance(spool.problem(), str)
 
@@ -145,7 +145,7 @@ OPERATIONS: dict[str, tuple[Callable[[Case], object], bool]] = {
     "put, first": (put_first, False),
     "put, rotate": (rotate, True),
     "claim": (lambda case: case.spool.claim(3), False),
-    "take": (lambda case: case.spool.take(case.entries[0]), False),
+    "take": (lambda case: case.spool.take(case.entries[:1]), False),
     "attempt": (lambda case: case.claimed.attempt(case.now, 1), True),
     "release": (lambda case: case.claimed.release(1), False),
     "set aside": (lambda case: case.claimed.set_aside(), False),

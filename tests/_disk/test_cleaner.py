@@ -14,7 +14,7 @@ from migas._crumb import breadcrumb
 from migas._delivery.parcel import Outcome, Verdict
 from migas._delivery.sent_log import FILES, Record
 from migas._delivery.throttle import Backoff, Pace
-from migas._disk import cleaner
+from migas._disk import cleaner, files
 from migas._disk.cleaner import Cleaned, Left, clean, find_spools
 from migas._disk.entry import CUR, MemoryEntry
 from migas._disk.spool import Bounds, Spool, directory_for
@@ -42,7 +42,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def fill(place: Path) -> int:
-    """Make two breadcrumbs in each box, a stamp and a record; return how many are pending."""
+    """Make two breadcrumbs in each box, a stamp, a record, and the mark; return what is pending."""
     for number, box in enumerate(("tmp", "new", "cur", "aside", SEGMENT)):
         (place / box).mkdir(parents=True, mode=0o700)
         for attempts in range(2):
@@ -50,6 +50,7 @@ def fill(place: Path) -> int:
             (place / box / name).write_bytes(b"{}")
     (place / "pace-node").write_bytes(b".")
     (place / "sent.jsonl").write_bytes(b"{}\n")
+    (place / "CACHEDIR.TAG").write_text(TAG.format("migas"))
     return 6
 
 
@@ -95,7 +96,7 @@ def test_the_breadcrumbs_go_and_the_record_stays(place: Path) -> None:
     """And the other way round: each is asked for by its own name."""
     pending = fill(place)
     assert clean(str(place), record=False) == Cleaned(str(place), pending, 0, ())
-    assert [path.name for path in place.iterdir()] == ["sent.jsonl"]
+    assert sorted(path.name for path in place.iterdir()) == ["CACHEDIR.TAG", "sent.jsonl"]
     fill_again = place / "new" / NAME
     fill_again.parent.mkdir()
     fill_again.write_bytes(b"{}")
@@ -104,11 +105,13 @@ def test_the_breadcrumbs_go_and_the_record_stays(place: Path) -> None:
 
 
 def test_where_there_is_no_spool_nothing_is_removed_and_nothing_left(place: Path) -> None:
-    """No directory, no cache, or a file in place of the cache."""
+    """No directory, or no cache. A file in place of the cache is named."""
     for path in place, place / "deeper" / "still":
         assert clean(str(path)) == Cleaned(str(path), 0, 0, ())
     (place.parent / "file").write_text("x")
-    assert clean(str(place.parent / "file" / "spool")).left == ()
+    assert [left.path for left in clean(str(place.parent / "file" / "spool")).left] == [
+        str(place.parent / "file" / "spool")
+    ]
     assert find_spools(str(place)) == find_spools(str(place.parent / "file")) == []
 
 
@@ -197,7 +200,7 @@ BOX_PLACES = ["new", "cur", "tmp", "aside", "old", SEGMENT]
 def each_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on POSIX, and as where nothing can be done relative to an open directory."""
     if not request.param:
-        monkeypatch.setattr(cleaner, "_IS_RELATIVE", False)
+        monkeypatch.setattr(files, "_RELATIVE", False)
 
 
 def see(directory: Path) -> dict[str, tuple[int, int, bytes]]:
@@ -240,7 +243,7 @@ def test_what_is_no_file_of_ours_is_left(
     assert found.left[0].reason.startswith("it ")
     assert (see(outside), path.lstat()[:7], path.is_dir() and see(path)) == before
     left = {each.relative_to(place).parts[0] for each in place.iterdir()}
-    assert left == {path.relative_to(place).parts[0]}
+    assert left == {"CACHEDIR.TAG", path.relative_to(place).parts[0]}
 
 
 @needs_posix
@@ -263,7 +266,7 @@ def test_what_is_no_directory_of_ours_is_not_entered(
     found = clean(str(place))
     assert [left.path for left in found.left] == [str(path)]
     assert (see(outside), path.lstat()[:7], see(aside)) == before
-    assert {each.name for each in place.iterdir()} == {where.partition("/")[0]}
+    assert {each.name for each in place.iterdir()} == {"CACHEDIR.TAG", where.partition("/")[0]}
 
 
 @needs_posix
@@ -322,16 +325,18 @@ def test_a_name_that_migas_does_not_make_is_left(place: Path, name: str) -> None
     assert path.read_bytes() == b"theirs"
 
 
-def test_a_box_is_removed_only_where_all_is_ours(place: Path) -> None:
+def test_a_directory_without_our_mark_goes_only_if_all_in_it_is_ours(place: Path) -> None:
     """An empty `tmp/` may be a mail box's, if other files lie beside it."""
     for box in "tmp", "new", "cur":
         (place / box).mkdir(parents=True)
-    (place / "dovecot-uidlist").write_text("theirs")
-    assert [left.path for left in clean(str(place)).left] == [str(place / "dovecot-uidlist")]
-    assert sorted(path.name for path in place.iterdir()) == ["cur", "dovecot-uidlist", "new", "tmp"]
-    (place / "CACHEDIR.TAG").write_text(TAG.format("migas"))
-    clean(str(place))
-    assert sorted(path.name for path in place.iterdir()) == ["CACHEDIR.TAG", "dovecot-uidlist"]
+    theirs = place / "dovecot-uidlist"
+    theirs.write_text("theirs")
+    before = see(place)
+    assert clean(str(place)).left == (Left(str(place), "it holds files that migas has not made"),)
+    assert see(place) == before
+    theirs.unlink()
+    assert clean(str(place)).left == ()
+    assert not place.exists()
 
 
 def test_our_tag_goes_last_and_anothers_stays(place: Path) -> None:
@@ -346,8 +351,9 @@ def test_our_tag_goes_last_and_anothers_stays(place: Path) -> None:
     assert not place.exists()
     fill(place)
     tag.write_text(TAG.format("another program"))
-    assert [left.path for left in clean(str(place)).left] == [str(tag)]
-    assert tag.exists()
+    before = see(place)
+    assert clean(str(place)).left == (Left(str(place), "it is the cache of another program"),)
+    assert see(place) == before
 
 
 @needs_posix
@@ -361,9 +367,11 @@ def test_a_tag_is_read_only_if_it_is_a_file_of_ours(place: Path, outside: Path) 
     for plant in plant_fifo, plant_link_to_tag, plant_hard_link, plant_directory:
         fill(place)
         tag = place / "CACHEDIR.TAG"
+        tag.unlink()
         plant(tag, outside)
-        assert clean(str(place)).left == (Left(str(tag), "migas did not make it"),)
-        assert "new" in os.listdir(place)
+        before = see(place)
+        assert [left.path for left in clean(str(place)).left] == [str(place)]
+        assert see(place) == before
         tag.rename(place.parent / f"{plant.__name__}")
         clean(str(place))
         assert not place.exists()
@@ -402,11 +410,11 @@ def test_what_another_process_adds_meanwhile_stays(
     monkeypatch.setattr(os, "unlink", race)
     found = clean(str(place))
     assert (found.breadcrumbs, found.left) == (3, ())
-    assert list(place.rglob("*")) == [place / "new", added]
+    assert set(place.rglob("*")) == {place / "CACHEDIR.TAG", place / "new", added}
 
 
 @needs_posix
-@pytest.mark.skipif(not cleaner._IS_RELATIVE, reason="needs directories that stay open")
+@pytest.mark.skipif(not files._RELATIVE, reason="needs directories that stay open")
 @pytest.mark.parametrize("plant", [plant_link_to_directory, plant_directory_of_another_user])
 def test_a_directory_that_is_replaced_between_a_look_and_its_opening_is_left(
     place: Path,
@@ -434,7 +442,7 @@ def test_a_directory_that_is_replaced_between_a_look_and_its_opening_is_left(
 
 @pytest.mark.slow
 @needs_posix
-@pytest.mark.skipif(not cleaner._IS_RELATIVE, reason="needs directories that stay open")
+@pytest.mark.skipif(not files._RELATIVE, reason="needs directories that stay open")
 def test_nothing_outside_is_touched_while_directory_and_link_are_swapped(
     place: Path, outside: Path
 ) -> None:
@@ -483,7 +491,7 @@ def test_all_servers_spools_are_found_and_nothing_else(tmp_path: Path, outside: 
     found = find_spools(str(cache))
     assert found == sorted([*ours, str(cache / "link-01234567"), str(cache / "tagged-01234567")])
     left = [left for directory in found for left in clean(directory).left]
-    assert left == [Left(str(cache / "link-01234567"), "it is a link")]
+    assert left == [Left(str(cache / "link-01234567"), "it is a link, or no directory")]
     assert sorted(path.name for path in cache.iterdir()) == [
         *("empty-01234567", "file-01234567", "link-01234567", "pip-01234567", "spool"),
     ]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from migas._disk import home as homes
-from migas._disk.home import find_home, is_foreign, name_owner, remove_optout, write_optout
+from migas._disk.directory import find_home
+from migas._disk.home import is_foreign, name_owner, remove_optout, write_optout
 from migas._runtime.optout import locate_optout
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def test_the_home_is_the_environments(home: Path) -> None:
 def test_a_home_that_is_no_persons_is_none(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     """As a system names it for users that nobody logs in as."""
     monkeypatch.setenv("HOME", value)
-    assert find_home() is None
+    assert find_home() == ""
     assert (is_foreign(), name_owner()) == (False, "")
 
 
@@ -53,7 +54,7 @@ def test_a_home_that_is_no_persons_is_none(monkeypatch: pytest.MonkeyPatch, valu
 @pytest.mark.usefixtures("no_entry")
 def test_a_user_whom_the_system_does_not_know_has_no_home() -> None:
     """As in a container that is started with any number."""
-    assert find_home() is None
+    assert find_home() == ""
     assert not is_foreign()
 
 
@@ -142,4 +143,4 @@ def test_an_opt_out_that_cannot_be_removed_raises(home: Path) -> None:
     (home / "optout").mkdir()
     with pytest.raises(OSError, match="optout"):
         remove_optout(str(home / "optout"))
-    assert homes.find_home() == str(home)
+    assert find_home() == str(home)

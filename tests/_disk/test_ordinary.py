@@ -429,7 +429,7 @@ def test_where_there_is_no_directory_there_is_no_disk() -> None:
         spool.put(b"x")
     with pytest.raises(NoDiskError):
         open_directory("")
-    assert (spool.count(), spool.claim(5), spool.has_waiting(), spool.dropped) == (0, [], False, 0)
+    assert (spool.count(), spool.claim(5), spool.has_pending(), spool.dropped) == (0, [], False, 0)
     spool.recover(5)
     spool.refuse(MemoryEntry("any"))
     assert (spool.refused, spool.problem()) == (1, "there is no home directory")

@@ -51,8 +51,8 @@ def test_nothing_is_made_before_it_is_needed(spool: Spool) -> None:
     """Looking, claiming and recovering leave no trace (pain 19)."""
     assert spool.claim(5) == []
     spool.recover(5)
-    assert list(spool.waiting()) == []
-    assert (spool.count(), spool.has_waiting()) == (0, False)
+    assert spool.list_pending() == []
+    assert (spool.count(), spool.has_pending()) == (0, False)
     assert (spool.dropped, spool.refused, spool.unanswered) == (0, 0, 0)
     assert not os.path.exists(spool.directory)
 
@@ -60,13 +60,13 @@ def test_nothing_is_made_before_it_is_needed(spool: Spool) -> None:
 def test_an_entry_waits_is_claimed_and_is_gone(spool: Spool) -> None:
     """The way of every breadcrumb."""
     spool.put(b"one")
-    [waiting] = spool.waiting()
+    [waiting] = spool.list_pending()
     [claimed] = spool.claim(5)
     assert claimed.read() == b"one"
     assert (waiting.box, claimed.box) == ("new", "cur")
     assert spool.claim(5) == []
     claimed.discard()
-    assert list(spool.waiting()) == []
+    assert spool.list_pending() == []
 
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX modes")
@@ -112,7 +112,7 @@ def test_a_claim_is_not_stopped_by_what_others_are_faster_at(
     """Whoever comes second takes what comes next, and looks at a bounded number."""
     for _ in range(40):
         spool.put(b"x")
-    slow = [entry for entry in spool.waiting() if entry.box == "new"]
+    slow = [entry for entry in spool.list_pending() if entry.box == "new"]
     monkeypatch.setattr(
         migas._disk.spool, "read_box", lambda _spool, box: slow if box == NEW else []
     )
@@ -133,7 +133,7 @@ def test_a_released_entry_waits_again_and_counts_its_attempts(spool: Spool) -> N
         claimed.release(attempts + 1)
     [claimed] = spool.claim(5)
     claimed.release(claimed.attempts)
-    assert [entry.attempts for entry in spool.waiting()] == [3]
+    assert [entry.attempts for entry in spool.list_pending()] == [3]
 
 
 @pytest.mark.parametrize("sent", [False, True])
@@ -210,13 +210,13 @@ def test_what_is_set_aside_is_claimed_no_more(spool: Spool) -> None:
     spool.put(b"x")
     [claimed] = spool.claim(5)
     claimed.set_aside()
-    assert list(spool.waiting()) == []
+    assert spool.list_pending() == []
     assert len(names(spool, "aside")) == 1
 
 
 def births(spool: Spool) -> list[int]:
     """The age of what waits, in whole hours since the clock's start."""
-    return sorted(round(entry.birth / 1000 - Clock().now) // 3600 for entry in spool.waiting())
+    return sorted(round(entry.birth / 1000 - Clock().now) // 3600 for entry in spool.list_pending())
 
 
 def segments(spool: Spool) -> int:
@@ -266,7 +266,7 @@ def test_the_bounds_hold_whatever_the_dice_say(home: Path, size: int) -> None:
         spool.put(b"x" * size)
         if number % 100 == 0:
             assert spool.count() <= bounds.number
-            assert sum(os.stat(e.path).st_size for e in spool.waiting()) <= bounds.size
+            assert sum(os.stat(e.path).st_size for e in spool.list_pending()) <= bounds.size
     assert spool.count() * max(size, 1000) > 500_000
     assert spool.count() + spool.dropped == 2500
 
@@ -345,7 +345,7 @@ def test_a_backlog_is_not_listed_on_a_hosts_path(
     host.put(b"x")
     assert len(host.claim(16)) == 16
     looked_at = len(read)
-    assert host.has_waiting()
+    assert host.has_pending()
     # A share is 100, and may be a quarter larger; the spool itself holds a dozen names.
     assert looked_at <= 2 * segments(spool) + 125 + 12
     assert len(read) - looked_at <= segments(spool) + 125
@@ -365,7 +365,7 @@ def test_the_oldest_segment_is_claimed_first_and_vanishes(home: Path, clock: Clo
     assert seen == sorted(seen)
     assert len(seen) == 33
     spool.claim(1)
-    assert (segments(spool), spool.count(), spool.has_waiting()) == (0, 0, False)
+    assert (segments(spool), spool.count(), spool.has_pending()) == (0, 0, False)
 
 
 def test_an_entry_is_found_after_a_rotation(home: Path) -> None:
@@ -374,17 +374,17 @@ def test_an_entry_is_found_after_a_rotation(home: Path) -> None:
     entry = spool.put(b"first")
     spool.put(b"second")
     assert not os.path.exists(entry.path)
-    taken = spool.take(entry)
+    [taken] = spool.take([entry])
     assert taken is not None
     assert taken.read() == b"first"
-    assert spool.take(entry) is None
+    assert spool.take([entry]) == [None]
 
 
 @pytest.mark.parametrize("step", ["put", "release"])
 def test_nothing_is_lost_while_somebody_rotates(spool: Spool, step: str) -> None:
     """`new/` is gone for a moment, and whoever needs it makes it."""
     entry = spool.put(b"x")
-    claimed = spool.take(entry)
+    [claimed] = spool.take([entry])
     assert claimed is not None
     os.rmdir(os.path.join(spool.directory, "new"))
     if step == "put":
@@ -407,7 +407,7 @@ def test_a_rename_that_is_said_to_have_failed_was_carried_out(
     with monkeypatch.context() as patches:
         patches.setattr("os.replace", rename_and_deny)
         entry = spool.put(b"x")
-    taken = spool.take(entry)
+    [taken] = spool.take([entry])
     assert taken is not None
     assert taken.read() == b"x"
     assert spool.count() == 2
@@ -503,7 +503,7 @@ def test_another_process_may_be_faster_at_anything(spool: Spool, clock: Clock) -
     entry = spool.put(b"x")
     assert entry.discard()
     assert not entry.discard()
-    assert spool.take(entry) is None
+    assert spool.take([entry]) == [None]
     assert entry.claim(clock.now) is None
     assert entry.release(0) is None
     entry.set_aside()

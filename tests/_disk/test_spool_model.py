@@ -105,10 +105,10 @@ class SpoolMachine(RuleBasedStateMachine):
     )
     def put(self, process: int, death: int | None, hands_over: bool) -> None:
         """Once it returns it is there for good; before, it may be."""
-        before = {entry.token for entry in self.spools[process].waiting()}
+        before = {entry.token for entry in self.spools[process].list_pending()}
         put = partial(self.spools[process].put, b"x")
         written = self.attempt(process, death, put)
-        new = {entry.token for entry in self.spools[process].waiting()} - before
+        new = {entry.token for entry in self.spools[process].list_pending()} - before
         assert written is None or written.token in new
         for token in new:
             self.sent[token] = (0, 0)
@@ -126,9 +126,9 @@ class SpoolMachine(RuleBasedStateMachine):
         """What one was handed it gets, unless another was faster, or it itself by a claim."""
         if self.handed[process]:
             _, entry = self.handed[process].popitem()
-            taken = self.attempt(process, death, partial(self.spools[process].take, entry))
-            if taken is not None:
-                self.hold(process, taken)
+            taken = self.attempt(process, death, partial(self.spools[process].take, [entry]))
+            for each in filter(None, taken or ()):
+                self.hold(process, each)
 
     def hold(self, process: int, entry: Entry) -> None:
         for held in self.held:
@@ -190,7 +190,7 @@ class SpoolMachine(RuleBasedStateMachine):
     @invariant()
     def everything_is_there_once(self) -> None:
         """Whatever was put and not delivered is on disk, once, and its name counts its attempts."""
-        found = [(entry.token, entry.attempts) for entry in self.spools[0].waiting()]
+        found = [(entry.token, entry.attempts) for entry in self.spools[0].list_pending()]
         assert sorted(token for token, _ in found) == sorted(set(self.sent) - self.delivered)
         for token, attempts in found:
             low, high = self.sent[token]

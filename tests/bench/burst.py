@@ -91,7 +91,7 @@ def measure_burst(
             process.returncode = os.waitstatus_to_exitcode(status)
         end = time.monotonic()
         settings = Settings.from_env({**environ, "MIGAS_CACHE_DIR": f"{home}/cache/migas"})
-        kept = list(open_spool(settings).waiting())
+        kept = open_spool(settings).list_pending()
         given_up = sum(entry.attempts > 0 for entry in kept)
         delivered, requests = server.ask()
     cpu = usage.ru_utime + usage.ru_stime

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 #: Commands in a row.
 COUNT = 40
 
+#: Commands that the table's first columns are about: as many exits an hour deliver.
+FIRST = 10
+
 #: Where peers are installed.
 ENVIRONMENTS = Path(tempfile.gettempdir(), "migas-bench")
 
@@ -142,8 +145,8 @@ def write_markdown(rows: Sequence[Row]) -> str:
     for row in rows:
         if row.name == BARE.name:
             continue
-        spans = [("wall", 0, 1), ("wall", 0, 10), ("wall", 10, COUNT), ("wall", 0, COUNT)]
-        spans += [("cpu", 0, 10), ("cpu", 10, COUNT), ("cpu", 0, COUNT)]
+        spans = [("wall", 0, 1), ("wall", 0, FIRST), ("wall", FIRST, COUNT), ("wall", 0, COUNT)]
+        spans += [("cpu", 0, FIRST), ("cpu", FIRST, COUNT), ("cpu", 0, COUNT)]
         cells = [f"{1000 * row.excess(*span):.0f}" for span in spans]
         place = "online" if row.online else "offline"
         lines.append(f"| {row.name} | {place} | {' | '.join(cells)} |")
@@ -151,23 +154,28 @@ def write_markdown(rows: Sequence[Row]) -> str:
 
 
 def plot(rows: Sequence[Row], path: str) -> None:
-    """Draw how long each command of a row took."""
+    """Draw how long each command of a row took: online and offline, and those without a client."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 4.5), layout="constrained")
-    axes = figure.subplots()
-    for row in rows:
-        style = "-" if row.online else "--"
-        place = "" if row.name == BARE.name else ", online" if row.online else ", offline"
-        walls = [1000 * cost.wall for cost in row.costs]
-        numbers = range(1, len(walls) + 1)
-        axes.plot(numbers, walls, style, marker=".", linewidth=1, label=f"{row.name}{place}")
-    axes.set_xlabel("command of the hour")
-    axes.set_ylabel("from its start to its end, ms")
-    axes.set_ylim(bottom=0)
-    axes.grid(axis="y", alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize="small", ncols=2)
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    names = list(dict.fromkeys(row.name for row in rows))
+    for axes, online in zip(figure.subplots(1, 2, sharey=True), (True, False), strict=True):
+        for row in rows:
+            if row.name != BARE.name and row.online is not online:
+                continue
+            walls = [1000 * cost.wall for cost in row.costs]
+            style = {"color": f"C{names.index(row.name)}", "label": row.name}
+            width = 3 if row.name == OURS[0].name else 1
+            axes.plot(range(1, len(walls) + 1), walls, linewidth=width, **style)
+        axes.set_title("online" if online else "offline")
+        axes.set_xlabel("command of the hour")
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.grid(axis="y", which="both", alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].set_ylabel("from its start to its end, ms")
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center", fontsize="small")
     figure.savefig(path, dpi=150)
 
 
@@ -179,6 +187,8 @@ def main() -> None:
     parser.add_argument("--peers", action="store_true", help="install and measure the peers")
     parser.add_argument("--plot", metavar="FILE")
     options = parser.parse_args()
+    if options.count <= FIRST:
+        parser.error(f"--count: {FIRST + 1} at least")
     [host] = [host for host in HOSTS if host.name == options.host]
     clients = [OURS[0], YARDSTICKS[0], *(PEERS if options.peers else [])]
     rows = measure_commands(clients, host, count=options.count)

@@ -94,7 +94,7 @@ def test_an_opt_out_prints_what_is_pending() -> None:
     assert "1 pending breadcrumb stays on disk" in run("optout").stdout
     put(1)
     assert "2 pending breadcrumbs stay on disk" in run("optout").stdout
-    assert read_json("optout")["waiting"] == 2
+    assert read_json("optout")["pending"] == 2
 
 
 def test_an_opt_out_that_cannot_be_kept_is_reported(

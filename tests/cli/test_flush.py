@@ -92,7 +92,7 @@ def test_a_flush_prints_what_was_refused(
 def test_what_is_too_old_is_dropped(server: Server, spool: Callable[..., Spool]) -> None:
     """And is told from what was delivered."""
     put(3)
-    for entry in list(spool().waiting())[:2]:
+    for entry in spool().list_pending()[:2]:
         os.rename(entry.path, entry._replace(birth=entry.birth - 40 * 86_400_000).path)
     done = run("flush")
     assert (done.returncode, done.stdout) == (0, "delivered 1, refused 0, pending 0, dropped 2\n")
@@ -104,7 +104,7 @@ def test_what_was_sent_three_times_without_an_answer_counts_as_delivered(
 ) -> None:
     """As everywhere; the status counts it on its own."""
     put(1)
-    (entry,) = spool().waiting()
+    (entry,) = spool().list_pending()
     os.rename(entry.path, entry._replace(attempts=2).path)
     server.inject(Fault())
     assert run("flush").stdout == "delivered 1, refused 0, pending 0, dropped 0\n"

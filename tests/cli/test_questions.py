@@ -12,11 +12,11 @@ from command import put, read_json, run
 
 from migas._crumb import breadcrumb
 from migas._crumb.meanings import FIELDS, SERVER_NOTES
+from migas._delivery.defaults import describe_breadcrumb
 from migas._delivery.throttle import Pace
 from migas._runtime.settings import Settings
 from migas.cli import report
 from migas.cli.report import Status
-from migas.config import describe_breadcrumb
 from migas.testing import Fault, Server
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ UUID = "3f0c6e2a-5d39-4f0e-9a37-0f6b3c5d7e11"
 #: What scripts read in `migas status --json`.
 KEYS = [
     *("telemetry", "switched_off_by", "endpoint", "problem", "next_try_seconds"),
-    *("exits_that_may_deliver", "user_id", "user_id_file", "spool", "spool_problem", "waiting"),
+    *("exits_that_may_deliver", "user_id", "user_id_file", "spool", "spool_problem", "pending"),
     *(
-        "waiting_bytes",
-        "waiting_since",
+        "pending_bytes",
+        "pending_since",
         "delivered",
         "delivered_since",
         "refused",
@@ -76,12 +76,14 @@ def test_the_status_shows_what_is_pending_and_where(
     assert list(found) == list(Status._fields) == KEYS
     assert (found["telemetry"], found["switched_off_by"], found["problem"]) == ("on", "", "")
     assert (found["endpoint"], found["spool"]) == (server.endpoint, spool().directory)
-    assert found["waiting"] == 3
-    assert found["waiting_bytes"] == sum(os.path.getsize(entry.path) for entry in spool().waiting())
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", found["waiting_since"])
+    assert found["pending"] == 3
+    assert found["pending_bytes"] == sum(
+        os.path.getsize(entry.path) for entry in spool().list_pending()
+    )
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", found["pending_since"])
     text = run("status").stdout
     assert f"{server.endpoint}: it answers" in text
-    size = found["waiting_bytes"]
+    size = found["pending_bytes"]
     assert f"pending       3 breadcrumbs, {size} bytes, the oldest since" in text
 
 
@@ -104,7 +106,7 @@ def test_the_status_shows_the_shared_back_off(
     """As a process that could not reach the server has left it."""
     assert host.run("import migas; migas.add_project('owner/repo', '1'); migas.flush(60)").calmly
     found = read_json("status")
-    assert (found["waiting"], found["next_try_seconds"] >= 0) == (1, True)
+    assert (found["pending"], found["next_try_seconds"] >= 0) == (1, True)
     assert found["exits_that_may_deliver"] == 10
 
 
@@ -266,7 +268,7 @@ def test_a_person_sees_what_is_pending(
     assert sorted(crumb["project_version"] for crumb in pending) == ["0", "1"]
     assert {crumb["error_desc"] for crumb in pending} == {"boom"}
     lines = run("show", option).stdout.splitlines()
-    names = ("waiting since", "project", "project version", "status", "error desc")
+    names = ("pending since", "project", "project version", "status", "error desc")
     assert lines[0].split() == " ".join(names).split()
     assert sorted(line.split()[2] for line in lines[1:3]) == ["0", "1"]
     assert spool().count() == 4

@@ -66,7 +66,7 @@ def test_an_exit_on_a_busy_machine_loses_nothing(
         for process in started:
             out, err = process.communicate(timeout=PATIENCE)
             assert (process.returncode, out, err) == (0, "", "")
-    pending = {decode(entry.read()).project_version for entry in spool().waiting()}
+    pending = {decode(entry.read()).project_version for entry in spool().list_pending()}
     sent = [str(crumb["version"]) for crumb in server.crumbs]
     wanted = {f"{number}-{which}" for number in range(HOSTS) for which in ("first", "second")}
     assert wanted - pending - set(sent) == set()

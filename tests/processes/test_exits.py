@@ -413,4 +413,4 @@ def test_an_exit_closes_its_connection_though_nobody_answers(
     ended = host.run("", environ, arguments=("-W", "always::ResourceWarning", "-c", code))
     assert ended.calmly, ended
     assert server.requests == 1
-    assert [entry.box for entry in spool().waiting()] == [NEW]
+    assert [entry.box for entry in spool().list_pending()] == [NEW]

@@ -67,7 +67,7 @@ def test_a_first_use_near_the_end_is_on_disk(
     path = f"import sys; sys.path.insert(0, {str(migas.__path__[0]).removesuffix('migas')!r})\n"
     ended = host.run(f"{path}{loaded}\n{USE}{ENDS[end]}", ALONE, measured=False)
     assert ended.calmly, ended
-    assert len(list(spool(NOWHERE).waiting())) == 1
+    assert len(spool(NOWHERE).list_pending()) == 1
 
 
 def test_a_thread_that_outlives_the_main_one_by_far_is_no_end(host: Host) -> None:

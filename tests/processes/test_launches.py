@@ -358,4 +358,4 @@ def test_the_others_hear_why_nothing_is_sent(host: Host, spool: Callable[..., Sp
     host.run("import migas\nmigas.add_project('owner/repo', '1')", {**FORKS, **environ})
     told = code.format("== 'nothing is sent: another process of this run has reported it'")
     assert host.run(told, {**FORKS, **environ}).calmly
-    assert len(list(spool(NOWHERE).waiting())) == 1
+    assert len(spool(NOWHERE).list_pending()) == 1

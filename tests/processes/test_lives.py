@@ -120,13 +120,13 @@ def test_offline_a_breadcrumb_waits_and_goes_with_the_next(
     server.stop()
     ended = [host.run(LINE, SLOW) for _ in range(2)]
     assert all(one.calmly for one in ended), ended
-    assert len(list(spool().waiting())) == 2
+    assert len(spool().list_pending()) == 2
     server.start()
     await_the_end_of_the_backoff(spool())
     assert host.run(LINE, SLOW).calmly
     assert len(server.crumbs) == 3
     assert server.requests == 1
-    assert list(spool().waiting()) == []
+    assert spool().list_pending() == []
 
 
 @pytest.mark.slow
@@ -142,7 +142,7 @@ def test_while_a_server_is_left_alone_a_process_does_not_even_load_what_it_takes
     ended = host.run(report + LINE, SLOW, measured=False)
     assert (ended.out, ended.calmly) == ("False\n", True), ended
     assert server.requests == 0
-    assert len(list(spool().waiting())) == 2
+    assert len(spool().list_pending()) == 2
 
 
 @pytest.mark.slow
@@ -157,7 +157,7 @@ def test_a_violent_end_loses_nothing(
     written = "glob.glob(os.environ['XDG_CACHE_HOME'] + '/migas/*/[nc]*/*')"
     wait = f"while not {written}: time.sleep(0.005)"
     host.run(f"import glob, os, signal, time\n{LINE}{wait}\n{end}", measured=False)
-    arrived, [*waiting] = len(server.crumbs), spool().waiting()
+    arrived, [*waiting] = len(server.crumbs), spool().list_pending()
     assert arrived + len(waiting) == 1
     assert host.run("import migas; assert migas.flush(30) == 0").calmly
     assert len(server.crumbs) == 1
@@ -223,7 +223,7 @@ def test_nonsense_neither_raises_nor_speaks_and_the_breadcrumb_waits(
     """A host is not punished for what it, or its user, got wrong (pain 25)."""
     ended = host.run(f"import migas; {code}", environ)
     assert ended.calmly, ended
-    [entry] = spool(NOWHERE).waiting()
+    [entry] = spool(NOWHERE).list_pending()
     decode(entry.read())
 
 
@@ -242,7 +242,7 @@ def test_an_endpoint_that_is_none_switches_telemetry_off(
     blocked = {"HTTPS_PROXY": "http://127.0.0.1:9", **SLOW}
     ended = host.run(f"import migas; {code}; {LINE}", {**environ, **blocked})
     assert ended.calmly, ended
-    assert not [*spool(NOWHERE).waiting(), *spool(DEFAULT_ENDPOINT).waiting()]
+    assert not [*spool(NOWHERE).list_pending(), *spool(DEFAULT_ENDPOINT).list_pending()]
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_a_breadcrumb_of_the_hosts_own_exit_hook_is_kept(
     lines = [note, imported] if hook == "before" else [imported, note]
     ended = host.run("import atexit\n" + "\n".join(lines))
     assert ended.calmly, ended
-    assert len(list(spool().waiting())) == 1
+    assert len(spool().list_pending()) == 1
 
 
 @pytest.mark.slow
@@ -427,7 +427,7 @@ def test_a_ctrl_c_ends_a_host_as_it_always_did(
         process = host.start(code, measured=False)
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        while line and not list(spool().waiting()):
+        while line and not spool().list_pending():
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         statuses.append(process.wait(PATIENCE))

@@ -153,7 +153,8 @@ def test_an_outcome(host: Host, server: Server, spool: Callable[..., Spool], row
     assert (ended.calmly, ended.out) == (True, ""), ended
     assert server.requests == row.requests
     assert len(server.crumbs) == row.stored
-    assert [entry.attempts for entry in spool().waiting()] == [row.attempts] * (row.fate == WAITS)
+    attempts = [row.attempts] if row.fate == WAITS else []
+    assert [entry.attempts for entry in spool().list_pending()] == attempts
     assert spool().refused == row.refused
     backoff = Backoff(spool().directory)
     # A little of it has passed since.
@@ -201,7 +202,7 @@ def test_a_server_that_is_not_reached(
     ended = host.run(f"import migas; {look}", {"MIGAS_TIMEOUT": "30"})
     assert (ended.calmly, ended.out) == (True, f"{reason}\n"), ended
     assert not server.received
-    assert [entry.attempts for entry in spool().waiting()] == [0]
+    assert [entry.attempts for entry in spool().list_pending()] == [0]
     assert Backoff(spool().directory)._guess.times == 1
     status = host.run("", {"MIGAS_TIMEOUT": "30"}, arguments=["-m", "migas", "status", "--json"])
     assert (status.status, json.loads(status.out)["problem"]) == (1, reason)
@@ -282,7 +283,7 @@ def test_an_outage_in_the_middle_of_a_flush(
     assert [numbers[name] for name in ("delivered", "refused", "pending", "dropped")] == [
         *(stored, 0, 50 - stored, 0)
     ]
-    assert {entry.attempts for entry in spool().waiting()} == {0}
+    assert {entry.attempts for entry in spool().list_pending()} == {0}
     server.mend()
     assert host.run("import migas; assert migas.flush(60) == 0").calmly
     assert sorted(versions(server), key=int) == [f"{number}" for number in range(50)]
@@ -370,7 +371,7 @@ def test_a_name_look_up_that_never_ends(
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "no answer within 1 seconds\n" * asks
     # Nothing left the machine, so no attempt was made; the next process does not wait again.
-    assert [entry.attempts for entry in spool().waiting()] == [0]
+    assert [entry.attempts for entry in spool().list_pending()] == [0]
     assert Backoff(spool().directory)._guess.times == 1
 
 
