@@ -61,7 +61,7 @@ class Row(NamedTuple):
     costs: list[Cost]
     bare: list[Cost]
 
-    def excess(self, field: str, start: int = 0, end: int = COUNT) -> float:
+    def excess(self, field: str, start: int = 0, end: int | None = None) -> float:
         """Return the mean of what some of the commands took over those without a client."""
         pairs = list(zip(self.costs, self.bare, strict=True))[start:end]
         index = Cost._fields.index(field)
@@ -100,6 +100,20 @@ def measure_commands(
                     costs[key].append(cost)
     bare = costs[BARE.name, True]
     return [Row(name, online, costs[name, online], bare) for name, online in costs]
+
+
+def measure_hours(hours: int, clients: Sequence[Client], host: Host) -> list[Row]:
+    """Measure several such rows of commands, each in homes of its own, and return them as one."""
+    found = [measure_commands(clients, host) for _ in range(hours)]
+    return [
+        Row(
+            rows[0].name,
+            rows[0].online,
+            [cost for row in rows for cost in row.costs],
+            [cost for row in rows for cost in row.bare],
+        )
+        for rows in zip(*found, strict=True)
+    ]
 
 
 def _find_nowhere(stack: ExitStack) -> str:
