@@ -58,7 +58,7 @@ def _find_user(
     directory = find_config()
     if not is_persistent(directory, environ, root):
         return None
-    known = user_id.read(directory) or user_id.read(find_earlier_config())
+    known = user_id.read(directory, mends=keeps) or user_id.read(find_earlier_config())
     if known or not keeps:
         return known
     made = user_id.obtain(directory)

@@ -18,7 +18,7 @@ from migas._runtime.namedtuple import NamedTuple
 
 from .directory import STAMP, TAG, list_names, open_directory
 from .entry import ASIDE, CUR, NEW, OLD, TMP, is_segment, parse
-from .files import NoDiskError, remove_empty
+from .files import ForeignError, NoDiskError, remove_empty
 from .marks import MARKS, is_mark
 
 TYPE_CHECKING = False
@@ -72,17 +72,18 @@ def clean(directory: str, *, breadcrumbs: bool = True, record: bool = True) -> C
         return Cleaned(directory, 0, 0, ())
     cleaning = _Cleaning(breadcrumbs=breadcrumbs, record=record)
     with cleaning.leave(directory):
-        with open_directory(os.path.normpath(directory)) as spool:
-            cleaning.clean(spool)
-        remove_empty(spool.path, None)
+        with open_directory(directory) as spool:
+            is_empty = cleaning.clean(spool)
+        if is_empty:
+            remove_empty(directory, None)
     return Cleaned(directory, cleaning.breadcrumbs, cleaning.records, tuple(cleaning.left))
 
 
 def find_spools(cache: str) -> list[str]:
     """Return the paths of all servers' spools in the directory ``cache``, sorted.
 
-    Others may use it, too. A spool is named as one, is ours, and is not empty. What bears such a
-    name and is a link, or cannot be read, is among them, so that `clean` reports it.
+    Others may use it, too. A spool is named as one, and is neither empty nor another program's. If
+    that cannot be told, as of a link, it is among them, and `clean` says why. Nothing is changed.
     """
     paths = [
         os.path.join(cache, name)
@@ -96,10 +97,10 @@ def _may_be_spool(path: str) -> bool:
     try:
         with open_directory(path) as spool:
             return bool(spool.names())
-    except FileNotFoundError:
+    except (FileNotFoundError, ForeignError):
         return False
     except NoDiskError:
-        return os.path.islink(path)
+        return os.path.islink(path) or os.path.isdir(path)
     except OSError:
         return True
 
@@ -114,15 +115,19 @@ class _Cleaning:
         self.records = 0
         self.left: list[Left] = []
 
-    def clean(self, spool: Directory) -> None:
-        """Remove what is to go from a spool, and its mark if nothing else is left."""
-        for name in sorted(spool.names()):
+    def clean(self, spool: Directory) -> bool:
+        """Remove what is to go from a spool, and its mark if nothing else is left.
+
+        Returns True if the spool is empty then.
+        """
+        for name in sorted(spool.names(None)):
             if name in RECORD:
                 self.records += self._wants_record and self._remove(spool, name)
             elif self._wants_breadcrumbs and name != TAG:
                 self._clean_name(spool, name)
         if spool.names() == [TAG]:
             self._remove(spool, TAG)
+        return not spool.names()
 
     def _clean_name(self, spool: Directory, name: str) -> None:
         if name in (TMP, NEW, CUR, ASIDE):
@@ -142,9 +147,10 @@ class _Cleaning:
         """Call ``visit`` for each name in a directory, then remove that if it is empty."""
         with self.leave(os.path.join(above.path, name)):
             box = above.box(name)
-            for found in sorted(box.names()):
+            for found in sorted(box.names(None)):
                 visit(box, found)
-            above.remove_box(name)
+            if not box.names():
+                above.remove_box(name)
 
     def _empty_segment(self, old: Directory, name: str) -> None:
         if is_segment(name):

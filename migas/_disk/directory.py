@@ -4,7 +4,8 @@ Anything may lie where ours is expected: another user, a restored backup, a clea
 have put it there. So each directory is opened first, and judged by what was opened before it is
 used, even for reading. It has to be a real directory and this user's (git's `safe.directory` has
 this rule), closed to others (OpenSSH's StrictModes), and a spool has to bear our mark. What is not
-ours is never read, written, moved or removed. What lies above is the site's business, unless
+ours is never read, written, moved or removed. Modes are set where something is made, and in a spool
+that bears our mark; to look changes nothing. What lies above is the site's business, unless
 everybody may write there.
 
 If the disk fails the error is an `OSError`. A `NoDiskError` is one that asking again cannot change.
@@ -18,7 +19,7 @@ import stat
 
 import platformdirs
 
-from .files import POSIX, Directory, NoDiskError, open_own, restore_mode
+from .files import POSIX, Directory, ForeignError, NoDiskError, open_own, restore_mode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,13 +91,16 @@ def _find(find: Callable[..., str], variable: str, usual: str) -> str:
     return os.path.join(home, usual, "migas") if home else ""
 
 
-def open_directory(path: str, *, makes: bool = False, marked: bool = True) -> Directory:
+def open_directory(
+    path: str, *, makes: bool = False, marked: bool = True, mends: bool = False
+) -> Directory:
     """Open a directory of ours for one batch of work; a context manager closes it.
 
     Parameters:
         path: the whole path; `""` stands for a user who has no such directory.
         makes: make it if it is absent, and mark it.
         marked: it is a spool, and has to bear our mark, unless it holds nothing but names of ours.
+        mends: close it to others, as ``makes`` does: for an agent, and not for a person who looks.
 
     Raises:
         NoDiskError: what lies there is not ours, or nothing of ours may be made there.
@@ -109,20 +113,23 @@ def open_directory(path: str, *, makes: bool = False, marked: bool = True) -> Di
     """
     if not path:
         raise NoDiskError("there is no home directory")
+    mends = mends or makes
     try:
-        opened = open_own(path, path, None)
+        opened = open_own(path, path, None, mends=mends)
     except FileNotFoundError:
         if not makes:
             raise
         check_place(path)
         _make(path)
-        opened = open_own(path, path, None)
+        opened = open_own(path, path, None, mends=mends)
     try:
         if marked:
-            _check_mark(opened, writes=makes)
+            mends = _check_mark(opened, writes=makes)
         elif makes:
             check_place(path)
-        opened.close_to_others()
+        opened.mends = mends
+        if opened.mends:
+            opened.close_to_others()
     except BaseException:
         opened.close()
         raise
@@ -184,13 +191,16 @@ def _make(path: str) -> None:
     restore_mode(path, path, None)
 
 
-def _check_mark(opened: Directory, *, writes: bool) -> None:
-    """Raise `NoDiskError` unless a directory is a spool; ``writes``: mark one without a mark."""
+def _check_mark(opened: Directory, *, writes: bool) -> bool:
+    """Return True if a directory bears our mark; ``writes``: mark one that bears none.
+
+    Raises `NoDiskError` if it is no spool.
+    """
     try:
         status = opened.examine(TAG, _LARGEST_TAG)
         mark = status.st_dev, status.st_ino, status.st_mtime_ns
         if _known.get(opened.path) == mark:
-            return
+            return True
         check_place(opened.path)
         text = opened.read(TAG, _LARGEST_TAG)
     except FileNotFoundError:
@@ -199,10 +209,11 @@ def _check_mark(opened: Directory, *, writes: bool) -> None:
     # may show what another node has just made as empty (seen on GlusterFS).
     if not text:
         _adopt(opened, writes=writes)
-    elif text.startswith(_SIGNATURE) and b"migas" in text:
-        _known[opened.path] = mark
-    else:
-        raise NoDiskError(f"{opened.path} is the cache of another program")
+        return writes
+    if not text.startswith(_SIGNATURE) or b"migas" not in text:
+        raise ForeignError(f"{opened.path} is the cache of another program")
+    _known[opened.path] = mark
+    return True
 
 
 def _adopt(opened: Directory, *, writes: bool) -> None:
@@ -210,7 +221,7 @@ def _adopt(opened: Directory, *, writes: bool) -> None:
     check_place(opened.path)
     for name in opened.names():
         if re.fullmatch(_OWN_NAMES, name, re.ASCII) is None:
-            raise NoDiskError(f"{opened.path} holds files that migas has not made")
+            raise ForeignError(f"{opened.path} holds files that migas has not made")
     if writes:
         # In one step, since another process may look at it meanwhile.
         draft = f"{TAG}.{os.urandom(4).hex()}"

@@ -37,6 +37,10 @@ class NoDiskError(OSError):
     """
 
 
+class ForeignError(NoDiskError):
+    """The directory is another program's, or nobody can tell whose it is."""
+
+
 class Directory:
     """A directory of ours that is open for one batch of work; a context manager.
 
@@ -49,7 +53,7 @@ class Directory:
     as a batch takes about a millisecond, and daemons do so in a child, which has no thread of ours.
     """
 
-    __slots__ = ("_boxes", "_descriptor", "path", "status")
+    __slots__ = ("_boxes", "_descriptor", "mends", "path", "status")
 
     def __init__(self, path: str, descriptor: int | None, status: os.stat_result) -> None:
         self.path = path
@@ -57,6 +61,8 @@ class Directory:
         # None: this system names files by whole paths only.
         self._descriptor = descriptor
         self._boxes: dict[str, Directory] = {}
+        #: Whether its mode, and its boxes', may be set to those that we give. To look changes none.
+        self.mends = False
 
     def __enter__(self) -> Self:
         return self
@@ -83,9 +89,12 @@ class Directory:
             above, _, last = name.rpartition(os.sep)
             if above:
                 return self.box(above, makes=makes).box(last, makes=makes)
-            opened = open_own(os.path.join(self.path, name), *self._at(name), makes=makes)
+            path = os.path.join(self.path, name)
+            opened = open_own(path, *self._at(name), makes=makes, mends=self.mends)
+            opened.mends = self.mends
             self._boxes[name] = opened
-        opened.close_to_others()
+        if opened.mends:
+            opened.close_to_others()
         return opened
 
     def forget(self, name: str) -> None:
@@ -107,11 +116,15 @@ class Directory:
         if os.stat(place).st_mode & 0o022:
             raise NoDiskError(f"others may write to {self.path}")
 
-    def names(self) -> list[str]:
-        """List the names in it, in no order: 100,000 at most, far more than a box ever holds."""
+    def names(self, most: int | None = 100_000) -> list[str]:
+        """List the names in it, in no order.
+
+        Parameters:
+            most: how many at most; the default is far more than a box ever holds. None: all.
+        """
         place = self.path if self._descriptor is None else self._descriptor
         with os.scandir(place) as found:
-            return [entry.name for entry in itertools.islice(found, 100_000)]
+            return [entry.name for entry in itertools.islice(found, most)]
 
     def examine(self, name: str, limit: int, links: int = 1) -> os.stat_result:
         """Return the status of a file of ours, which may have as many names as ``links``."""
@@ -206,25 +219,33 @@ class Directory:
         return name, self._descriptor
 
 
-def open_own(path: str, at: str, holder: int | None, *, makes: bool = False) -> Directory:
-    """Open a directory of ours without following a link; ``makes``: make it if it is absent.
+def open_own(
+    path: str, at: str, holder: int | None, *, makes: bool = False, mends: bool = False
+) -> Directory:
+    """Open a directory of ours without following a link.
 
-    ``path`` is the whole path, and ``at`` the one relative to ``holder``, a directory's descriptor.
+    Parameters:
+        path: the whole path.
+        at: the path relative to ``holder``, a directory's descriptor.
+        makes: make it if it is absent.
+        mends: give it back to its owner if its mode keeps the owner out. ``makes`` implies that.
     """
+    mends = mends or makes
     try:
-        return _enter(path, at, holder)
+        return _enter(path, at, holder, mends=mends)
     except FileNotFoundError:
         if not makes:
             raise
         with contextlib.suppress(FileExistsError):
             os.mkdir(at, 0o700, dir_fd=holder)
     except PermissionError:
-        pass
+        if not mends:
+            raise
     restore_mode(path, at, holder)
-    return _enter(path, at, holder)
+    return _enter(path, at, holder, mends=mends)
 
 
-def _enter(path: str, at: str, holder: int | None) -> Directory:
+def _enter(path: str, at: str, holder: int | None, *, mends: bool) -> Directory:
     if not _RELATIVE:
         status = os.lstat(path)
         check_directory(status, path)
@@ -238,7 +259,7 @@ def _enter(path: str, at: str, holder: int | None) -> Directory:
     try:
         status = os.fstat(descriptor)
         check_directory(status, path)
-        if POSIX and status.st_mode & 0o500 != 0o500:  # a umask of 0177
+        if mends and POSIX and status.st_mode & 0o500 != 0o500:  # a umask of 0177
             os.chmod(descriptor, 0o700)
     except BaseException:
         os.close(descriptor)

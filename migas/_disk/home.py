@@ -52,8 +52,9 @@ def write_optout(path: str) -> None:
     try:
         with open(path, "x", encoding="utf-8", opener=open_private) as file:
             file.write(_OPTOUT_TEXT)
-    except FileExistsError:
-        return
+    except OSError:
+        if not os.path.lexists(path):  # else it opts out, even without a text, as on a full disk
+            raise
 
 
 def remove_optout(path: str) -> None:

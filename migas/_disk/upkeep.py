@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from .files import Directory
     from .stamp import Stamp
 
-#: The shares that the bounds are divided into, and how many of them are kept: each may be a quarter
-#: too large by the time that this is noticed.
-_SHARES, _KEPT = 40, 32
+#: The shares that the bounds are divided into. Four of five are kept: each may be a quarter too
+#: large by the time that this is noticed.
+_SHARES = 40
 
 #: Bytes of an entry that is among the largest.
 _LARGE = 2500
@@ -88,6 +88,8 @@ class Upkeep:
 
     def __init__(self, bounds: Bounds, randrange: Callable[[int], int], drops: Stamp) -> None:
         self._bounds = bounds
+        # Entries of one share.
+        self._share = max(1, bounds.number // _SHARES)
         self._randrange = randrange
         self._drops = drops
         self._swept = False
@@ -138,7 +140,7 @@ class Upkeep:
             else:
                 kept.append(entry)
         # By their number first: to ask for a size is a call of the disk's.
-        if len(kept) >= self._bounds.number // _SHARES:
+        if len(kept) >= self._share:
             return True
         size, box = 0, spool.box(NEW)
         for entry in kept:
@@ -163,9 +165,11 @@ class Upkeep:
             spool.publish(NEW, old, f"{moment:013d}-{os.urandom(4).hex()}")
         spool.box(NEW, makes=True)
         segments = list_segments(spool)
+        # Counted in entries, since what is divided is rounded: forty shares of 199 hold but 160.
+        most = self._bounds.number * 4 // (5 * self._share)
         for index, segment in enumerate(segments):
             is_old = self._bounds.exclude(segment_moment(segment), now)
-            if is_old or index <= len(segments) - _KEPT:
+            if is_old or index <= len(segments) - most:
                 self.drop(read_box(spool, segment), now, spool)
                 remove_segment(spool, segment)
 

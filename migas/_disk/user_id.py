@@ -31,10 +31,13 @@ _DRAFT = rf"{_FILE}\.\d+\.[0-9a-f]{{8}}"
 _LARGEST = 1024
 
 
-def read(directory: str) -> str | None:
-    """Return the id that ``directory`` keeps, or None if it keeps none. Nothing is made."""
+def read(directory: str, *, mends: bool = False) -> str | None:
+    """Return the id that ``directory`` keeps, or None if it keeps none. Nothing is made.
+
+    ``mends`` is that of `open_directory`.
+    """
     try:
-        with open_directory(directory, marked=False) as opened:
+        with open_directory(directory, marked=False, mends=mends) as opened:
             return parse_id(_read(opened).decode())
     except (OSError, ValueError):
         return None

@@ -21,6 +21,7 @@ from .terminal import format_count, print_error, print_json, print_line
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
 
 def opt_out(options: argparse.Namespace) -> int:
@@ -30,28 +31,30 @@ def opt_out(options: argparse.Namespace) -> int:
         options: `json`.
 
     Returns:
-        0, or 1 if that cannot be kept. Raises `WrongError` as root in the home of another user.
+        0, or 1 if that cannot be kept for every program. Raises `WrongError` as root in the home
+        of another user.
     """
     refuse_foreign_home("optout")
-    path, usual = _list_places()
-    try:
-        write_optout(path)
-        if usual != path:
-            write_optout(usual)
-    except OSError as error:
-        print_error(f"{explain(error)}; set MIGAS_OPTOUT=1 instead")
+    failures = _change_each(write_optout)
+    made = [path for path in _list_places() if path not in failures]
+    if not made:
+        print_error(f"{'; '.join(failures.values())}; set MIGAS_OPTOUT=1 instead")
         return LEFT
-    lasting.forget()
     spool = find_spool(current_process().use_settings())
     pending = spool.count() if spool else 0
+    # A program that has the variable looks in both places.
+    is_heard = _list_places()[-1] in made
     if options.json:
         print_json({"switched_off_by": find_optout(os.environ), "pending": pending})
-        return WELL
-    print_line(f"telemetry is switched off for you, by {path}")
+        return WELL if is_heard else LEFT
+    print_line(f"telemetry is switched off for you, by {made[0]}")
+    if not is_heard:
+        [failure] = failures.values()
+        print_error(f"{failure}; so it is on in programs that run without XDG_CONFIG_HOME")
     if pending:
         left = format_count(pending, "pending breadcrumb")
         print_line(f"{left} stay{'s' * (pending == 1)} on disk; `migas clear spool` removes them")
-    return WELL
+    return WELL if is_heard else LEFT
 
 
 def opt_in(options: argparse.Namespace) -> int:
@@ -65,13 +68,9 @@ def opt_in(options: argparse.Namespace) -> int:
         switches it off. Raises `WrongError` as root in the home of another user.
     """
     refuse_foreign_home("optin")
-    try:
-        for path in _list_places():
-            remove_optout(path)
-    except OSError as error:
-        print_error(explain(error))
+    if failures := _change_each(remove_optout):
+        print_error("; ".join(failures.values()))
         return LEFT
-    lasting.forget()
     off = current_process().find_refusal()
     if options.json:
         print_json({"switched_off_by": off})
@@ -80,12 +79,24 @@ def opt_in(options: argparse.Namespace) -> int:
     return LEFT if off else WELL
 
 
-def _list_places() -> tuple[str, str]:
-    """Return where this user's file lies, and where it lies without `XDG_CONFIG_HOME`.
+def _change_each(change: Callable[[str], None]) -> dict[str, str]:
+    """Make or remove the file in each place; return what the system says where that fails."""
+    failures: dict[str, str] = {}
+    for path in _list_places():
+        try:
+            change(path)
+        except OSError as error:
+            failures[path] = explain(error)
+    lasting.forget()
+    return failures
 
-    A program that is started without that variable, by cron or sudo, looks in the second place
-    alone. Without a home that one is no absolute path, or the first one.
+
+def _list_places() -> list[str]:
+    """Return where this user's file lies, and then where it lies without `XDG_CONFIG_HOME`.
+
+    A program that is started without that variable, by cron or sudo, looks in the last place alone.
+    Without a home there is no such place.
     """
     path = locate_optout(os.environ)
     usual = find_earlier_config()
-    return path, os.path.join(usual, "optout") if usual else path
+    return list(dict.fromkeys([path, os.path.join(usual, "optout") if usual else path]))

@@ -18,7 +18,7 @@ from . import report
 from .layout import shorten
 from .runner import LEFT, WELL
 from .status import describe
-from .terminal import print_json, print_line, print_paragraph, print_rows
+from .terminal import format_count, print_error, print_json, print_line, print_paragraph, print_rows
 
 if TYPE_CHECKING:
     import argparse
@@ -59,7 +59,11 @@ def show_fields(options: argparse.Namespace) -> int:
     """
     settings = current_process().use_settings()
     if options.pending:
-        _show_breadcrumbs(options, list(report.report_pending(settings)), "nothing is pending")
+        pending, unread = report.report_pending(settings)
+        _show_breadcrumbs(options, pending, f"nothing {'readable ' * (unread > 0)}is pending")
+        if unread and not options.json:
+            files = format_count(unread, "pending file")
+            print_error(f"{files} cannot be read: of a newer version, or no breadcrumb")
         return WELL
     if options.sent:
         _show_breadcrumbs(options, list(report.report_sent(settings)), "nothing was sent")

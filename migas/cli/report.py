@@ -159,18 +159,25 @@ def report_status(settings: Settings) -> Status:
     )
 
 
-def report_pending(settings: Settings) -> Iterator[dict[str, object]]:
-    """Yield the fields of each pending breadcrumb, and the time since which it is pending.
+def report_pending(settings: Settings) -> tuple[list[dict[str, object]], int]:
+    """Return the fields of each pending breadcrumb, with the time since which it is pending.
 
-    Skips files that hold no breadcrumb, and those that another process removes meanwhile.
+    And how many more files are pending that cannot be read: of a newer version, say. What another
+    process sends meanwhile is not among them.
     """
     spool = find_spool(settings)
+    found: list[dict[str, object]] = []
+    unread = 0
     for entry in spool.list_pending() if spool else ():
         try:
             crumb = breadcrumb.decode(entry.read())
-        except Exception:  # noqa: S112  # it has just been sent; or a parser chokes on what is none
+        except FileNotFoundError:
             continue
-        yield {"pending_since": write_time(entry.birth / 1000), **crumb._asdict()}
+        except Exception:  # a parser may choke on what is no breadcrumb
+            unread += 1
+            continue
+        found.append({"pending_since": write_time(entry.birth / 1000), **crumb._asdict()})
+    return found, unread
 
 
 def report_sent(settings: Settings) -> Iterator[dict[str, object]]:

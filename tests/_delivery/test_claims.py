@@ -45,9 +45,9 @@ def test_a_request_opens_the_spool_once_for_each_step(
     parcels, opened = put(spool, 16), []
     enter = files._enter
 
-    def count(path: str, at: str, holder: int | None) -> files.Directory:
+    def count(path: str, at: str, holder: int | None, *, mends: bool) -> files.Directory:
         opened.append(path)
-        return enter(path, at, holder)
+        return enter(path, at, holder, mends=mends)
 
     monkeypatch.setattr(files, "_enter", count)
     claims, _ = make_claims(spool)

@@ -473,6 +473,75 @@ def test_nothing_outside_is_touched_while_directory_and_link_are_swapped(
 
 
 @needs_posix
+def test_to_find_spools_changes_nothing(place: Path) -> None:
+    """A person may still say no; and what bears such a name may be anybody's."""
+    cache = place.parent
+    fill(place)
+    place.chmod(0o700)
+    closed, empty = cache / "closed-01234567", cache / "empty-01234567"
+    for path, mode in (closed, 0o300), (empty, 0o1777):
+        path.mkdir(exist_ok=True)
+        path.chmod(mode)
+    (closed / "thesis.tex").write_text("theirs")
+    before = see(cache)
+    assert find_spools(str(cache)) == [str(place)]
+    assert [left.path for left in clean(str(closed)).left] == [str(closed)]
+    assert see(cache) == before
+
+
+@needs_posix
+def test_a_spool_that_cannot_be_judged_is_named(place: Path, outside: Path) -> None:
+    """Else all would be said to be gone."""
+    cache, found = place.parent, []
+    spoils: list[Callable[[Path, Path], None]] = [plant_fifo, plant_link_to_file, plant_hard_link]
+    for number, plant in enumerate(spoils):
+        spool = cache / f"spoiled-0123456{number}"
+        fill(spool)
+        (spool / "CACHEDIR.TAG").unlink()
+        plant(spool / "CACHEDIR.TAG", outside)
+        found.append(str(spool))
+    assert find_spools(str(cache)) == found
+    cache.chmod(0o777)  # anybody may exchange what lies in it
+    fill(place)
+    assert find_spools(str(cache)) == [str(place), *found]
+    assert [left.reason for left in clean(str(place)).left] == [f"everybody may write to {cache}"]
+
+
+@pytest.mark.slow
+def test_more_files_than_a_box_ever_holds_are_removed(place: Path) -> None:
+    """A hundred thousand names are read at a time elsewhere."""
+    (place / "marks").mkdir(parents=True)
+    for number in range(100_010):
+        (place / "marks" / f"{number:032x}").touch()
+    assert clean(str(place)).left == ()
+    assert not place.exists()
+
+
+@needs_posix
+def test_the_path_is_taken_as_the_agent_takes_it(place: Path) -> None:
+    """What stands before `..` may be a link to another disk."""
+    pending = fill(place)
+    (place.parent / "scratch").mkdir()
+    link = place.parent.parent / "link"
+    link.symlink_to(place.parent / "scratch")
+    assert clean(f"{link}/../{place.name}").breadcrumbs == pending
+    assert not place.exists()
+
+
+def test_a_directory_that_is_to_stay_is_not_removed(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a cache that cannot be written the attempt would fail, and be reported."""
+    fill(place)
+
+    def refuse(*_args: object, **_kwargs: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "rmdir", refuse)
+    assert clean(str(place), breadcrumbs=False) == Cleaned(str(place), 0, 1, ())
+
+
+@needs_posix
 def test_all_servers_spools_are_found_and_nothing_else(tmp_path: Path, outside: Path) -> None:
     """A directory that `MIGAS_CACHE_DIR` names may hold anything."""
     cache = tmp_path / "cache"

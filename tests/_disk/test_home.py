@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -136,6 +137,18 @@ def test_without_a_home_no_opt_out_can_be_kept(
     assert theirs.exists()
     write_optout(str(tmp_path / "config" / "optout"))
     assert (tmp_path / "config" / "optout").exists()
+
+
+def test_an_opt_out_needs_no_text(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a full disk a file can be made and not be written: only its name counts."""
+
+    def fill(path: str, *args: Any, **kwargs: Any) -> None:
+        open(path, *args, **kwargs).close()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+    monkeypatch.setattr(homes, "open", fill, raising=False)
+    write_optout(str(home / "optout"))
+    assert (home / "optout").read_bytes() == b""
 
 
 def test_an_opt_out_that_cannot_be_removed_raises(home: Path) -> None:

@@ -271,6 +271,16 @@ def test_the_bounds_hold_whatever_the_dice_say(home: Path, size: int) -> None:
     assert spool.count() + spool.dropped == 2500
 
 
+@pytest.mark.parametrize("number", [100, 119, 121, 159, 199, 330])
+def test_three_quarters_of_the_bound_are_kept(home: Path, number: int) -> None:
+    """As the documentation says, whatever the number is divided into."""
+    spool = Spool(str(home / "spool"), Bounds(number, 20_000_000, ROOMY.age), randrange=always)
+    for put in range(2 * number):
+        spool.put(b"x")
+        if put >= number and put % 3 == 0:
+            assert 0.75 * number <= spool.count() <= number
+
+
 def test_the_bounds_are_the_environments(home: Path) -> None:
     """A person, or an administrator, can choose them."""
     environ = {

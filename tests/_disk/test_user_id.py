@@ -82,6 +82,20 @@ def test_looking_creates_nothing(directory: Path) -> None:
     assert not directory.exists()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows: no modes")
+@pytest.mark.parametrize("mode", [0o000, 0o200, 0o600, 0o755, 0o775])
+def test_looking_changes_no_mode(directory: Path, mode: int) -> None:
+    """A directory that cannot be read is a no (pain 45), and stays one after a look."""
+    directory.mkdir(parents=True)
+    directory.chmod(mode)
+    try:
+        user_id.read(str(directory))
+        assert user_id.clear(str(directory)) in (True, False)
+        assert directory.stat().st_mode & 0o777 == mode
+    finally:
+        directory.chmod(0o700)
+
+
 def test_where_nothing_can_be_kept_the_id_is_a_stable_hash(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -97,11 +97,42 @@ def test_an_opt_out_prints_what_is_pending() -> None:
     assert read_json("optout")["pending"] == 2
 
 
+@pytest.mark.parametrize("broken", ["config", ".config"])
+def test_an_opt_out_is_kept_in_one_place_if_the_other_cannot_have_it(
+    home: Path, broken: str
+) -> None:
+    """Each program looks in `~/.config`, but where `XDG_CONFIG_HOME` leads only one that has it."""
+    [kept] = {"config", ".config"} - {broken}
+    (home / broken).write_text("in the way")
+    done = run("optout")
+    assert done.stdout == (
+        f"telemetry is switched off for you, by {home / kept / 'migas' / 'optout'}\n"
+    )
+    assert (home / kept / "migas" / "optout").exists()
+    if broken == "config":
+        assert (done.returncode, done.stderr) == (0, "")
+    else:
+        assert done.returncode == 1
+        assert done.stderr.endswith("so it is on in programs that run without XDG_CONFIG_HOME\n")
+
+
+def test_an_opt_in_removes_what_it_can(home: Path) -> None:
+    """A directory in the first place is a no, and is not ours to remove."""
+    own, usual = (home / name / "migas" / "optout" for name in ("config", ".config"))
+    own.mkdir(parents=True)
+    usual.parent.mkdir(parents=True)
+    usual.touch()
+    done = run("optin")
+    assert (done.returncode, done.stdout, usual.exists()) == (1, "", False)
+    assert str(own) in done.stderr
+
+
 def test_an_opt_out_that_cannot_be_kept_is_reported(
     home: Path,
 ) -> None:
     """With what works anyway, and without a number that means nothing to a person."""
     (home / "config").write_text("in the way")
+    (home / ".config").write_text("in the way")
     done = run("optout")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"migas: {home / 'config'}")

@@ -267,11 +267,18 @@ def test_a_person_sees_what_is_pending(
     pending = read_json("show", option)
     assert sorted(crumb["project_version"] for crumb in pending) == ["0", "1"]
     assert {crumb["error_desc"] for crumb in pending} == {"boom"}
-    lines = run("show", option).stdout.splitlines()
+    done = run("show", option)
+    assert done.stderr == (
+        "migas: 2 pending files cannot be read: of a newer version, or no breadcrumb\n"
+    )
+    lines = done.stdout.splitlines()
     names = ("pending since", "project", "project version", "status", "error desc")
     assert lines[0].split() == " ".join(names).split()
     assert sorted(line.split()[2] for line in lines[1:3]) == ["0", "1"]
     assert spool().count() == 4
+    for entry in spool().list_pending()[:2]:
+        os.unlink(entry.path)
+    assert run("show", option).stdout == "nothing readable is pending\n"
 
 
 @pytest.mark.slow
