@@ -195,18 +195,24 @@ def _parse(name: str, value: str) -> str | None:
 
 def _read_file(filename: str | os.PathLike[str]) -> dict[str, str]:
     """Return the values that a file holds; none if there is no file or it makes no sense."""
+    path = os.fspath(filename)
     try:
-        with open(filename, encoding="utf-8") as file:
+        # Without a wait for a FIFO's other end. An editor may have begun the text with a BOM.
+        with open(path, encoding="utf-8-sig", opener=_open_at_once) as file:
             content = json.loads(file.read(_FILE_SIZE))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:  # the last for deep brackets
-        log.say(log.WARNING, "%s is ignored: %s", os.fspath(filename), error)
+        log.say(log.WARNING, "%s is ignored: %s", path, error)
         return {}
     if not isinstance(content, dict):
-        log.say(log.WARNING, "%s is ignored: it holds no JSON object", os.fspath(filename))
+        log.say(log.WARNING, "%s is ignored: it holds no JSON object", path)
         return {}
     return {name: content[name] for name in _PARSERS if isinstance(content.get(name), str)}
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _write_file(filename: str | os.PathLike[str], values: Mapping[str, str]) -> None:
@@ -218,8 +224,8 @@ def _write_file(filename: str | os.PathLike[str], values: Mapping[str, str]) -> 
         with open(draft, "x", encoding="utf-8") as file:
             json.dump({name: values.get(name) for name in _PARSERS}, file, indent=2)
         os.replace(draft, path)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the latter for a NUL, or what is no character
         log.say(log.WARNING, "%s cannot be written: %s", path, error)
         if not isinstance(error, FileExistsError):
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError):
                 os.unlink(draft)

@@ -111,6 +111,41 @@ def test_a_file_that_a_parser_chokes_on_is_ignored(
     assert len(caplog.records) == 1
 
 
+def test_a_file_may_begin_with_a_mark_of_its_encoding(tmp_path: Path) -> None:
+    """As an editor writes it on Windows."""
+    file = tmp_path / "migas.json"
+    file.write_text(json.dumps({"session_id": UUID}), encoding="utf-8-sig")
+    migas.setup(filename=file)
+    assert process._setup == {"session_id": UUID}
+
+
+@needs_posix
+def test_a_fifo_in_place_of_a_file_keeps_nobody_waiting(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody may ever write to it."""
+    os.mkfifo(tmp_path / "migas.json")
+    migas.setup(filename=tmp_path / "migas.json", session_id=UUID)
+    assert process._setup == {"session_id": UUID}
+    assert len(caplog.records) == 1
+
+
+def test_a_descriptor_is_no_name_of_a_file() -> None:
+    """To read from it would close it for the host."""
+    with pytest.raises(TypeError):
+        migas.setup(filename=1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800b"])
+def test_a_name_that_no_file_can_have_raises_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    """Neither to read nor to write it."""
+    migas.setup(filename=str(tmp_path / name), save_config=True, session_id=UUID)
+    assert process._setup == {"session_id": UUID}
+    assert caplog.records
+
+
 @needs_posix
 def test_a_file_that_is_saved_replaces_a_link_and_not_what_it_leads_to(tmp_path: Path) -> None:
     """Another process that reads it at the same time finds the old one or the new one, whole."""

@@ -166,6 +166,35 @@ def test_nonsense_is_warned_of_once(
     assert process.current_process().use_settings().endpoint == ""
 
 
+@pytest.mark.parametrize(
+    "answer", [{}, {"success": "no", "hits": 3}, {"success": True, "hits": None}, {"hits": 3}]
+)
+def test_an_answer_that_lacks_something_lacks_no_key(
+    server: Server, answer: dict[str, object]
+) -> None:
+    """A host that reads what is documented gets it, whatever the server says."""
+    for field, ask in (
+        ("get_usage", lambda: migas.get_usage("owner/repo", "2026-01-01")),
+        ("check_project", lambda: migas.check_project("owner/repo", "1")),
+    ):
+        server.inject([Fault.json({"data": {field: answer}}, signed=True)])
+        found: Any = ask()
+        assert found["success"] is False
+        assert found["message"]
+        assert found.get("hits", 0) == 0
+
+
+def test_an_answer_that_lacks_what_can_be_done_without_is_filled_up(server: Server) -> None:
+    """With what stands for nothing."""
+    server.inject([Fault.json({"data": {"get_usage": {"success": True, "hits": 3}}}, signed=True)])
+    assert migas.get_usage("owner/repo", "2026-01-01") == {
+        "success": True,
+        "hits": 3,
+        "unique": False,
+        "message": "",
+    }
+
+
 @pytest.mark.parametrize("date", ["yesterday", "2026-1-1", 2026, None])
 def test_a_date_that_is_none_is_the_callers_error(date: object) -> None:
     """The message names the accepted forms."""

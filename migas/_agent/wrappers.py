@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import sys
 import types
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
     from contextlib import AbstractContextManager
 
     Begin = Callable[[], AbstractContextManager[object]]
@@ -90,7 +91,7 @@ def _wrap_async_generator(function: Callable[..., Any], begin: Begin) -> Callabl
         # As `yield from` does, which no asynchronous generator has: https://peps.python.org/pep-0380.
         with begin():
             body = function(*args, **kwargs)
-            step = body.__anext__()
+            step = _begin_unnoticed(body)
             try:
                 while True:
                     item = await step
@@ -108,6 +109,20 @@ def _wrap_async_generator(function: Callable[..., Any], begin: Begin) -> Callabl
                 await body.aclose()
 
     return stream
+
+
+def _begin_unnoticed(body: AsyncGenerator[Any, Any]) -> Awaitable[Any]:
+    """Return the first step of an asynchronous generator that no event loop is to close.
+
+    At its end a loop closes all generators that it has noticed, side by side. The one that we
+    return closes this one, and would meet that: https://peps.python.org/pep-0525/#finalization.
+    """
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        return body.__anext__()
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
 
 
 #: What makes a function's calls runs, by the bits of its code object's `co_flags`:

@@ -173,9 +173,14 @@ def read_field(reply: Reply, field: str, failure: Mapping[str, object]) -> dict[
     """Return the answer's ``field``, or ``failure`` with the reason as `message`."""
     data = reply.answer.get("data")
     value = data.get(field) if isinstance(data, dict) else None
-    if isinstance(value, dict):
-        return value
-    reason = reply.reason or _describe(_first_error(reply.answer))
+    if not isinstance(value, dict):
+        reason = reply.reason or _describe(_first_error(reply.answer))
+    elif type(value.get("success")) is not bool:
+        reason = "the server's answer does not say whether it succeeded"
+    elif type(value.get("hits", 0)) is not int:
+        reason = "the server's answer names no number of hits"
+    else:
+        return {**failure, "message": "", **value}
     return {"success": False, **failure, "message": reason}
 
 
@@ -194,7 +199,10 @@ def format_date(value: object) -> str:
     """
     if isinstance(value, datetime.datetime):
         if value.tzinfo is not None:
-            value = value.astimezone(datetime.UTC)
+            try:
+                value = value.astimezone(datetime.UTC)
+            except OverflowError:
+                raise ValueError(f"{value!r} is no date: it is out of range in UTC") from None
         return value.strftime("%Y-%m-%dT%H:%M:%SZ").zfill(20)
     if isinstance(value, datetime.date):
         return value.isoformat()

@@ -21,6 +21,10 @@ from .progress import Progress, StoppedError
 #: Causes of causes that are looked at. `requests` wraps what it catches three or four times.
 _MOST_CAUSES = 30
 
+#: Alerts of TLS about a client's certificate, by OpenSSL's names, and what they mean.
+_REFUSALS = ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "SSLV3_ALERT_BAD_CERTIFICATE")
+_NO_CERTIFICATE = "the server wants a certificate from its clients"
+
 #: X.509's verdicts on a certificate, by OpenSSL's numbers (`X509_V_ERR_…`).
 _CERTIFICATE = {
     9: "the server's certificate is not valid yet: is this machine's clock right?",
@@ -84,10 +88,8 @@ def explain(error: BaseException, progress: Progress) -> str:
     if progress.proxied and not progress.whole and progress.status != 200:
         return _blame_proxy(causes, progress.status)
     for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            # Without a number it is of urllib3's own making, which compares names alone.
-            code = getattr(cause, "verify_code", 62)
-            return _CERTIFICATE.get(code, "the server's certificate is not trusted")
+        if words := _blame_certificate(cause):
+            return words
         if isinstance(cause, OSError) and cause.errno in NO_ROUTE:
             return "there is no route to the server"
     if any(isinstance(cause, (TimeoutError, exceptions.ReadTimeoutError)) for cause in causes):
@@ -98,9 +100,29 @@ def explain(error: BaseException, progress: Progress) -> str:
     return f"it failed with {type(causes[-1]).__name__}"
 
 
+def wants_certificate(error: BaseException) -> bool:
+    """Return whether the server has ended TLS's handshake for want of a client's certificate.
+
+    With TLS 1.3 the client hears of that when its request is on its way, and no application has
+    read any of it (RFC 8446, 4.4.2.4 and 6.2).
+    """
+    return any(_blame_certificate(cause) == _NO_CERTIFICATE for cause in _find_causes(error))
+
+
 def is_hang_up(error: BaseException) -> bool:
     """Return whether the other side, or the way to it, ended the connection; never raises."""
     return any(isinstance(cause, _HUNG_UP) for cause in _find_causes(error))
+
+
+def _blame_certificate(cause: BaseException) -> str:
+    """Return what is wrong with the server's certificate or the client's, or `""`."""
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        # Without a number it is of urllib3's own making, which compares names alone.
+        code = getattr(cause, "verify_code", 62)
+        return _CERTIFICATE.get(code, "the server's certificate is not trusted")
+    if isinstance(cause, ssl.SSLError) and getattr(cause, "reason", None) in _REFUSALS:
+        return _NO_CERTIFICATE
+    return ""
 
 
 def _blame_proxy(causes: list[BaseException], status: int | None) -> str:

@@ -29,7 +29,7 @@ from . import policy
 from .connection import MAX_ANSWER, MAX_LIST, Adapter
 from .policy import Exchange
 from .progress import Progress, StoppedError
-from .reason import explain, is_hang_up
+from .reason import explain, is_hang_up, wants_certificate
 from .redirect import find_redirect
 
 TYPE_CHECKING = False
@@ -212,7 +212,7 @@ class Transport:
         except Exception as error:
             return Exchange(
                 explain(error, progress),
-                whole=progress.whole,
+                whole=progress.whole and not (wants_certificate(error) and not progress.received),
                 stale=not (progress.dialed or progress.received) and is_hang_up(error),
             )
         finally:

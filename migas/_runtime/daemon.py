@@ -23,7 +23,7 @@ from .native import (
     stack_size,
     start_new_thread,
 )
-from .place import is_main_interpreter
+from .place import is_main_interpreter, was_raised_by_handler
 
 try:
     # What `functools` has it from: that module would be five more files to load.
@@ -67,7 +67,9 @@ def is_stack_small() -> bool:
     """Return True if the host has set a size for its threads' stacks that is too small for ours."""
     try:
         return 0 < run_with_stack(partial(int)) < STACK
-    except Exception:  # this system has no such setting
+    except Exception as error:  # this system has no such setting
+        if was_raised_by_handler(error):
+            raise
         return False
 
 

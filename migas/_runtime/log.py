@@ -57,10 +57,16 @@ def say(level: int, message: str, *args: object) -> None:
     if not logger.handlers:
         # Without any handler `logging.lastResort` would print a warning on stderr.
         logger.addHandler(logging.NullHandler())
-    if logger.isEnabledFor(level):
+    # A level that the host has set for all loggers is not meant for ours: unset, that is WARNING.
+    if level >= (logger.level or WARNING) and logger.isEnabledFor(level):
         from .callback import call_host  # few have a listener
+        from .place import was_raised_by_handler
 
-        call_host(logger.log, level, message, *map(_escape, args))
+        try:
+            call_host(logger.log, level, message, *map(_escape, args))
+        except Exception as error:  # a handler of the host's log fails: that is no failure of ours
+            if was_raised_by_handler(error):
+                raise
 
 
 def _escape(value: object) -> object:

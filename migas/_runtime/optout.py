@@ -72,7 +72,11 @@ def _read_first_environ() -> list[bytes]:
     try:
         with open("/proc/self/environ", "rb") as file:
             return file.read().split(b"\0")
-    except Exception:  # there is none; or whatever a host's own `open` raises
+    except Exception as error:  # there is none; or whatever a host's own `open` raises
+        from .place import was_raised_by_handler  # loaded already: our own import has no need of it
+
+        if was_raised_by_handler(error):
+            raise
         return []
 
 

@@ -199,10 +199,14 @@ def parse_endpoint(text: str) -> str:
     """
     address = text.strip()
     scheme, separator, rest = address.partition("://")
-    host = rest.partition("/")[0].rpartition("@")[2]
+    authority = _find_authority(rest)
+    host = authority.rpartition("@")[2]
     named = host.partition(":")[0] if not host.startswith("[") else host
     if scheme.lower() not in ("http", "https") or not separator or not named:
         raise ValueError(f"{hide_credentials(text)!r} is no http or https address")
+    if _may_hold_password(authority, rest):
+        what = "may have a password: in one / is written %2F, ? is %3F, and # is %23"
+        raise ValueError(f"{hide_credentials(text)!r} {what}")
     if any(character.isspace() or ord(character) < 33 for character in address):
         raise ValueError(f"{hide_credentials(text)!r} holds a space or a control character")
     if not address.isprintable():  # such as a byte of the environment's that is no UTF-8
@@ -262,21 +266,35 @@ def _parse_level(text: str) -> int:
 def hide_credentials(endpoint: str) -> str:
     """Return an endpoint without the user name and the password that it may hold.
 
-    All that is shown or kept uses it: messages, file names, `status`. If the text is no address, as
-    with a slash in the password, all up to the last `@` is left out.
+    All that is shown or kept uses it: messages, file names, `status`. If the text is no address, or
+    may have a slash in its password, all up to the last `@` is left out.
 
     Example:
         >>> hide_credentials("https://user:secret@example.org:8000/graphql")
         'https://example.org:8000/graphql'
     """
     scheme, separator, rest = endpoint.partition("://")
-    authority = rest
-    for mark in "/?#":  # what ends it (RFC 3986, 3.2)
-        authority = authority.partition(mark)[0]
+    authority = _find_authority(rest)
     host = authority.rpartition("@")[2]
     port = host.rpartition("]")[2].partition(":")[2]
     if not separator:
         return endpoint.rpartition("@")[2]
-    if not host or not (port or "0").isdecimal():
+    if not host or not (port or "0").isdecimal() or _may_hold_password(authority, rest):
         return f"{scheme}://{rest.rpartition('@')[2]}"
     return f"{scheme}://{host}{rest[len(authority) :]}"
+
+
+def _find_authority(rest: str) -> str:
+    """Return user, password, host and port, of what stands in an address behind `://`."""
+    for mark in "/?#":  # what ends it (RFC 3986, 3.2)
+        rest = rest.partition(mark)[0]
+    return rest
+
+
+def _may_hold_password(authority: str, rest: str) -> bool:
+    """Return True if what looks like a port may begin a password that holds one of those marks.
+
+    As in `anna:2024/secret@example.org`, and not in `example.org:8000/@anna`.
+    """
+    before, found, _ = rest[len(authority) :].partition("@")
+    return bool(found) and ":" in authority and not before.endswith("/")

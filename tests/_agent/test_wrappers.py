@@ -16,6 +16,8 @@ import migas
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 
+    from support import Host
+
     from migas.testing import Server
 
 
@@ -41,6 +43,32 @@ KINDS = {
     inspect.iscoroutinefunction: fetch,
     inspect.isasyncgenfunction: stream,
 }
+
+
+LEFT = """
+import asyncio, migas
+@migas.track('owner/repo', '1')
+async def stream():
+    try:
+        for number in range(5): yield number
+    finally:
+        for _ in range(5): await asyncio.sleep(0.01)
+        print('closed')
+async def main():
+    global kept
+    kept = stream()
+    async for _ in kept: break
+asyncio.run(main())
+"""
+
+
+def test_a_loop_closes_a_stream_that_is_left_as_it_would_without_us(
+    host: Host, server: Server
+) -> None:
+    """It closes all that it has noticed side by side, and is to notice one of the two."""
+    ended = host.run(LEFT)
+    assert (ended.out, ended.calmly) == ("closed\n", True), ended
+    assert sorted(str(crumb["status"]) for crumb in server.crumbs) == ["C", "R"]
 
 
 @pytest.mark.parametrize("function", [count, items, fetch, stream])

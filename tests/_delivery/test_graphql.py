@@ -246,6 +246,7 @@ def test_a_date_is_written_as_the_server_reads_it(value: object, text: str) -> N
         "२०२६-01-01",
         20260101,
         None,
+        datetime.datetime.min.replace(tzinfo=datetime.timezone(datetime.timedelta(hours=14))),
     ],
 )
 def test_a_date_that_the_server_would_not_understand_is_the_callers_error(value: object) -> None:

@@ -431,6 +431,34 @@ def test_the_environments_authorities_are_trusted(
     assert send(secure_server) is Outcome.DELIVERED
 
 
+def test_a_server_that_wants_a_certificate_gets_nothing(
+    authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With TLS 1.3 the request has left whole when the client hears of that."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "authority.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.configure_trust(context)
+    context.verify_mode, context.minimum_version = ssl.CERT_REQUIRED, ssl.TLSVersion.TLSv1_3
+    left: list[bool] = []
+
+    def serve(connection: Connection) -> None:
+        received, answered = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(received, answered, server_side=True)
+        while data := connection.sock.recv(65536):
+            # The handshake's second part, too: from then on the client only reads.
+            received.write(data)
+            with contextlib.suppress(ssl.SSLError):
+                tls.do_handshake()
+            connection.sock.sendall(answered.read())
+
+    with Wire(serve) as server:
+        endpoint = server.endpoint.replace("http:", "https:")
+        reply = post(endpoint, PATIENCE, lambda: left.append(True))
+    assert left
+    assert reply == Reply(Outcome.UNSENT, "the server wants a certificate from its clients")
+
+
 def test_a_server_without_tls_gets_nothing(server: Server) -> None:
     """Nothing goes out before the server has shown who it is."""
     endpoint = server.endpoint.replace("http:", "https:")

@@ -16,6 +16,10 @@ SHOWN = {
     "http://example.org:/@team/graphql": "http://example.org:/@team/graphql",
     "http://user:secret@example.org/@team/graphql": "http://example.org/@team/graphql",
     "http://example.org?next=a@b": "http://example.org?next=a@b",
+    "http://example.org:8000/@team/graphql": "http://example.org:8000/@team/graphql",
+    "http://anna:2024/secret@example.org/graphql": "http://example.org/graphql",
+    "http://anna:2024?secret@example.org": "http://example.org",
+    "http://anna:/secret@example.org": "http://example.org",
     # No address can be what follows, and its message shows it.
     "https://user:sec/ret@example.org/graphql": "https://example.org/graphql",
     "https://user:sec?r#et@example.org/graphql": "https://example.org/graphql",

@@ -15,6 +15,8 @@ from migas._runtime.log import keep_ours_out
 if TYPE_CHECKING:
     from support import Host
 
+    from migas.testing import Server
+
 SAY = "from migas._runtime import log; log.say(log.WARNING, '%s is ignored', 'x')\n"
 
 
@@ -44,6 +46,32 @@ log.say(log.INFO, 'too low')
 {SAY}"""
     ended = host.run(code)
     assert (ended.status, ended.err) == (0, "migas: WARNING: x is ignored\n")
+
+
+@pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO])
+def test_a_level_for_all_loggers_is_not_meant_for_ours(host: Host, level: int) -> None:
+    """Unset, ours is WARNING: no failure becomes a line of a host's output (pain 25)."""
+    code = f"""
+import logging; logging.basicConfig(level={level}, format='%(message)s')
+from migas._runtime import log
+log.say(log.INFO, 'too low')
+logging.getLogger('migas').setLevel({level})
+log.say({level}, 'asked for')"""
+    ended = host.run(code)
+    assert (ended.status, ended.err) == (0, "asked for\n")
+
+
+def test_a_hosts_handler_that_raises_fails_nothing_of_ours(host: Host, server: Server) -> None:
+    """The first report warns of a setting, and is sent nevertheless."""
+    code = """
+import logging
+class Handler(logging.Handler):
+    def emit(self, record): raise RuntimeError('on purpose')
+logging.getLogger().addHandler(Handler())
+import migas
+migas.add_project('owner/repo', '1')"""
+    ended = host.run(code, {"MIGAS_TIMEOUT": "nonsense"})
+    assert (ended.status, len(server.crumbs)) == (0, 1), ended
 
 
 def test_a_servers_words_are_one_line_that_no_terminal_obeys(

@@ -59,11 +59,13 @@ def test_an_endpoint_may_lie_below_a_path() -> None:
         "http://:80",
         "http:// host",
         "http://h/\udcff",
+        "http://anna:2024/secret@host",
+        "http://anna:2024#secret@host/graphql",
     ],
 )
 def test_what_is_no_endpoint_is_refused(address: str) -> None:
     """A typing error is named, not sent to."""
-    with pytest.raises(ValueError, match=r"address|space|character"):
+    with pytest.raises(ValueError, match=r"address|space|character|password"):
         parse_endpoint(address)
 
 

@@ -276,8 +276,9 @@ def test_a_person_sees_what_is_pending(
     assert lines[0].split() == " ".join(names).split()
     assert sorted(line.split()[2] for line in lines[1:3]) == ["0", "1"]
     assert spool().count() == 4
-    for entry in spool().list_pending()[:2]:
-        os.unlink(entry.path)
+    for entry in spool().list_pending():
+        if entry.read().startswith(b"{"):
+            os.unlink(entry.path)
     assert run("show", option).stdout == "nothing readable is pending\n"
 
 

@@ -66,6 +66,11 @@ WALLS = {
     "a question": ("migas._agent.question._ask_within", "migas.get_usage(*NAME)"),
     "a question's thread": ("migas._delivery.query.Thread", "migas.get_usage(*NAME)"),
     "sessions": ("migas._agent.question._find_refusal", "migas.get_sessions(NAME[0], token='x')"),
+    "a launch": ("migas._runtime.launch.find_launch", "migas.add_project(*NAME)"),
+    "a file of the system's": ("os.open", "migas._runtime.ancestor._read('/proc/self/stat')"),
+    "the first environment": ("builtins.open", "migas._runtime.optout._read_first_environ()"),
+    "a stack": ("migas._runtime.daemon.run_with_stack", "migas._runtime.daemon.is_stack_small()"),
+    "a log": ("logging.Logger.log", "migas._runtime.log.say(30, 'any')"),
     "work on this thread": (
         "migas._agent.agent.Agent._make_writer",
         "setattr(migas._runtime.daemon, 'start_thread', None) or migas.add_project(*NAME)",
