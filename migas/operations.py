@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from ._agent.agent import count_pending
 from ._agent.process import current_process
-from ._runtime.place import was_raised_by_handler
 from ._runtime.receipt import Receipt
+from ._runtime.signals import was_raised_by_handler
 from ._runtime.threads import SIGINT, SIGTERM
 
 TYPE_CHECKING = False

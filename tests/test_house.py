@@ -59,6 +59,7 @@ LIGHT = {"migas", "migas.operations"} | {
             "_runtime.place",
             "_runtime.receipt",
             "_runtime.settings",
+            "_runtime.signals",
         ),
         "_runtime.threads",
     )

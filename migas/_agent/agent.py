@@ -24,8 +24,9 @@ from migas._runtime.loading import (
     Import,
     Loader,
 )
-from migas._runtime.place import is_worker_process, was_raised_by_handler
+from migas._runtime.place import is_worker_process
 from migas._runtime.receipt import Receipt
+from migas._runtime.signals import was_raised_by_handler
 from migas._runtime.threads import NEVER, Worker
 
 from .jobs import Call, Lazy, Task

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from migas._runtime import log
 from migas._runtime.native import allocate_lock, await_lock
-from migas._runtime.place import was_raised_by_handler
+from migas._runtime.signals import was_raised_by_handler
 from migas._runtime.threads import NEVER
 
 TYPE_CHECKING = False

@@ -10,7 +10,7 @@ import time
 
 from migas._runtime.loading import load
 from migas._runtime.optout import find_optout
-from migas._runtime.place import was_raised_by_handler
+from migas._runtime.signals import was_raised_by_handler
 
 from .process import current_process
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 
 from migas._runtime import log
-from migas._runtime.place import was_raised_by_handler
+from migas._runtime.signals import was_raised_by_handler
 
 from .process import current_process
 from .run import Run

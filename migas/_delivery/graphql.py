@@ -180,7 +180,7 @@ def read_field(reply: Reply, field: str, failure: Mapping[str, object]) -> dict[
     elif type(value.get("hits", 0)) is not int:
         reason = "the server's answer names no number of hits"
     else:
-        return {**failure, "message": "", **value}
+        return value | {name: failure.get(name, "") for name in {*failure, "message"} - set(value)}
     return {"success": False, **failure, "message": reason}
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from migas._runtime.daemon import Thread
 from migas._runtime.native import TIMEOUT_MAX, allocate_lock, await_lock
-from migas._runtime.place import was_raised_by_handler
+from migas._runtime.signals import was_raised_by_handler
 
 from . import graphql, rest
 from .parcel import Outcome

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 
+from .signals import was_raised_by_handler
+
 #: The flag of a process that was forked and has run no other program since: `PF_FORKNOEXEC` of
 #: include/linux/sched.h, in /proc/PID/stat as of proc_pid_stat(5).
 _FORKED = 0x40
@@ -193,8 +195,6 @@ def _read(path: str) -> bytes | None:
         finally:
             os.close(descriptor)
     except Exception as error:  # an audit hook of the host's may raise anything
-        from .place import was_raised_by_handler  # loaded by now: it needs this module
-
         if was_raised_by_handler(error):
             raise
         return None

@@ -23,7 +23,8 @@ from .native import (
     stack_size,
     start_new_thread,
 )
-from .place import is_main_interpreter, was_raised_by_handler
+from .place import is_main_interpreter
+from .signals import was_raised_by_handler
 
 try:
     # What `functools` has it from: that module would be five more files to load.

@@ -13,7 +13,8 @@ import sys
 import threading
 import time
 
-from .place import FIRST, find_outermost_frame, is_main_thread, was_raised_by_handler
+from .place import FIRST, find_outermost_frame, is_main_thread
+from .signals import was_raised_by_handler
 from .threads import NEVER
 
 TYPE_CHECKING = False

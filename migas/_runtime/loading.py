@@ -40,7 +40,7 @@ from .imports import (
     make_whole,
 )
 from .native import allocate_lock
-from .place import was_raised_by_handler
+from .signals import was_raised_by_handler
 
 TYPE_CHECKING = False  # the usual constant lives in `typing`, whose import costs 16 ms
 if TYPE_CHECKING:

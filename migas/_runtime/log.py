@@ -14,6 +14,7 @@ import sys
 
 from .daemon import find_own_thread
 from .imports import is_loaded
+from .signals import was_raised_by_handler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +61,6 @@ def say(level: int, message: str, *args: object) -> None:
     # A level that the host has set for all loggers is not meant for ours: unset, that is WARNING.
     if level >= (logger.level or WARNING) and logger.isEnabledFor(level):
         from .callback import call_host  # few have a listener
-        from .place import was_raised_by_handler
 
         try:
             call_host(logger.log, level, message, *map(_escape, args))

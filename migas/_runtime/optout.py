@@ -21,6 +21,8 @@ from __future__ import annotations
 import os
 import time
 
+from .signals import was_raised_by_handler
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
@@ -73,8 +75,6 @@ def _read_first_environ() -> list[bytes]:
         with open("/proc/self/environ", "rb") as file:
             return file.read().split(b"\0")
     except Exception as error:  # there is none; or whatever a host's own `open` raises
-        from .place import was_raised_by_handler  # loaded already: our own import has no need of it
-
         if was_raised_by_handler(error):
             raise
         return []

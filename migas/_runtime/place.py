@@ -9,7 +9,6 @@ report a use that their parent has reported, and a kill loses what they noted ju
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]  # see `daemon`
 import _thread
 import os
 import sys
@@ -19,8 +18,7 @@ from .ancestor import find_launcher, find_other_program, has_argument, is_of_thi
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import CodeType, FrameType
+    from types import FrameType
     from typing import Any
 
 #: The modules that Spark runs as the main module of its workers, or of their parent.
@@ -200,33 +198,6 @@ def is_main_thread() -> bool:
     host's C code has started say, and keep it in its list.
     """
     return threading.get_ident() == threading.main_thread().ident
-
-
-def was_raised_by_handler(error: BaseException) -> bool:
-    """Return True if a signal's handler that the host has set raised an exception: a time limit.
-
-    That may be at any moment of the main thread's, also in code of ours, whose own failures stay
-    with us. What may go wrong: a handler that is no longer set is not known.
-    """
-    try:
-        return not _find_handlers().isdisjoint(_find_codes(error))
-    except Exception:  # an audit hook of the host's. One that its handler raises just now is lost
-        return False
-
-
-def _find_handlers() -> set[CodeType]:
-    """Return the code of each signal's handler. Python's own handler is no Python code."""
-    handlers = [_signal.getsignal(number) for number in _signal.valid_signals()]
-    handlers += [getattr(handler, "func", None) for handler in handlers]  # a `functools.partial`
-    return {handler.__code__ for handler in handlers if hasattr(handler, "__code__")}
-
-
-def _find_codes(error: BaseException) -> Iterator[CodeType]:
-    """Yield the code of each call in the traceback of an exception."""
-    traceback = error.__traceback__
-    while traceback is not None:
-        yield traceback.tb_frame.f_code
-        traceback = traceback.tb_next
 
 
 def is_main_interpreter() -> bool:

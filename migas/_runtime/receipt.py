@@ -14,6 +14,7 @@ from os import getpid
 
 from .daemon import find_own_thread
 from .native import TIMEOUT_MAX, allocate_lock, await_lock
+from .signals import was_raised_by_handler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -252,8 +253,6 @@ class Receipt(Readable):
         try:
             return self._await_answer(timeout)
         except Exception as error:  # a limit on the host's memory, or a double of its tests
-            from .place import was_raised_by_handler  # loaded already, but for a lone receipt
-
             if was_raised_by_handler(error):
                 raise
             return self._answer

@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import sys
 
-from .place import was_raised_by_handler
+from .signals import was_raised_by_handler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

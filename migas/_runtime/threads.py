@@ -11,7 +11,7 @@ import _signal  # type: ignore[import-not-found]  # typeshed leaves it out
 
 from .daemon import Thread, be_forgotten, find_own_thread
 from .native import Monitor, make_rlock, time
-from .place import was_raised_by_handler
+from .signals import was_raised_by_handler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
