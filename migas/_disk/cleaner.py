@@ -120,7 +120,7 @@ class _Cleaning:
 
         Returns True if the spool is empty then.
         """
-        for name in sorted(spool.names(None)):
+        for name in sorted(spool.names(bounded=False)):
             if name in RECORD:
                 self.records += self._wants_record and self._remove(spool, name)
             elif self._wants_breadcrumbs and name != TAG:
@@ -147,7 +147,7 @@ class _Cleaning:
         """Call ``visit`` for each name in a directory, then remove that if it is empty."""
         with self.leave(os.path.join(above.path, name)):
             box = above.box(name)
-            for found in sorted(box.names(None)):
+            for found in sorted(box.names(bounded=False)):
                 visit(box, found)
             if not box.names():
                 above.remove_box(name)

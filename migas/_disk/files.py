@@ -30,6 +30,10 @@ _RELATIVE = os.scandir in os.supports_fd and os.supports_dir_fd.issuperset(
 _SAFELY = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
 
 
+#: Names that are listed of a directory, far more than a box ever holds.
+_MOST = 100_000
+
+
 class NoDiskError(OSError):
     """There is no disk for us: what lies there is not ours, or there is no place for it.
 
@@ -116,15 +120,11 @@ class Directory:
         if os.stat(place).st_mode & 0o022:
             raise NoDiskError(f"others may write to {self.path}")
 
-    def names(self, most: int | None = 100_000) -> list[str]:
-        """List the names in it, in no order.
-
-        Parameters:
-            most: how many at most; the default is far more than a box ever holds. None: all.
-        """
+    def names(self, *, bounded: bool = True) -> list[str]:
+        """List the names in it, in no order; ``bounded``: no more than a box may ever hold."""
         place = self.path if self._descriptor is None else self._descriptor
         with os.scandir(place) as found:
-            return [entry.name for entry in itertools.islice(found, most)]
+            return [entry.name for entry in itertools.islice(found, _MOST if bounded else None)]
 
     def examine(self, name: str, limit: int, links: int = 1) -> os.stat_result:
         """Return the status of a file of ours, which may have as many names as ``links``."""
