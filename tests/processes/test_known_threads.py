@@ -77,7 +77,10 @@ migas._runtime.threads.Worker.__init__.__kwdefaults__["idle"] = 600
 CALLED = {
     "a receipt's callback": "migas.add_project('owner/repo', '1').add_done_callback(ask)",
     "before_send": "migas.setup(before_send=lambda crumb: ask() or crumb)",
-    "a handler of logging": "logging.basicConfig(level=logging.DEBUG, handlers=[Asks()])",
+    "a handler of logging": (
+        "logging.basicConfig(level=logging.DEBUG, handlers=[Asks()]);"
+        "logging.getLogger('migas').setLevel(logging.DEBUG)"
+    ),
 }
 
 
