@@ -109,9 +109,9 @@ def test_where_there_is_no_spool_nothing_is_removed_and_nothing_left(place: Path
     for path in place, place / "deeper" / "still":
         assert clean(str(path)) == Cleaned(str(path), 0, 0, ())
     (place.parent / "file").write_text("x")
-    assert [left.path for left in clean(str(place.parent / "file" / "spool")).left] == [
-        str(place.parent / "file" / "spool")
-    ]
+    below = str(place.parent / "file" / "spool")
+    named = [below] if os.name == "posix" else []  # to Windows it is merely absent
+    assert [left.path for left in clean(below).left] == named
     assert find_spools(str(place)) == find_spools(str(place.parent / "file")) == []
 
 
