@@ -178,10 +178,8 @@ class _Cleaning:
         path = os.path.join(folder.path, name)
         try:
             folder.remove(name, _ANY_SIZE)
-        except FileNotFoundError:
-            return False
         except OSError as error:
-            self.left.append(Left(path, _describe(error, path)))
+            self._note(error, path)
             return False
         return True
 
@@ -190,12 +188,14 @@ class _Cleaning:
 
     @contextlib.contextmanager
     def leave(self, path: str) -> Iterator[None]:
-        """Leave ``path``, and note why, if an `OSError` other than its absence stops the block."""
+        """Leave ``path``, and note why, if an `OSError` stops the block."""
         try:
             yield
-        except FileNotFoundError:
-            return
         except OSError as error:
+            self._note(error, path)
+
+    def _note(self, error: OSError, path: str) -> None:
+        if not isinstance(error, FileNotFoundError):  # what is absent is not left
             self.left.append(Left(path, _describe(error, path)))
 
 

@@ -13,7 +13,7 @@ it once, and only threads of ours look again. And a host may set a variable in i
 silence another package's telemetry: Linux alone can tell that from the user's opt-out. A program
 that is started with a cleared environment cannot know what its parent was started with.
 
-`import migas` loads this module, so it imports nothing that the interpreter has not loaded already.
+`import migas` loads this module, so it imports little that the interpreter has not loaded already.
 """
 
 from __future__ import annotations
