@@ -66,7 +66,8 @@ class Agent:
     Parameters:
         settings: the settings, for as long as the agent lives.
         listeners: shared by all agents of the process.
-        keep_alive: returns True if the threads must stay though they have nothing to do.
+        keep_alive: returns True if the threads must stay though they have nothing to do. Not asked
+            once the agent is replaced.
     """
 
     def __init__(
@@ -90,14 +91,17 @@ class Agent:
         self._writers = Import(self._loader, WRITER_MODULES, WRITER_POLL)
         self._senders = Import(self._loader, SENDER_MODULES, WRITER_POLL)
         self._transports = Import(self._loader, TRANSPORT_MODULES, TRANSPORT_POLL)
-        sender = Lazy(self._senders, self._make_sender)
-        self._sending = Worker("sender", sender, keep_alive=keep_alive)
-        # It lives as long as the sender's thread, and starts that one: Python waits for each start
-        # of a thread, and a caller should wait for one only.
+        # Each thread stays while the other has something to do: from Python 3.12 on an exit could
+        # not start it for what that one hands on.
+        self._sending = Worker(
+            "sender",
+            Lazy(self._senders, self._make_sender),
+            keep_alive=lambda: self._may_go_on(keep_alive) or not self._writing.is_idle(),
+        )
         self._writing = Worker(
             "writer",
             Lazy(self._writers, self._make_writer),
-            keep_alive=lambda: keep_alive() or self._sending.is_running(),
+            keep_alive=lambda: self._may_go_on(keep_alive) or not self._sending.is_idle(),
         )
         # Parcels that a signal handler has written. The exit sends them, if there is one.
         self._kept: list[Parcel] = []
@@ -208,11 +212,29 @@ class Agent:
         self._loader.close()
         self._end_threads()
 
+    def retire(self) -> None:
+        """End both threads as soon as they have nothing to do: another agent has replaced this one.
+
+        A call that found this agent a moment before is carried out as ever.
+        """
+        self._exit.is_replaced = True
+        self._writing.retire()
+        self._sending.retire()
+
+    def is_over(self) -> bool:
+        """Return True if both threads have ended, and nothing is left for them to do."""
+        workers = (self._writing, self._sending)
+        over = all(not worker.is_running() and worker.is_idle() for worker in workers)
+        return over and not self._kept
+
     def stop(self) -> None:
         """End without writing or sending. Waits only for an import that is under way."""
         self._exit.begin(0.0, sends=False)
         self._loader.close()
         self._end_threads()
+
+    def _may_go_on(self, keep_alive: Callable[[], bool]) -> bool:
+        return not self._exit.is_replaced and keep_alive()
 
     def _close_sender(self, deadline: float) -> bool:
         """End the sender's thread, and import here meanwhile what no greenlet imports any longer.

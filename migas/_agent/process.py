@@ -76,7 +76,8 @@ class Process:
         # Found once, before this process changes the variables that tell of it.
         self._part: Part | None = None
         self._agent: Agent | None = None
-        # The agents that `setup()` has replaced: the exit ends them, too. All share the listeners.
+        # The agents that `setup()` has replaced and that still have something to do: the exit ends
+        # them, too. All share the listeners.
         self._former: list[Agent] = []
         self._listeners = Listeners()
         self._reported: Reported | None = None  # None before the agent is built
@@ -121,6 +122,8 @@ class Process:
                     self._reported = Reported(os.environ, self._lock, settings.part)
                 settings.hand_down(os.environ)
                 share_with_fork_server()
+                for former in self._former:
+                    former.retire()
                 self._agent = Agent(settings, self._listeners, keep_alive=self._keeps_threads)
                 _close_with_worker()
                 if self._ends or runs_no_more_hooks():
@@ -177,8 +180,7 @@ class Process:
         """Replace the settings, and with them the agent, for all later calls."""
         with self._lock:
             _setup.update(values)
-            if self._agent is not None:
-                self._former.append(self._agent)
+            self._former = [agent for agent in self.list_agents() if not agent.is_over()]
             self._agent = self._settings = None
             if not find_optout(os.environ):
                 self.use_settings().hand_down(os.environ)

@@ -23,6 +23,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from migas._crumb.breadcrumb import Breadcrumb
+    from migas._disk.entry import Entry
     from migas._disk.files import Directory
     from migas._disk.spool import Spool
     from migas._runtime.receipt import Listeners
@@ -54,7 +56,7 @@ class Claims:
             taken = entry if isinstance(entry, MemoryEntry) else next(found)
             if taken is None:
                 # If a thread of this process has claimed it on disk, it has taken the receipt, too.
-                self._listeners.dismiss(entry.token, "another process is sending it")
+                parcel.miss(self._listeners, "another process is sending it")
                 continue
             parcel.entry = taken
             self._listeners.take(taken.token)
@@ -65,18 +67,25 @@ class Claims:
         """Claim up to ``limit`` pending entries, and yield those that hold a breadcrumb."""
         for entry in self._spool.claim(limit) if limit > 0 else ():
             receipt = self._listeners.take(entry.token)
-            if entry.attempts >= policy.MAX_ATTEMPTS:
-                self._spool.give_up(entry)
-                continue
-            try:
-                crumb = breadcrumb.decode(entry.read())
-            except FileNotFoundError:  # the claim was lost, or the person has removed it
-                continue
-            except Exception as error:  # a file may hold anything, and a parser may choke on it
-                log.say(log.DEBUG, "%s is set aside: %r", entry.path, error)
-                entry.set_aside()
-                continue
-            yield Parcel(crumb, entry, receipt)
+            crumb = self._read(entry)
+            if crumb is not None:
+                yield Parcel(crumb, entry, receipt)
+            elif receipt is not None:
+                receipt.settle({"success": False, "message": "its file cannot be sent"})
+
+    def _read(self, entry: Entry) -> Breadcrumb | None:
+        """Read a claimed entry. Returns None if it is not to be sent: then its claim has ended."""
+        if entry.attempts >= policy.MAX_ATTEMPTS:
+            self._spool.give_up(entry)
+            return None
+        try:
+            return breadcrumb.decode(entry.read())
+        except FileNotFoundError:  # the claim was lost, or the person has removed it
+            return None
+        except Exception as error:  # a file may hold anything, and a parser may choke on it
+            log.say(log.DEBUG, "%s is set aside: %r", entry.path, error)
+            entry.set_aside()
+            return None
 
     def count_attempt(self, parcels: Iterable[Parcel], attempts: Iterable[int]) -> None:
         """Count one more attempt for each parcel, which had ``attempts`` so far.
@@ -124,6 +133,8 @@ class Claims:
         with self._batch() as spool:
             for parcel in parcels:
                 entry = parcel.entry
+                if parcel.receipt is not None:
+                    self._listeners.restore(entry.token, parcel.receipt)
                 parcel.entry = entry.release(entry.attempts, spool) or entry
 
     @contextlib.contextmanager

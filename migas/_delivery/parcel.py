@@ -117,6 +117,8 @@ class Parcel:
 
     def miss(self, listeners: Listeners, reason: str) -> None:
         """Report that the parcel is not sent now, unless a thread has claimed it on disk."""
+        if self.receipt is not None:
+            self.receipt.is_missed = True
         listeners.dismiss(self.entry.token, reason)
 
     def settle(self, verdict: Verdict) -> None:

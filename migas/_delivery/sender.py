@@ -123,6 +123,8 @@ class Sender:
         if pause is None:
             pause = self._stand_aside() or self._rate.delay() or self._load(failure)
         pause = pause or self._send()
+        if self._exit.is_replaced and not (self.parcels or self.flushes):
+            pause = self._due = NEVER  # its backlog is sent by the other agent, or a later process
         # Nothing follows at once: not even an exit may leave a connection open.
         if pause and self._transport is not None:
             self._transport.close()

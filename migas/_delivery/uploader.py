@@ -93,7 +93,11 @@ class Uploader:
         if not batch:
             return Upload(0, left)
         asks_news = self._goes_alone(batch[0], is_old=False)
-        sent = self._deliver(batch, [parcel.entry.attempts for parcel in batch])
+        try:
+            sent = self._deliver(batch, [parcel.entry.attempts for parcel in batch])
+        except Exception:  # a broken installation: nobody will settle them but by another claim
+            self._claims.release(batch)
+            raise
         if sent.failure is None:
             self._backoff.succeed()
         elif not self._exit.is_given_up:

@@ -56,6 +56,8 @@ class Exit:
         self.deadline = NEVER
         #: True if requests may be sent, and their answers waited for, during the exit.
         self.sends = True
+        #: True once another agent has replaced this one, which leaves its backlog to others.
+        self.is_replaced = False
         #: True once the request under way was given up: its failure says nothing more.
         self.is_given_up = False
         #: Seconds that the slowest request of this process took, with its steps on disk, set by the

@@ -62,7 +62,7 @@ class Receipt(Readable):
 
     __slots__ = (
         *("_answer", "_ask_news", "_callbacks", "_guard", "_is_spent", "_latch", "_patience"),
-        *("_pid", "_urge", "is_awaited"),
+        *("_pid", "_urge", "is_awaited", "is_missed"),
     )
 
     def __init__(
@@ -79,6 +79,8 @@ class Receipt(Readable):
         #: True once somebody waits for the answer. Set by one thread and read by another: read a
         #: moment too early, the breadcrumb goes a moment later.
         self.is_awaited: bool = False
+        #: True once the thread that was to send the breadcrumb has given it up. See `Listeners`.
+        self.is_missed: bool = False
         # True once a look has waited in vain. The looks after it do not wait for the answer, so
         # that `dict(receipt)`, which is a look for each key, waits once.
         self._is_spent = False
@@ -298,6 +300,9 @@ class Listeners:
     One for all agents of a process. A thread that claims an entry takes its receipt out and settles
     it, whether the entry was handed to it or found on disk. So each receipt is settled by the
     thread that knows, and no entry has to be kept from the others.
+
+    A thread may release what it has claimed of another's, which may have given it up meanwhile.
+    Each of the two sets its mark, and then looks for the other's: one of them settles the receipt.
     """
 
     def __init__(self) -> None:
@@ -315,6 +320,15 @@ class Listeners:
     def take(self, token: str) -> Receipt | None:
         """Return an entry's receipt, for the caller to settle; None if another thread has it."""
         return self._receipts.pop(token, None)
+
+    def restore(self, token: str, receipt: Receipt) -> None:
+        """Have a receipt settled by the next thread that claims the entry, which is to be released.
+
+        If nobody in this process is left who will, it is settled now.
+        """
+        self.add(token, receipt)
+        if receipt.is_missed:
+            self.dismiss(token, "it is pending")
 
     def dismiss(self, token: str, reason: str) -> None:
         """Report that an entry is not sent now, unless another thread is about to send it."""

@@ -29,8 +29,9 @@ NEVER = float("inf")
 #: The signals that end a program in the usual ways: Ctrl-C, and `kill`.
 SIGINT, SIGTERM = _signal.SIGINT, _signal.SIGTERM
 
-#: Seconds after which a thread with nothing to do ends; the next item starts another.
-IDLE = 5.0
+#: Seconds after which a thread with nothing to do ends, and after which one does that is replaced.
+#: The next item starts another.
+IDLE, BRIEF = 5.0, 0.05
 
 #: The length of one wait for another thread, in seconds, and after how many waits without progress
 #: that thread counts as hanging. Waits are counted, not seconds: a busy machine makes each longer.
@@ -75,6 +76,8 @@ class Worker:
         self._thread: Thread | None = None
         self._woken = False
         self._closing = False
+        # The handler's last answer. Set under `_turn`.
+        self._pause = NEVER
 
     def submit(self, item: object) -> bool:
         """Queue an item and return at once.
@@ -141,13 +144,19 @@ class Worker:
         return self._await(is_done, deadline, TURNS)
 
     def is_idle(self) -> bool:
-        """Return True if nothing is queued or in hand."""
+        """Return True if nothing is queued, in hand, or due later. Never waits."""
         if not self._turn.acquire(blocking=False):
             return False
         try:
-            return not self._items
+            return not self._items and self._pause == NEVER
         finally:
             self._turn.release()
+
+    def retire(self) -> None:
+        """End the thread as soon as it has nothing to do, and not a while later."""
+        with self._changed:
+            self._idle = BRIEF
+            self._wake()
 
     def close(self, deadline: float, *, patience: Callable[[], bool] | None = None) -> bool:
         """End the thread once it has nothing to do. Returns False if it is still there.
@@ -198,10 +207,10 @@ class Worker:
 
     def _work(self) -> None:
         """Call the handler whenever it is due, until the thread is to end."""
-        pause, idle = NEVER, self._idle
+        idle = self._idle
         while True:
             with self._changed:
-                if not self._await_work(pause, idle):
+                if not self._await_work(self._pause, idle):
                     if self._keep_alive():
                         idle *= 2  # or it would wake up a process that lives for days
                         continue
@@ -209,21 +218,22 @@ class Worker:
                     return
                 idle = self._idle
                 self._woken = False
-            pause = self._take_turn()
+            self._take_turn()
             with self._changed:
-                if pause != NEVER:
+                if self._pause != NEVER:
                     continue
                 self._changed.notify_all()
                 if self._closing and not self._items:
                     self._thread = None
                     return
 
-    def _take_turn(self) -> float:
+    def _take_turn(self) -> None:
         with self._turn:
+            self._pause = NEVER
             try:
-                return self._handle(self._items, True)
+                self._pause = self._handle(self._items, True)
             except Exception:  # the last defence: no exception of ours reaches the host
-                return NEVER
+                return
 
     def _await_work(self, pause: float, idle: float) -> bool:
         """Wait until the handler is due. Returns False if nothing came for ``idle`` seconds."""

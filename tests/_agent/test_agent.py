@@ -13,6 +13,7 @@ from migas._agent import agent as agents
 from migas._agent.agent import Agent
 from migas._agent.jobs import Call
 from migas._agent.process import current_process
+from migas._crumb import breadcrumb
 from migas._delivery.parcel import Flush, Parcel
 from migas._delivery.sender import Sender
 from migas._delivery.throttle import Backoff
@@ -120,6 +121,41 @@ def test_an_agent_may_send_what_one_that_replaces_it_has_written(
     assert (answer["success"], answer.get("latest_version")) == (True, "unknown")
     await_condition(lambda: left == [0])
     assert len(server.crumbs) == 2
+
+
+@pytest.mark.parametrize("backlog", [False, True], ids=["alone", "backlog"])
+@pytest.mark.parametrize("is_there", [True, False], ids=["online", "offline"])
+def test_the_threads_of_an_agent_that_is_replaced_end(
+    server: Server, spool: Callable[..., Spool], *, is_there: bool, backlog: bool
+) -> None:
+    """A host that says `setup()` for each of a thousand jobs had two thousand threads of ours.
+
+    They stayed as long as a run was open, the server was away, or a backlog was pending.
+    """
+    endpoint = server.endpoint if is_there else NOWHERE
+    crumb = breadcrumb.sanitize("owner/repo", "0", {}, {}, str).breadcrumb
+    for _ in range(200 if backlog else 0):
+        spool(endpoint).put(breadcrumb.encode(crumb))
+    agent = Agent(Settings(endpoint=endpoint), Listeners(), keep_alive=lambda: True)
+    receipt = agent.add("owner/repo", "1", {})
+    assert receipt.result(PATIENCE)["success"] is is_there
+    agent.retire()
+    await_condition(agent.is_over)
+    # A call that found it a moment before is carried out as ever.
+    assert agent.add("owner/repo", "2", {}).result(PATIENCE)["success"] is is_there
+    await_condition(agent.is_over)
+    agent.close(PATIENCE)
+
+
+def test_agents_that_are_over_are_forgotten(server: Server) -> None:
+    """Else each would be looked at, and waited for, at the exit."""
+    process = current_process()
+    for number in range(3):
+        migas.setup(endpoint=server.endpoint)
+        assert migas.add_project("owner/repo", str(number)).result(PATIENCE)["success"] is True
+        await_condition(lambda: all(agent.is_over() for agent in process.list_agents()[:-1]))
+    assert len(process.list_agents()) == 2
+    assert versions(server) == ["0", "1", "2"]
 
 
 def test_what_the_sender_does_not_get_is_sent_as_what_waits(

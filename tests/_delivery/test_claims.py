@@ -38,6 +38,12 @@ def put(spool: Spool, count: int) -> list[Parcel]:
     return [Parcel(_CRUMB, spool.put(_DATA, make_token())) for _ in range(count)]
 
 
+def listen(listeners: Listeners, parcel: Parcel) -> Receipt:
+    receipt = parcel.receipt = Receipt(0.0, lambda: None)
+    listeners.add(parcel.entry.token, receipt)
+    return receipt
+
+
 def test_a_request_opens_the_spool_once_for_each_step(
     spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,12 +81,53 @@ def test_what_somebody_else_has_claimed_is_left_to_it(spool: Spool) -> None:
     """And its receipt says so."""
     parcels = put(spool, 3)
     claims, listeners = make_claims(spool)
-    receipt = parcels[1].receipt = Receipt(0.0, lambda: None)
-    listeners.add(parcels[1].entry.token, receipt)
+    receipt = listen(listeners, parcels[1])
     assert spool.take([parcels[1].entry]) != [None]  # type: ignore[list-item]
     assert claims.take(parcels) == [parcels[0], parcels[2]]
     assert receipt.done()
     assert "another process" in str(receipt["message"])
+
+
+def test_a_receipt_goes_back_with_the_entry_that_a_request_has_no_room_for(spool: Spool) -> None:
+    """One of two agents in a process had claimed the other's, and nobody ever settled it."""
+    parcels = put(spool, 1)
+    claims, listeners = make_claims(spool)
+    receipt = listen(listeners, parcels[0])
+    [fetched] = claims.fetch(1)
+    claims.release([fetched])
+    assert not receipt.done()
+    [again] = claims.fetch(1)
+    again.settle(Verdict(Outcome.DELIVERED))
+    assert receipt["success"] is True
+
+
+def test_a_receipt_whose_parcel_was_given_up_meanwhile_is_settled_by_the_release(
+    spool: Spool,
+) -> None:
+    """Nobody else in this process may ever look for the entry, which stays pending."""
+    parcels = put(spool, 1)
+    claims, listeners = make_claims(spool)
+    receipt = listen(listeners, parcels[0])
+    [fetched] = claims.fetch(1)
+    assert claims.take(parcels) == []
+    assert not receipt.done()
+    claims.release([fetched])
+    assert receipt.done()
+    assert "pending" in str(receipt["message"])
+    assert spool.count() == 1
+
+
+@pytest.mark.parametrize("content", [b"{", b""], ids=["truncated", "empty"])
+def test_a_receipt_whose_file_cannot_be_sent_is_settled(home: Path, content: bytes) -> None:
+    """Or its caller would wait for an answer that never comes."""
+    now = time.time()
+    spool = Spool(str(home / "spool"), ROOMY, lambda: now)
+    entry = spool.put(content, make_token())
+    now += 1  # an empty one is given a moment
+    claims, listeners = make_claims(spool)
+    receipt = listen(listeners, Parcel(_CRUMB, entry))
+    assert list(claims.fetch(1)) == []
+    assert receipt["message"] == "its file cannot be sent"
 
 
 def test_entries_in_memory_go_with_those_on_disk(spool: Spool) -> None:

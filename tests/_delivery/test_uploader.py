@@ -628,6 +628,23 @@ def test_whatever_the_weather_nothing_is_lost_and_little_is_sent_twice(
         assert bench.waiting == []
 
 
+def test_a_failure_of_ours_leaves_everything_pending(bench: Bench) -> None:
+    """As when memory runs out: the entries can be claimed at once, and their receipts heard."""
+
+    def fail() -> None:
+        raise MemoryError
+
+    parcels, bench.before = [bench.parcel("1"), bench.parcel("2")], fail
+    with pytest.raises(MemoryError):
+        bench.upload(*parcels)
+    for parcel in parcels:
+        parcel.miss(bench.listeners, "cannot send")
+    assert [str(receipt["message"]) for receipt in bench.receipts.values()] == ["cannot send"] * 2
+    bench.before = lambda: None
+    assert bench.drain().failure is None
+    assert (bench.stored, bench.waiting) == (["1", "2"], [])
+
+
 def test_what_is_gone_before_it_is_read_is_let_alone(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
