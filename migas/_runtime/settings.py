@@ -44,6 +44,10 @@ DEFAULT_SPOOL_COUNT, LEAST_SPOOL_COUNT = 10_000, 100
 DEFAULT_SPOOL_BYTES, LEAST_SPOOL_BYTES = 20_000_000, 1_000_000
 DEFAULT_SPOOL_DAYS = 30.0
 
+#: What children of a process get for an address that cannot be used or handed down: no server, and
+#: not the default one.
+_UNUSABLE = "unusable"
+
 _LEVELS = {
     "CRITICAL": 50,
     "FATAL": 50,
@@ -151,8 +155,7 @@ class Settings:
         They may run in another directory, so a path is handed down whole.
         """
         for name, value, default in (
-            # Children of a process without a usable address are to have none, either.
-            ("MIGAS_ENDPOINT", self.endpoint or "unusable", DEFAULT_ENDPOINT),
+            ("MIGAS_ENDPOINT", self.endpoint or _UNUSABLE, DEFAULT_ENDPOINT),
             ("MIGAS_USER_ID", self.user_id, None),
             ("MIGAS_SESSION_ID", self.session_id, None),
             ("MIGAS_CACHE_DIR", self.cache_dir, None),
@@ -160,7 +163,10 @@ class Settings:
         ):
             # Only if it differs: C code on another thread may read the environment at this moment.
             if value is not None and environ.get(name, default) != value:
-                environ[name] = value
+                try:
+                    environ[name] = value
+                except UnicodeEncodeError:  # a server's name, where the locale lacks a letter of it
+                    environ[name] = _UNUSABLE
 
 
 class _Variables:

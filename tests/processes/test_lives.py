@@ -147,6 +147,21 @@ def test_while_a_server_is_left_alone_a_process_does_not_even_load_what_it_takes
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_a_servers_name_that_the_locale_cannot_spell_is_no_error(
+    host: Host, spool: Callable[..., Spool]
+) -> None:
+    """What this process starts has no server then, and never the default one."""
+    ended = host.run(
+        r"import migas, os; migas.setup(endpoint='http://m\xfcller.invalid');"
+        "migas.add_project('owner/repo', '1'); print(ascii(os.environ['MIGAS_ENDPOINT']))",
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "MIGAS_TIMEOUT": "0"},
+    )
+    assert ended.calmly, ended
+    # The latter where the environment has every letter, as on Windows.
+    assert ended.out in ("'unusable'\n", "'http://m\\xfcller.invalid/graphql'\n")
+    assert spool("http://m\xfcller.invalid/graphql").count() == 1
+
+
 @pytest.mark.parametrize(
     "end", [KILL, "os._exit(0)", "import faulthandler; faulthandler._sigsegv()"]
 )
