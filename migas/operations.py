@@ -13,7 +13,7 @@ from __future__ import annotations
 from ._agent.agent import count_pending
 from ._agent.process import current_process
 from ._runtime.receipt import Receipt
-from ._runtime.signals import was_raised_by_handler
+from ._runtime.signals import reraise_from_handler
 from ._runtime.threads import SIGINT, SIGTERM
 
 TYPE_CHECKING = False
@@ -164,8 +164,7 @@ def track(
 
         return Track(Plan(project, version, error_handlers, signals, fields, init_ping=init_ping))
     except Exception as error:
-        if was_raised_by_handler(error):
-            raise
+        reraise_from_handler(error)
         return _Unreported(project, version)  # type: ignore[return-value]  # it does what a host does with one
 
 
@@ -283,8 +282,7 @@ def flush(timeout: float | None = None) -> int:
             return count_pending(process.use_settings())
         return process.flush(timeout)
     except Exception as error:
-        if was_raised_by_handler(error):
-            raise
+        reraise_from_handler(error)
         return 0
 
 
@@ -322,8 +320,7 @@ def _add(project: str, version: str, fields: Mapping[str, object], *, wants_news
     try:
         return _queue(project, version, fields, wants_news=wants_news)
     except Exception as error:  # a host's audit hook, a limit, a double of a test's
-        if was_raised_by_handler(error):
-            raise
+        reraise_from_handler(error)
         return _FAILED
 
 

@@ -26,7 +26,7 @@ from migas._runtime.loading import (
 )
 from migas._runtime.place import is_worker_process
 from migas._runtime.receipt import Receipt
-from migas._runtime.signals import was_raised_by_handler
+from migas._runtime.signals import reraise_from_handler
 from migas._runtime.threads import NEVER, Worker
 
 from .jobs import Call, Lazy, Task
@@ -317,7 +317,6 @@ def count_pending(settings: Settings) -> int:
 
         return open_spool(settings).count()
     except Exception as error:  # a broken installation, which has never written any
-        if was_raised_by_handler(error):
-            raise
+        reraise_from_handler(error)
         log.say(log.DEBUG, "cannot look at the spool: %r", error)
         return 0

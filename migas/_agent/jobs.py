@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from migas._runtime import log
 from migas._runtime.native import allocate_lock, await_lock
-from migas._runtime.signals import was_raised_by_handler
+from migas._runtime.signals import reraise_from_handler
 from migas._runtime.threads import NEVER
 
 TYPE_CHECKING = False
@@ -146,8 +146,7 @@ class Lazy:
                 self._modules.load()
                 self._handler = self._make()
             except Exception as error:  # the installation is broken: callers get the reason
-                if was_raised_by_handler(error):
-                    raise
+                reraise_from_handler(error)
                 log.say(log.DEBUG, "cannot load the agent's modules: %r", error)
                 # A host that replaces locks just then, as gevent does, breaks an import once.
                 if not self._has_failed:

@@ -10,7 +10,7 @@ import time
 
 from migas._runtime.loading import load
 from migas._runtime.optout import find_optout
-from migas._runtime.signals import was_raised_by_handler
+from migas._runtime.signals import reraise_from_handler
 
 from .process import current_process
 
@@ -42,8 +42,7 @@ def ask_all(
         settings = current_process().use_settings()
         return _ask_within(settings.timeout, settings, encode(), fields, failure)
     except Exception as error:  # requests cannot be imported, or an argument is no text
-        if was_raised_by_handler(error):
-            raise
+        reraise_from_handler(error)
         message = f"nothing is sent: {error!r:.200}"
         return [{"success": False, **failure, "message": message} for _ in fields]
 
@@ -68,8 +67,7 @@ def ask_sessions(
 
         return query.ask_sessions(settings, deadline, project, weeks, token)
     except Exception as error:  # its text may be anybody's, and so may hold the token
-        if was_raised_by_handler(error):
-            raise
+        reraise_from_handler(error)
         return None, f"nothing is sent: {type(error).__name__}"
 
 

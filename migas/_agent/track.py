@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 
 from migas._runtime import log
-from migas._runtime.signals import was_raised_by_handler
+from migas._runtime.signals import reraise_from_handler
 
 from .process import current_process
 from .run import Run
@@ -134,7 +134,6 @@ class Track:
             run = Run(self._plan, current_process(), self._clock, lasts=lasts)
             return run if run.start(hold) else None
         except Exception as failure:  # a block's start must not raise, see `operations`
-            if was_raised_by_handler(failure):
-                raise
+            reraise_from_handler(failure)
             log.say(log.DEBUG, "a run is not reported: %r", failure)
             return None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from migas._runtime.daemon import Thread
 from migas._runtime.native import TIMEOUT_MAX, allocate_lock, await_lock
-from migas._runtime.signals import was_raised_by_handler
+from migas._runtime.signals import reraise_from_handler
 
 from . import graphql, rest
 from .parcel import Outcome
@@ -135,8 +135,7 @@ def run_within(timeout: float, call: Callable[[], T]) -> T | None:
     try:
         Thread(run, "call").start()
     except Exception as error:  # no thread can start
-        if was_raised_by_handler(error):
-            raise
+        reraise_from_handler(error)
         run()
     else:
         await_lock(done, min(timeout, TIMEOUT_MAX))

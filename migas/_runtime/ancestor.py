@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from .signals import was_raised_by_handler
+from .signals import reraise_from_handler
 
 #: The flag of a process that was forked and has run no other program since: `PF_FORKNOEXEC` of
 #: include/linux/sched.h, in /proc/PID/stat as of proc_pid_stat(5).
@@ -195,6 +195,5 @@ def _read(path: str) -> bytes | None:
         finally:
             os.close(descriptor)
     except Exception as error:  # an audit hook of the host's may raise anything
-        if was_raised_by_handler(error):
-            raise
+        reraise_from_handler(error)
         return None

@@ -24,7 +24,7 @@ from .native import (
     start_new_thread,
 )
 from .place import is_main_interpreter
-from .signals import was_raised_by_handler
+from .signals import reraise_from_handler
 
 try:
     # What `functools` has it from: that module would be five more files to load.
@@ -69,8 +69,7 @@ def is_stack_small() -> bool:
     try:
         return 0 < run_with_stack(partial(int)) < STACK
     except Exception as error:  # this system has no such setting
-        if was_raised_by_handler(error):
-            raise
+        reraise_from_handler(error)
         return False
 
 

@@ -23,7 +23,7 @@ from . import log, place
 from .ancestor import has_begun_late, identify, identify_launcher, is_forked, name_process
 from .identifier import derive_id, digest
 from .imports import is_this_thread_importing
-from .signals import was_raised_by_handler
+from .signals import reraise_from_handler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -156,8 +156,7 @@ def _try_to_find_launch(environ: Mapping[str, str]) -> Launch | None:
     try:
         return find_launch(environ)
     except Exception as error:  # a host's audit hook, a double of a test's
-        if was_raised_by_handler(error):
-            raise
+        reraise_from_handler(error)
         log.say(log.DEBUG, "whether this process is one of several is not known: %r", error)
         return None
 

@@ -40,7 +40,7 @@ from .imports import (
     make_whole,
 )
 from .native import allocate_lock
-from .signals import was_raised_by_handler
+from .signals import reraise_from_handler
 
 TYPE_CHECKING = False  # the usual constant lives in `typing`, whose import costs 16 ms
 if TYPE_CHECKING:
@@ -253,8 +253,7 @@ class Import:
             for name in self._names:
                 load(name)
         except Exception as error:  # whatever a broken installation raises; the receipt says it
-            if was_raised_by_handler(error):
-                raise
+            reraise_from_handler(error)
             self._failure = str(error) or repr(error)
             log.say(log.DEBUG, "cannot load the agent's modules: %r", error)
 

@@ -14,7 +14,7 @@ import sys
 
 from .daemon import find_own_thread
 from .imports import is_loaded
-from .signals import was_raised_by_handler
+from .signals import reraise_from_handler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,8 +65,7 @@ def say(level: int, message: str, *args: object) -> None:
         try:
             call_host(logger.log, level, message, *map(_escape, args))
         except Exception as error:  # a handler of the host's log fails: that is no failure of ours
-            if was_raised_by_handler(error):
-                raise
+            reraise_from_handler(error)
 
 
 def _escape(value: object) -> object:

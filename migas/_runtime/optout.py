@@ -21,7 +21,7 @@ from __future__ import annotations
 import os
 import time
 
-from .signals import was_raised_by_handler
+from .signals import reraise_from_handler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,8 +75,7 @@ def _read_first_environ() -> list[bytes]:
         with open("/proc/self/environ", "rb") as file:
             return file.read().split(b"\0")
     except Exception as error:  # there is none; or whatever a host's own `open` raises
-        if was_raised_by_handler(error):
-            raise
+        reraise_from_handler(error)
         return []
 
 

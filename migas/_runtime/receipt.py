@@ -14,7 +14,7 @@ from os import getpid
 
 from .daemon import find_own_thread
 from .native import TIMEOUT_MAX, allocate_lock, await_lock
-from .signals import was_raised_by_handler
+from .signals import reraise_from_handler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -255,8 +255,7 @@ class Receipt(Readable):
         try:
             return self._await_answer(timeout)
         except Exception as error:  # a limit on the host's memory, or a double of its tests
-            if was_raised_by_handler(error):
-                raise
+            reraise_from_handler(error)
             return self._answer
 
     def _await_answer(self, timeout: float | None) -> Answer | None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import sys
 
-from .signals import was_raised_by_handler
+from .signals import reraise_from_handler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ def find_shadow(*, sends: bool) -> str:
     try:
         return next(_search(*_find_script_directory(), sends=sends), "")
     except Exception as error:  # no such directory, or a host has replaced what looks at it
-        if was_raised_by_handler(error):
-            raise
+        reraise_from_handler(error)
         return ""
 
 

@@ -63,6 +63,15 @@ def was_raised_by_handler(error: BaseException) -> bool:
         return False
 
 
+def reraise_from_handler(error: Exception) -> None:
+    """Raise an exception again if a handler of the host's raised it.
+
+    For each `except Exception` that keeps failures of ours from the host, on a thread of its own.
+    """
+    if was_raised_by_handler(error):
+        raise error
+
+
 def _find_handlers() -> set[CodeType]:
     """Return the code of each signal's handler. Python's own handler is no Python code."""
     handlers = [_signal.getsignal(number) for number in _signal.valid_signals()]

@@ -11,7 +11,7 @@ import _signal  # type: ignore[import-not-found]  # typeshed leaves it out
 
 from .daemon import Thread, be_forgotten, find_own_thread
 from .native import Monitor, make_rlock, time
-from .signals import was_raised_by_handler
+from .signals import reraise_from_handler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -188,8 +188,7 @@ class Worker:
                 self._thread.start()
             except Exception as error:  # beside a limit's: an audit hook's, a MemoryError
                 self._thread = None
-                if was_raised_by_handler(error):
-                    raise
+                reraise_from_handler(error)
 
     def _wake(self) -> None:
         self._woken = True
