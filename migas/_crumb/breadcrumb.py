@@ -19,6 +19,7 @@ from functools import partial
 from migas._runtime.callback import call_host
 from migas._runtime.identifier import parse_id
 from migas._runtime.namedtuple import NamedTuple
+from migas._runtime.signals import reraise_from_handler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ def sanitize(
         try:
             values[name] = sanitized = call(name, value, redact)
         except Exception as error:  # str() and bool() of a caller's object may raise anything
+            reraise_from_handler(error)
             changes.append(f"{name} left out: {_explain(error)}")
             continue
         # The types first: to compare with a caller's object may raise as well (NumPy's arrays do).

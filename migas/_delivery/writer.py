@@ -25,6 +25,7 @@ from migas._runtime.callback import call_host
 from migas._runtime.launch import Part
 from migas._runtime.native import time
 from migas._runtime.optout import look_for_optout
+from migas._runtime.signals import reraise_from_handler
 from migas._runtime.threads import NEVER
 
 from .defaults import find_defaults
@@ -133,8 +134,9 @@ class Writer:
         try:
             job.write(self)
         except Exception as error:  # of a caller's own objects, or of a broken installation
-            log.say(log.DEBUG, "a breadcrumb is lost: %r", error)
             job.fail(str(error))
+            reraise_from_handler(error)
+            log.say(log.DEBUG, "a breadcrumb is lost: %r", error)
         return 0.0
 
     def write(
@@ -261,6 +263,7 @@ class Writer:
             fields = dict(edited)
             return self._make(fields.pop("project"), fields.pop("project_version"), fields, {})
         except Exception as error:  # the host's own code may raise anything
+            reraise_from_handler(error)
             if not self._has_warned:
                 self._has_warned = True
                 message = "before_send failed with %s: what it fails for is dropped"

@@ -19,6 +19,8 @@ import stat
 
 import platformdirs
 
+from migas._runtime.signals import reraise_from_handler
+
 from .files import POSIX, Directory, ForeignError, NoDiskError, open_own, restore_mode
 
 TYPE_CHECKING = False
@@ -84,7 +86,8 @@ def _find(find: Callable[..., str], variable: str, usual: str) -> str:
         return ""
     try:
         path = find("migas", appauthor=False)
-    except Exception:  # some releases of platformdirs fail for a user without a passwd entry
+    except Exception as error:  # some releases of platformdirs fail without a passwd entry
+        reraise_from_handler(error)
         return ""
     if os.path.isabs(path):
         return path

@@ -289,8 +289,8 @@ class Receipt(Readable):
             from .callback import call_host  # few receipts have callbacks
 
             call_host(callback, self)
-        except Exception:  # the thread that brings the answer is not the callback's to break
-            return
+        except Exception as error:  # the thread that brings the answer is not its to break
+            reraise_from_handler(error)
 
 
 class Listeners:

@@ -53,6 +53,9 @@ def test_a_time_limit_of_the_hosts_ends_a_wait_for_us(
     assert process.returncode == 0
 
 
+#: A call where no thread can start.
+_ALONE = "setattr(migas._runtime.daemon, 'start_thread', None) or {setup}migas.add_project(*NAME)"
+
 #: The same in the middle of what we do: the place where it comes, and the call that gets there.
 WALLS = {
     "a thread's start": ("migas._runtime.threads.Thread.start", "migas.add_project(*NAME)"),
@@ -70,10 +73,18 @@ WALLS = {
     "a file of the system's": ("os.open", "migas._runtime.ancestor._read('/proc/self/stat')"),
     "the first environment": ("builtins.open", "migas._runtime.optout._read_first_environ()"),
     "a stack": ("migas._runtime.daemon.run_with_stack", "migas._runtime.daemon.is_stack_small()"),
+    "a look for a directory": ("platformdirs.user_cache_dir", "migas.flush()"),
+    "a callback": (
+        "migas._runtime.callback.call_host",
+        "migas._runtime.receipt.Receipt.settled({}).add_done_callback(print)",
+    ),
     "a log": ("logging.Logger.log", "migas._runtime.log.say(30, 'any')"),
-    "work on this thread": (
-        "migas._agent.agent.Agent._make_writer",
-        "setattr(migas._runtime.daemon, 'start_thread', None) or migas.add_project(*NAME)",
+    "work on this thread": ("migas._agent.agent.Agent._make_writer", _ALONE.format(setup="")),
+    "a value on this thread": ("migas._crumb.breadcrumb._sanitize", _ALONE.format(setup="")),
+    "a job on this thread": ("migas._crumb.breadcrumb.encode", _ALONE.format(setup="")),
+    "before_send on this thread": (
+        "migas._delivery.writer.call_host",
+        _ALONE.format(setup="migas.setup(before_send=dict) or "),
     ),
 }
 
@@ -101,7 +112,7 @@ def test_a_time_limit_of_the_hosts_passes_each_wall_of_ours(host: Host, wall: st
     place, call = WALLS[wall]
     code = INTERRUPTED.format(place=place, call=call)
     environ = {"MIGAS_EXIT_TIMEOUT": "0.1"}
-    environ |= {"MIGAS_OPTOUT": "1"} if wall == "a look at the disk" else {}
+    environ |= {"MIGAS_OPTOUT": "1"} if wall.startswith("a look") else {}
     ended = host.run(code, environ, measured=False)
     assert (ended.out, ended.calmly) == ("limit\n", True), ended
 
