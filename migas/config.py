@@ -16,6 +16,7 @@ from ._runtime import log
 from ._runtime.identifier import parse_id
 from ._runtime.optout import find_optout, switch
 from ._runtime.settings import hide_credentials, parse_endpoint
+from ._runtime.signals import reraise_from_handler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -188,6 +189,7 @@ def _parse(name: str, value: str) -> str | None:
     try:
         return _PARSERS[name](value)
     except ValueError as error:
+        reraise_from_handler(error)
         effect = "switches everything off" if name == "endpoint" else "is ignored"
         log.say(log.WARNING, "%s %s: %s", name, effect, error)
         return "" if name == "endpoint" else None
@@ -203,6 +205,7 @@ def _read_file(filename: str | os.PathLike[str]) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:  # the last for deep brackets
+        reraise_from_handler(error)
         log.say(log.WARNING, "%s is ignored: %s", path, error)
         return {}
     if not isinstance(content, dict):
@@ -225,7 +228,8 @@ def _write_file(filename: str | os.PathLike[str], values: Mapping[str, str]) -> 
             json.dump({name: values.get(name) for name in _PARSERS}, file, indent=2)
         os.replace(draft, path)
     except (OSError, ValueError) as error:  # the latter for a NUL, or what is no character
-        log.say(log.WARNING, "%s cannot be written: %s", path, error)
         if not isinstance(error, FileExistsError):
             with contextlib.suppress(OSError, ValueError):
                 os.unlink(draft)
+        reraise_from_handler(error)
+        log.say(log.WARNING, "%s cannot be written: %s", path, error)

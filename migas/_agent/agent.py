@@ -181,8 +181,8 @@ class Agent:
             is_ours = self._writing.is_current() or self._sending.is_current()
             if self._writing.submit(flush) and not is_ours:
                 return flush.wait(timeout)
-        except TimeoutError:
-            pass
+        except TimeoutError as error:
+            reraise_from_handler(error)
         return count_pending(self.settings)
 
     def close(self, seconds: float, *, sends: bool = True) -> None:

@@ -25,7 +25,7 @@ from migas._runtime import log
 from migas._runtime.bytecode import PendingExit
 from migas._runtime.frames import find_program_frame, has_returned, monitor, was_left_by_dying
 from migas._runtime.place import is_main_thread
-from migas._runtime.signals import has_native_handler
+from migas._runtime.signals import has_native_handler, reraise_from_handler
 from migas.error import find_last_exception, is_interrupted
 
 TYPE_CHECKING = False
@@ -218,7 +218,8 @@ class SignalWatcher:
                 # Before the handler is set: the signal may arrive right after.
                 self.previous[number] = previous
                 signal.signal(number, self._catch)
-            except (OSError, ValueError):
+            except (OSError, ValueError) as error:
+                reraise_from_handler(error)
                 self.previous.pop(number, None)
 
     def stop(self) -> None:

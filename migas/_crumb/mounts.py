@@ -11,6 +11,7 @@ import os
 import re
 
 from migas._runtime.namedtuple import NamedTuple
+from migas._runtime.signals import reraise_from_handler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def read_mounts(root: str = "/") -> list[Mount]:
     try:
         with open(os.path.join(root, "proc", "self", "mountinfo"), "rb") as file:
             lines = os.fsdecode(file.read()).split("\n")
-    except OSError:
+    except OSError as error:
+        reraise_from_handler(error)
         return []
     return [mount for mount in map(parse, lines) if mount is not None]
 

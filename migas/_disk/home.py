@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 
+from migas._runtime.signals import reraise_from_handler
+
 from .directory import create_directory, find_home, open_private
 
 #: What the file of a lasting opt-out says. Only its name counts; it is never read.
@@ -78,7 +80,8 @@ def _find_other_owner() -> int | None:
         return None
     try:
         owner = os.stat(home).st_uid
-    except OSError:  # a home that is not there belongs to nobody
+    except OSError as error:  # a home that is not there belongs to nobody
+        reraise_from_handler(error)
         return None
     return owner or None
 

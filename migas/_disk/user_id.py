@@ -14,6 +14,7 @@ import os
 import re
 
 from migas._runtime.identifier import derive_id, make_id, parse_id
+from migas._runtime.signals import reraise_from_handler
 
 from .directory import create_directory, open_directory
 from .files import NoDiskError
@@ -39,7 +40,8 @@ def read(directory: str, *, mends: bool = False) -> str | None:
     try:
         with open_directory(directory, marked=False, mends=mends) as opened:
             return parse_id(_read(opened).decode())
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        reraise_from_handler(error)
         return None
 
 
@@ -54,7 +56,8 @@ def clear(directory: str) -> bool:
                 opened.remove(name, _LARGEST)
     except FileNotFoundError:
         return True
-    except OSError:
+    except OSError as error:
+        reraise_from_handler(error)
         return not directory
     return True
 

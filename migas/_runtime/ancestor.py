@@ -165,21 +165,24 @@ def _read_status(pid: int) -> _Status | None:
     head, _, tail = (_read(f"/proc/{pid}/stat") or b"").decode("latin-1").rpartition(")")
     try:
         return _Status(pid, head.partition("(")[2], tail.split())
-    except (ValueError, IndexError):  # another kernel's, or nothing
+    except (ValueError, IndexError) as error:  # another kernel's, or nothing
+        reraise_from_handler(error)
         return None
 
 
 def _is_own(pid: int) -> bool:
     try:
         return os.stat(f"/proc/{pid}").st_uid == os.getuid()
-    except OSError:
+    except OSError as error:
+        reraise_from_handler(error)
         return False
 
 
 def _read_link(path: str) -> str:
     try:
         return os.readlink(path)
-    except OSError:
+    except OSError as error:
+        reraise_from_handler(error)
         return ""
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import sys
 import time
 
+from .signals import reraise_from_handler
+
 
 def read_clock() -> float:
     """Return the real time, in seconds since the epoch.
@@ -22,7 +24,8 @@ def read_clock() -> float:
     try:
         if machine is not None and machine.is_travelling():
             return float(machine.time.time())
-    except Exception:  # the test ends its travel at this moment, on another thread
+    except Exception as error:  # the test ends its travel at this moment, on another thread
+        reraise_from_handler(error)
         return time.time()
     freezer = sys.modules.get("freezegun.api")
     if freezer is not None and time.time is getattr(freezer, "fake_time", None):

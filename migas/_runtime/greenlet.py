@@ -15,6 +15,8 @@ from __future__ import annotations
 import _thread
 import time
 
+from .signals import reraise_from_handler
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,8 +65,9 @@ class Importer:
         self._is_running = True
         try:
             _thread.start_new_thread(self._run, ())  # the patched one, which makes a greenlet
-        except Exception:  # the next call tries again
+        except Exception as error:  # the next call tries again
             self._is_running = False
+            reraise_from_handler(error)
 
     def serve(self) -> None:
         """Import on this thread what is wanted: at the exit the greenlet runs no more."""

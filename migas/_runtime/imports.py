@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 
 from .native import get_ident
+from .signals import reraise_from_handler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ def _list_module_locks() -> list[Any]:
     try:
         # One step for other threads. Only a garbage collection in the middle may end an import.
         locks = [reference() for reference in list(references.values())]
-    except RuntimeError:
+    except RuntimeError as error:
+        reraise_from_handler(error)
         return [_UNSEEN]
     return [lock for lock in locks if lock is not None]
 

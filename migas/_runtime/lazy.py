@@ -15,6 +15,8 @@ import sys
 import types
 from types import FunctionType, ModuleType
 
+from .signals import reraise_from_handler
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,5 +93,6 @@ def _import(module: ModuleType, name: str) -> object:
     """Return an attribute of a module, imported if it is lazy. Returns None if that fails."""
     try:
         return getattr(module, name)
-    except Exception:  # whatever an import raises; see above
+    except Exception as error:  # whatever an import raises; see above
+        reraise_from_handler(error)
         return None

@@ -250,9 +250,12 @@ def _look_at(path: str) -> str:
     """
     try:
         os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # no file has a NUL in its name
+    except (FileNotFoundError, NotADirectoryError):
         return ""
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        reraise_from_handler(error)
+        if isinstance(error, ValueError):  # no file has a NUL in its name
+            return ""
         return f"{path}, which cannot be read: {error.strerror}"
     return path
 

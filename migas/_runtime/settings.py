@@ -14,6 +14,7 @@ import os
 
 from .identifier import make_id, parse_id
 from .launch import find_part
+from .signals import reraise_from_handler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -193,6 +194,7 @@ class _Variables:
         try:
             return parse(text)
         except ValueError as error:
+            reraise_from_handler(error)
             self.problems.append(f"{name} {effect}: {error}")
             return otherwise
 
@@ -230,6 +232,7 @@ def _find_path(text: str) -> str:
     try:
         return os.path.abspath(path)
     except OSError as error:
+        reraise_from_handler(error)
         raise ValueError(f"there is no current directory: {error}") from None
 
 
@@ -244,7 +247,8 @@ def _parse_days(text: str) -> float:
 def _parse_number(text: str, unit: str) -> float:
     try:
         number = float(text)
-    except ValueError:
+    except ValueError as error:
+        reraise_from_handler(error)
         raise ValueError(f"{text!r} is no number of {unit}") from None
     if not number >= 0:  # NaN compares false
         raise ValueError(f"{text!r} is no number of {unit} >= 0")

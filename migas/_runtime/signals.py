@@ -41,7 +41,8 @@ def has_native_handler(number: int) -> bool:
     """
     try:
         status = os.open("/proc/self/status", os.O_RDONLY)
-    except OSError:
+    except OSError as error:
+        reraise_from_handler(error)
         return False
     try:
         lines = os.read(status, 1 << 16).splitlines()

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import sys
 
+from .signals import reraise_from_handler
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,5 +102,6 @@ def _find_maker(module: str, path: str) -> str:
         for _ in range(9):
             found = getattr(found, "__wrapped__", found)
         return str(getattr(found, "__module__", None) or "").partition(".")[0]
-    except Exception:  # whatever an object of the host's raises when it is asked
+    except Exception as error:  # whatever an object of the host's raises when it is asked
+        reraise_from_handler(error)
         return ""

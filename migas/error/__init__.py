@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 from migas._runtime import log
 from migas._runtime.callback import call_host
-from migas._runtime.signals import name_signal
+from migas._runtime.signals import name_signal, reraise_from_handler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -125,7 +125,8 @@ def resolve_error_handlers(handlers: Handlers) -> dict[type[BaseException] | str
     known = ERROR_PRESETS.get(handlers) if isinstance(handlers, str) else handlers
     try:
         resolved.update(known or {})  # type: ignore[arg-type]  # or is none of all these
-    except (TypeError, ValueError):
+    except (TypeError, ValueError) as error:
+        reraise_from_handler(error)
         known = None
     if known is None and handlers is not None:
         log.say(log.WARNING, "there are no error handlers %r", handlers)

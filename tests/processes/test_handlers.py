@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 #: A signal's handler raises while the host waits for us, as a time limit's does.
 LIMITED = """
 import functools, signal, migas
-class Limit(Exception): pass
+class Limit(TimeoutError): pass
 def handle(*arguments): raise Limit
 signal.signal(signal.SIGALRM, {handler})
 try: print('returned', {call})
@@ -90,7 +90,7 @@ WALLS = {
 
 INTERRUPTED = """
 import _thread, pkgutil, signal, migas, migas._runtime.daemon
-class Limit(Exception): pass
+class Limit(TimeoutError): pass
 def handle(*arguments): raise Limit
 signal.signal(signal.SIGALRM, handle)
 main = _thread.get_ident()
@@ -115,6 +115,79 @@ def test_a_time_limit_of_the_hosts_passes_each_wall_of_ours(host: Host, wall: st
     environ |= {"MIGAS_OPTOUT": "1"} if wall.startswith("a look") else {}
     ended = host.run(code, environ, measured=False)
     assert (ended.out, ended.calmly) == ("limit\n", True), ended
+
+
+#: A call once for every eighth line of ours that it runs on the calling thread, each in a forked
+#: child, with the signal at that line. Prints where the handler's exception went no further.
+AT_EACH_LINE = """
+import os, random, signal, sys, logging, requests, migas
+import migas._delivery.writer, migas._delivery.sender, migas._delivery.transport
+class Limit({base}): pass
+def handle(*arguments): raise Limit
+signal.signal(signal.SIGALRM, handle)
+ROOT = os.path.dirname(migas.__file__)
+#: What finds out whose an exception is cannot ask that of its own; and what asks for a warning's
+#: filters is code of others, which may catch what it likes.
+SPARED = 'signals.py', 'quiet.py'
+def call(number):
+    lines = []
+    def trace(frame, event, _):
+        path = frame.f_code.co_filename
+        if not path.startswith(ROOT) or path.endswith(SPARED):
+            return None
+        if event == 'line':
+            lines.append(path[len(ROOT):] + ':' + str(frame.f_lineno))
+            if len(lines) == number + 1:
+                sys.settrace(None)
+                signal.raise_signal(signal.SIGALRM)
+        return trace
+    sys.settrace(trace)
+    try:
+        {call}
+    except Limit:
+        return 'limit'
+    finally:
+        sys.settrace(None)
+    return 'swallowed at ' + lines[-1] if len(lines) == number + 1 else 'end'
+number, result = random.randrange(8) - 8, b''
+while result != b'end':
+    number += 8
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if not pid:
+        os.write(writer, call(number).encode())
+        os._exit(0)
+    os.close(writer)
+    result = os.read(reader, 1000)
+    os.close(reader)
+    os.waitpid(pid, 0)
+    if result not in (b'limit', b'end'):
+        print(number, result.decode() or 'died')
+print(number > {least})
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("base", ["TimeoutError", "ValueError"])
+@pytest.mark.parametrize(
+    ("call", "least"),
+    [
+        ("migas.add_project('owner/repo', '1')", 800),
+        ("migas.track('owner/repo', '1')", 1200),
+        ("migas.setup(filename='migas.json', save_config=True, user_id='none')", 600),
+        ("migas.flush(0.01)", 800),
+        ("migas.add_project('owner/repo', '1').get('success')", 1000),
+    ],
+    ids=["add_project", "track", "setup", "flush", "look"],
+)
+def test_a_time_limit_of_the_hosts_passes_any_line_of_ours(
+    host: Host, call: str, least: int, base: str
+) -> None:
+    """Whatever it raises: a `TimeoutError` is what a disk's failure is, too."""
+    code = AT_EACH_LINE.format(base=base, call=call, least=least)
+    environ = {"MIGAS_TIMEOUT": "0.01", "MIGAS_EXIT_TIMEOUT": "0.1"}
+    ended = host.run(code, environ, measured=False)
+    assert (ended.out, ended.calmly) == ("True\n", True), ended
 
 
 #: SIGTERM has a handler of C's, which Python does not know.
