@@ -69,7 +69,7 @@ def _make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"migas {__version__}")
     parser.set_defaults(command=lambda options: _run_command("status", options), json=False)
     commands = parser.add_subparsers(metavar="COMMAND")
-    _add_questions(commands)
+    _add_inspection(commands)
     _add_actions(commands)
     add_texts(commands)
     _add_trials(commands)
@@ -114,7 +114,7 @@ def _add(commands: Commands, name: str, summary: str, description: str) -> argpa
     return command
 
 
-def _add_questions(commands: Commands) -> None:
+def _add_inspection(commands: Commands) -> None:
     """Add the commands that show something: `status`, `show` and `usage`."""
     _add(
         commands,
@@ -223,11 +223,11 @@ def _run_command(name: str, options: argparse.Namespace) -> int:
         name: the command.
         options: its parsed arguments.
     """
-    from . import consent, flush, numbers, questions, removal
+    from . import consent, flush, inspection, numbers, removal
 
     run: Callable[[argparse.Namespace], int] = {
-        "status": questions.show_status,
-        "show": questions.show_fields,
+        "status": inspection.show_status,
+        "show": inspection.show_fields,
         "usage": numbers.show_usage,
         "flush": flush.flush,
         "optout": consent.opt_out,

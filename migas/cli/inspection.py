@@ -1,4 +1,4 @@
-"""The questions: the commands by which a person looks, on this machine and at the server.
+"""The inspection: the commands by which a person looks, on this machine and at the server.
 
 None of them changes anything. Each takes the parsed arguments and returns an exit status. With
 `--json` it prints one JSON value, in which texts of a server or a file stand as they are; in the
