@@ -48,6 +48,7 @@ LIGHT = {"migas", "migas.operations"} | {
             "_runtime.ancestor",
             "_runtime.identifier",
             "_runtime.launch",
+            "_runtime.listeners",
             "_runtime.imports",
             "_runtime.loading",
             "_runtime.log",

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from migas._delivery.parcel import Parcel
-    from migas._runtime.receipt import Listeners
+    from migas._runtime.listeners import Listeners
     from migas._runtime.settings import Settings
     from migas._runtime.threads import Handler
 

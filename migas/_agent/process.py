@@ -19,11 +19,11 @@ from migas._runtime.daemon import be_forgotten
 from migas._runtime.exit import end_by_ctrl_c, is_ctrl_c, is_ended_by_ctrl_c, runs_no_more_hooks
 from migas._runtime.garbage import pause
 from migas._runtime.imports import disregard_orphans
+from migas._runtime.listeners import Listeners
 from migas._runtime.loading import fork_gate
 from migas._runtime.native import make_rlock
 from migas._runtime.optout import find_optout, hold, lasting
 from migas._runtime.place import is_worker_process
-from migas._runtime.receipt import Listeners
 from migas._runtime.settings import Settings
 
 from .agent import Agent

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from migas._disk.entry import Entry
     from migas._disk.files import Directory
     from migas._disk.spool import Spool
-    from migas._runtime.receipt import Listeners
+    from migas._runtime.listeners import Listeners
 
     from .parcel import Verdict
 
@@ -133,7 +133,7 @@ class Claims:
         with self._batch() as spool:
             for parcel in parcels:
                 entry = parcel.entry
-                if parcel.receipt is not None:
+                if parcel.receipt is not None and not parcel.receipt.done():
                     self._listeners.restore(entry.token, parcel.receipt)
                 parcel.entry = entry.release(entry.attempts, spool) or entry
 

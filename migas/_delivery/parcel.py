@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from migas._crumb.breadcrumb import Breadcrumb
     from migas._disk.entry import Entry, MemoryEntry
-    from migas._runtime.receipt import Listeners
+    from migas._runtime.listeners import Listeners
 
     from .sender import Sender
     from .writer import Writer

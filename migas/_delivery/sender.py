@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from migas._runtime.exit import Exit
+    from migas._runtime.listeners import Listeners
     from migas._runtime.loading import Import
-    from migas._runtime.receipt import Listeners
     from migas._runtime.settings import Settings
 
     from .parcel import Item, Parcel

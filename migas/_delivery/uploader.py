@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from migas._crumb.breadcrumb import Breadcrumb
     from migas._disk.spool import Spool
     from migas._runtime.exit import Exit
-    from migas._runtime.receipt import Listeners
+    from migas._runtime.listeners import Listeners
 
     from .parcel import Parcel, Reply
     from .throttle import Backoff

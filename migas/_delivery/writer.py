@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from migas._crumb.breadcrumb import Breadcrumb
     from migas._disk.entry import Entry
     from migas._runtime.exit import Exit
-    from migas._runtime.receipt import Listeners, Receipt
+    from migas._runtime.listeners import Listeners
+    from migas._runtime.receipt import Receipt
     from migas._runtime.settings import Settings
     from migas._runtime.threads import Worker
 

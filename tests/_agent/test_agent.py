@@ -18,7 +18,7 @@ from migas._delivery.parcel import Flush, Parcel
 from migas._delivery.sender import Sender
 from migas._delivery.throttle import Backoff
 from migas._runtime.daemon import find_own_thread
-from migas._runtime.receipt import Listeners
+from migas._runtime.listeners import Listeners
 from migas._runtime.settings import Settings
 from migas._runtime.threads import NEVER
 from migas.testing import Fault

@@ -14,7 +14,8 @@ from migas._delivery.parcel import Outcome, Parcel, Verdict
 from migas._disk import files
 from migas._disk.entry import MemoryEntry, make_token
 from migas._disk.spool import Bounds, Spool
-from migas._runtime.receipt import Listeners, Receipt
+from migas._runtime.listeners import Listeners
+from migas._runtime.receipt import Receipt
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,8 +23,9 @@ from migas._delivery.throttle import REQUESTS, REQUESTS_PERIOD, Backoff
 from migas._disk.entry import MemoryEntry, make_token
 from migas._disk.spool import open_spool
 from migas._runtime.exit import Exit
+from migas._runtime.listeners import Listeners
 from migas._runtime.loading import TRANSPORT_MODULES, Import
-from migas._runtime.receipt import Listeners, Receipt
+from migas._runtime.receipt import Receipt
 from migas._runtime.settings import Settings
 from migas._runtime.threads import NEVER
 from migas.testing import Fault, Server

@@ -23,7 +23,8 @@ from migas._delivery.uploader import Upload, Uploader
 from migas._disk.entry import LEASE, Entry, MemoryEntry, make_token
 from migas._disk.spool import Spool
 from migas._runtime.exit import Exit
-from migas._runtime.receipt import Listeners, Receipt
+from migas._runtime.listeners import Listeners
+from migas._runtime.receipt import Receipt
 from migas.testing import Server
 
 if TYPE_CHECKING:

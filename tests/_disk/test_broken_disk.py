@@ -22,7 +22,8 @@ from migas._disk.entry import LEASE, Entry
 from migas._disk.spool import Spool
 from migas._disk.stamp import Stamp
 from migas._runtime.exit import Exit
-from migas._runtime.receipt import Listeners, Receipt
+from migas._runtime.listeners import Listeners
+from migas._runtime.receipt import Receipt
 from migas._runtime.settings import Settings
 from migas._runtime.threads import NEVER, Worker
 

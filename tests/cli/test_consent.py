@@ -12,7 +12,7 @@ from support import PATIENCE
 
 from migas._agent.agent import Agent
 from migas._runtime import optout
-from migas._runtime.receipt import Listeners
+from migas._runtime.listeners import Listeners
 from migas._runtime.settings import Settings
 
 if TYPE_CHECKING:
