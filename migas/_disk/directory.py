@@ -13,12 +13,14 @@ If the disk fails the error is an `OSError`. A `NoDiskError` is one that asking 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
 
 import platformdirs
 
+from migas._runtime.clock import read_clock
 from migas._runtime.signals import reraise_from_handler
 
 from .files import POSIX, Directory, ForeignError, NoDiskError, open_own, restore_mode
@@ -35,6 +37,9 @@ _MARK = b"""
 # For information about cache directory tags see https://bford.info/cachedir/
 """
 _LARGEST_TAG = 4096
+
+#: Seconds after which a mark that is not whole is one that nobody is about to finish.
+_UNFINISHED = 60.0
 
 #: Files whose time and size are all that they say: see `stamp`; and the draft of a mark.
 STAMP = (
@@ -207,11 +212,11 @@ def _check_mark(opened: Directory, *, writes: bool) -> bool:
         check_place(opened.path)
         text = opened.read(TAG, _LARGEST_TAG)
     except FileNotFoundError:
-        text = b""
+        status, text = None, b""
     # An empty one is no other program's: a loss of power leaves such files, and a network's disk
     # may show what another node has just made as empty (seen on GlusterFS).
-    if not text:
-        _adopt(opened, writes=writes)
+    if (_SIGNATURE + _MARK).startswith(text) and len(text) < len(_SIGNATURE + _MARK):
+        _adopt(opened, status, writes=writes)
         return writes
     if not text.startswith(_SIGNATURE) or b"migas" not in text:
         raise ForeignError(f"{opened.path} is the cache of another program")
@@ -219,14 +224,23 @@ def _check_mark(opened: Directory, *, writes: bool) -> bool:
     return True
 
 
-def _adopt(opened: Directory, *, writes: bool) -> None:
-    """Take a directory without a mark for a spool if all in it is ours, as in an earlier one's."""
+def _adopt(opened: Directory, status: os.stat_result | None, *, writes: bool) -> None:
+    """Take a directory without a mark for a spool if all in it is ours, as in an earlier one's.
+
+    ``status`` is that of a mark which is not whole: None if there is none at all.
+    """
     check_place(opened.path)
     for name in opened.names():
         if re.fullmatch(_OWN_NAMES, name, re.ASCII) is None:
             raise ForeignError(f"{opened.path} holds files that migas has not made")
-    if writes:
-        # In one step, since another process may look at it meanwhile.
+    if not writes:
+        return
+    if status is None:
+        # Never over one that is there: what is replaced is stale for other nodes of a network's
+        # disk, for a second and more (seen on GlusterFS), and their breadcrumbs find no spool.
+        with contextlib.suppress(FileExistsError):  # another process has been faster
+            opened.create(TAG, _SIGNATURE + _MARK)
+    elif abs(read_clock() - status.st_mtime) > _UNFINISHED:
         draft = f"{TAG}.{os.urandom(4).hex()}"
         opened.create(draft, _SIGNATURE + _MARK)
         opened.publish(draft, opened, TAG)

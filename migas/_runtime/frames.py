@@ -14,6 +14,7 @@ import threading
 
 from .native import ProcessLock
 from .place import FIRST, find_outermost_frame, is_main_thread
+from .signals import reraise_from_handler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -197,7 +198,8 @@ def _register(handler: Callable[[CodeType, int, BaseException], None]) -> int | 
     for tool in TOOL_IDS:
         try:
             monitoring.use_tool_id(tool, "migas")
-        except ValueError:  # somebody else's
+        except ValueError as error:  # somebody else's
+            reraise_from_handler(error)
             continue
         event = monitoring.events.PY_UNWIND
         monitoring.register_callback(tool, event, handler)
