@@ -32,13 +32,16 @@ if TYPE_CHECKING:
 #: Marks a spool, for backup tools as well: https://bford.info/cachedir. The first line is theirs.
 TAG = "CACHEDIR.TAG"
 _SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"
-_MARK = b"""
+_MARK = (
+    _SIGNATURE
+    + b"""
 # This directory is a cache of migas: usage records that wait to be sent.
 # For information about cache directory tags see https://bford.info/cachedir/
 """
+)
 _LARGEST_TAG = 4096
 
-#: Seconds after which a mark that is not whole is one that nobody is about to finish.
+#: Seconds after which an empty mark is one that nobody is about to write.
 _UNFINISHED = 60.0
 
 #: Files whose time and size are all that they say: see `stamp`; and the draft of a mark.
@@ -213,9 +216,9 @@ def _check_mark(opened: Directory, *, writes: bool) -> bool:
         text = opened.read(TAG, _LARGEST_TAG)
     except FileNotFoundError:
         status, text = None, b""
-    # An empty one is no other program's: a loss of power leaves such files, and a network's disk
-    # may show what another node has just made as empty (seen on GlusterFS).
-    if (_SIGNATURE + _MARK).startswith(text) and len(text) < len(_SIGNATURE + _MARK):
+    # An empty one is no other program's: somebody may be about to write it, a loss of power leaves
+    # such files, and a network's disk may show a new one as empty (seen on GlusterFS).
+    if not text:
         _adopt(opened, status, writes=writes)
         return writes
     if not text.startswith(_SIGNATURE) or b"migas" not in text:
@@ -227,7 +230,7 @@ def _check_mark(opened: Directory, *, writes: bool) -> bool:
 def _adopt(opened: Directory, status: os.stat_result | None, *, writes: bool) -> None:
     """Take a directory without a mark for a spool if all in it is ours, as in an earlier one's.
 
-    ``status`` is that of a mark which is not whole: None if there is none at all.
+    ``status`` is that of a mark which is empty; None if there is none at all.
     """
     check_place(opened.path)
     for name in opened.names():
@@ -239,10 +242,10 @@ def _adopt(opened: Directory, status: os.stat_result | None, *, writes: bool) ->
         # Never over one that is there: what is replaced is stale for other nodes of a network's
         # disk, for a second and more (seen on GlusterFS), and their breadcrumbs find no spool.
         with contextlib.suppress(FileExistsError):  # another process has been faster
-            opened.create(TAG, _SIGNATURE + _MARK)
+            opened.create(TAG, _MARK)
     elif abs(read_clock() - status.st_mtime) > _UNFINISHED:
         draft = f"{TAG}.{os.urandom(4).hex()}"
-        opened.create(draft, _SIGNATURE + _MARK)
+        opened.create(draft, _MARK)
         opened.publish(draft, opened, TAG)
 
 
