@@ -76,6 +76,10 @@ if hasattr(sys, "lazy_modules"):  # from Python 3.15 on
     fork_gate = ForkGate()
 
 
+class StandInError(ImportError):
+    """The transport cannot be imported for as long as a test's tool stands in for the network."""
+
+
 class Loader:
     """Imports modules exclusively, one after the other, until it is closed.
 
@@ -252,6 +256,8 @@ class Import:
         try:
             for name in self._names:
                 load(name)
+        except StandInError:
+            return  # it may be over in a moment, so the sender looks itself
         except Exception as error:  # whatever a broken installation raises; the receipt says it
             reraise_from_handler(error)
             self._failure = str(error) or repr(error)
@@ -265,8 +271,8 @@ def load(name: str) -> None:
     them does not expect.
 
     Raises:
-        ImportError: a test's tool has replaced classes that the transport is made of, or a module
-            of the host's hides one that is needed.
+        StandInError: a test's tool has replaced classes that the transport is made of.
+        ImportError: a module of the host's hides one that is needed.
         Exception: whatever the import raises.
     """
     sends = name not in (*WRITER_MODULES, *SENDER_MODULES)
@@ -274,7 +280,7 @@ def load(name: str) -> None:
         from .stand_in import find_replaced_class
 
         if tool := find_replaced_class():
-            raise ImportError(f"{tool} stands in for the network")
+            raise StandInError(f"{tool} stands in for the network")
     if name not in sys.modules:
         from .shadow import find_shadow
 

@@ -19,7 +19,7 @@ from .signals import reraise_from_handler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
 #: Where tools replace what sends a request, by module and attribute.
@@ -40,7 +40,7 @@ _CLASSES = (
     ("socket", "socket"),
 )
 
-_SOCKETS = (("socket", "socket"), ("socket", "getaddrinfo"), ("socket", "create_connection"))
+_SOCKETS = (("socket", "getaddrinfo"), ("socket", "create_connection"))
 
 #: Whose code stands there without a tool.
 _OWN = {"", "requests", "urllib3", "http", "socket", "_socket"}
@@ -70,12 +70,12 @@ def find_stand_in(endpoint: str) -> str:
     # pytest-socket can restrict hosts. Tests that do so let their own machine through.
     is_local = any(host in endpoint for host in _LOOPBACK)
     places = _SOCKETS if is_local else (*_SOCKETS, ("socket", "socket.connect"))
-    return next((tool for place in places if (tool := _find_maker(*place)) in _TOOLS), "")
+    return find_replaced_class() or _find_tool(places)
 
 
 def find_replaced_class() -> str:
     """Return the name of the tool whose classes the transport would be made of now, or `""`."""
-    return next((tool for place in _CLASSES if (tool := _find_maker(*place)) in _TOOLS), "")
+    return _find_tool(_CLASSES)
 
 
 def find_resolver(resolver: Callable[..., Any]) -> Callable[..., Any]:
@@ -88,6 +88,11 @@ def find_resolver(resolver: Callable[..., Any]) -> Callable[..., Any]:
 
     is_gevent = _find_maker("socket", "getaddrinfo") == "gevent"
     return _socket.getaddrinfo if is_gevent else resolver
+
+
+def _find_tool(places: Iterable[tuple[str, str]]) -> str:
+    """Return the name of the first tool that has replaced one of ``places``, or `""`."""
+    return next((tool for place in places if (tool := _find_maker(*place)) in _TOOLS), "")
 
 
 def _find_maker(module: str, path: str) -> str:

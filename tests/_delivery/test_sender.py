@@ -128,7 +128,7 @@ def test_without_anything_to_send_there_is_nothing_to_do(bench: Bench) -> None:
 def test_what_a_caller_could_not_import_is_told_at_once_and_never_later(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A test's tool that stood in for the network may have gone by then."""
+    """There may be memory for it by then."""
     bench.loads = False
     sender = bench.sender()
 

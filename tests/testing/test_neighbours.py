@@ -16,7 +16,7 @@ import migas
 from migas._delivery.transport import Transport
 from migas._runtime import stand_in
 from migas._runtime.clock import read_clock
-from migas._runtime.loading import load
+from migas._runtime.loading import TRANSPORT_MODULES, Import, Loader, load
 from migas._runtime.stand_in import find_replaced_class, find_stand_in
 from migas.testing import Fault
 
@@ -220,6 +220,20 @@ def test_the_transport_is_not_made_of_a_tools_classes(monkeypatch: pytest.Monkey
     with pytest.raises(ImportError, match="vcr stands in for the network"):
         load("migas._delivery.transport")
     load("migas._delivery.writer")
+
+
+def test_a_tool_that_was_there_a_moment_ago_is_no_reason_not_to_send(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A look at a receipt beside it could import nothing; a flush after it is not told of that."""
+    tool = pytest.importorskip("vcr.stubs")
+    modules = Import(Loader(), TRANSPORT_MODULES, 1.0)
+    with monkeypatch.context() as patch:
+        patch.setattr("http.client.HTTPConnection", tool.VCRHTTPConnection)
+        modules.load_for_caller()
+        assert find_stand_in(REMOTE) == "vcr"
+    assert modules.take_failure() == ""
+    assert find_stand_in(REMOTE) == ""
 
 
 def test_a_tool_that_comes_at_the_last_moment_gets_no_request(
