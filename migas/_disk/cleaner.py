@@ -18,8 +18,9 @@ from migas._runtime.namedtuple import NamedTuple
 
 from .directory import STAMP, TAG, list_names, open_directory
 from .entry import ASIDE, CUR, NEW, OLD, TMP, is_segment, parse
-from .files import ForeignError, NoDiskError, remove_empty
+from .files import remove_empty
 from .marks import MARKS, is_mark
+from .ownership import ForeignError, NoDiskError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ import platformdirs
 from migas._runtime.clock import read_clock
 from migas._runtime.signals import reraise_from_handler
 
-from .files import POSIX, Directory, ForeignError, NoDiskError, open_own, restore_mode
+from .files import Directory, open_own, restore_mode
+from .ownership import POSIX, ForeignError, NoDiskError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Works on the files of an opened directory, and judges by what was opened whose they are.
+"""Works on the files of an opened directory, and lets `ownership` judge what was opened.
 
 Each directory is opened without following a link, and files are named relative to it, so that a
 swap in between changes nothing (as Go's `os.Root` does it). Where a system cannot do so (Windows)
@@ -11,14 +11,12 @@ import contextlib
 import errno
 import itertools
 import os
-import stat
+
+from .ownership import POSIX, NoDiskError, check_directory, check_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
-
-#: Whether files have owners and modes here.
-POSIX = hasattr(os, "geteuid")
 
 #: Whether files can be named relative to an opened directory.
 _RELATIVE = os.scandir in os.supports_fd and os.supports_dir_fd.issuperset(
@@ -32,17 +30,6 @@ _SAFELY = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_B
 
 #: Names that are listed of a directory, far more than a box ever holds.
 _MOST = 100_000
-
-
-class NoDiskError(OSError):
-    """There is no disk for us: what lies there is not ours, or there is no place for it.
-
-    To ask again changes nothing, unlike after any other `OSError`.
-    """
-
-
-class ForeignError(NoDiskError):
-    """The directory is another program's, or nobody can tell whose it is."""
 
 
 class Directory:
@@ -130,7 +117,7 @@ class Directory:
         """Return the status of a file of ours, which may have as many names as ``links``."""
         at, holder = self._at(name)
         status = os.stat(at, dir_fd=holder, follow_symlinks=False)
-        _check_file(status, name, limit, links)
+        check_file(status, name, limit, links)
         return status
 
     def read(self, name: str, limit: int, links: int = 1) -> bytes:
@@ -145,7 +132,7 @@ class Directory:
             raise
         try:
             status, content = os.fstat(descriptor), b""
-            _check_file(status, name, limit, links)
+            check_file(status, name, limit, links)
             while part := os.read(descriptor, status.st_size - len(content)):
                 content += part
             return content
@@ -289,32 +276,11 @@ def restore_mode(path: str, at: str, holder: int | None) -> None:
             os.chmod(at, 0o700, dir_fd=holder, follow_symlinks=False)
 
 
-def check_directory(status: os.stat_result, path: str) -> None:
-    """Raise `NoDiskError` unless ``status`` is that of a real directory of this user's."""
-    # A junction is a link of Windows' that looks like a directory: IO_REPARSE_TAG_MOUNT_POINT.
-    is_junction = getattr(status, "st_reparse_tag", 0) == 0xA0000003
-    if is_junction or not stat.S_ISDIR(status.st_mode):
-        raise NoDiskError(f"{path} is a link, or no directory")
-    if POSIX and status.st_uid != os.geteuid():
-        raise NoDiskError(f"{path} belongs to another user")
-
-
-def _check_file(status: os.stat_result, name: str, limit: int, links: int) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        raise NoDiskError(f"{name} is no regular file")
-    if POSIX and status.st_uid != os.geteuid():
-        raise NoDiskError(f"{name} belongs to another user")
-    if status.st_nlink > links:
-        raise NoDiskError(f"{name} has other names, too")
-    if status.st_size > limit:
-        raise NoDiskError(f"{name} is larger than any of ours")
-
-
 def _fill(descriptor: int, name: str, data: bytes, limit: int) -> int:
     """Write to a file that was opened for it, and close it; return its size before, in bytes."""
     try:
         status = os.fstat(descriptor)
-        _check_file(status, name, limit, 1)
+        check_file(status, name, limit, 1)
         if POSIX and status.st_mode & 0o600 != 0o600:  # a umask of 0777
             os.chmod(descriptor, 0o600)
         rest = memoryview(data)

@@ -24,7 +24,7 @@ from migas._runtime.settings import hide_credentials
 
 from .directory import check_writable, file_name, find_cache, open_directory
 from .entry import CUR, NEW, TMP, Entry, has_newer_form, list_segments, make_token, read_box
-from .files import NoDiskError
+from .ownership import NoDiskError
 from .stamp import Stamp
 from .upkeep import Bounds, Upkeep, remove_segment
 

@@ -24,8 +24,8 @@ from .entry import (
     read_box,
     segment_moment,
 )
-from .files import NoDiskError
 from .marks import MARKS, is_mark
+from .ownership import NoDiskError
 from .stamp import LARGEST_STAMP, TRANSIENT
 
 TYPE_CHECKING = False

@@ -17,7 +17,7 @@ from migas._runtime.identifier import derive_id, make_id, parse_id
 from migas._runtime.signals import reraise_from_handler
 
 from .directory import create_directory, open_directory
-from .files import NoDiskError
+from .ownership import NoDiskError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from support import ROOMY
 
 from migas._disk import upkeep
 from migas._disk.cleaner import clean
-from migas._disk.files import NoDiskError
 from migas._disk.marks import MARKS, has_mark, is_mark, make_mark
+from migas._disk.ownership import NoDiskError
 from migas._disk.spool import Bounds, Spool
 
 if TYPE_CHECKING:

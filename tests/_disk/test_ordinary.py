@@ -26,7 +26,7 @@ from migas._disk.directory import (
     open_directory,
 )
 from migas._disk.entry import MemoryEntry
-from migas._disk.files import NoDiskError
+from migas._disk.ownership import NoDiskError
 from migas._disk.spool import Spool, directory_for
 
 if TYPE_CHECKING:

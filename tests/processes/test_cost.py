@@ -42,6 +42,7 @@ WRITING = {
         "_disk.directory",
         "_disk.entry",
         "_disk.files",
+        "_disk.ownership",
         "_disk.marks",
         "_disk.spool",
         "_disk.stamp",
