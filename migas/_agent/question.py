@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 
-from migas._runtime.loading import load
+from migas._runtime.loading import StandInError, load
 from migas._runtime.optout import find_optout
 from migas._runtime.signals import reraise_from_handler
 
@@ -43,7 +43,8 @@ def ask_all(
         return _ask_within(settings.timeout, settings, encode(), fields, failure)
     except Exception as error:  # requests cannot be imported, or an argument is no text
         reraise_from_handler(error)
-        message = f"nothing is sent: {error!r:.200}"
+        reason = str(error) if isinstance(error, StandInError) else repr(error)
+        message = f"nothing is sent: {reason:.200}"
         return [{"success": False, **failure, "message": message} for _ in fields]
 
 

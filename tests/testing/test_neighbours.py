@@ -222,6 +222,18 @@ def test_the_transport_is_not_made_of_a_tools_classes(monkeypatch: pytest.Monkey
     load("migas._delivery.writer")
 
 
+def test_a_question_beside_a_tool_is_told_which_one(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer is no other than for a server that is silent."""
+    tool = pytest.importorskip("vcr.stubs")
+    monkeypatch.setattr("http.client.HTTPConnection", tool.VCRHTTPConnection)
+    answer = migas.get_usage("owner/repo", "2026-01-01")
+    assert (answer["success"], answer["hits"]) == (False, 0)
+    assert answer["message"] == "nothing is sent: vcr stands in for the network"
+    assert server.requests == 0
+
+
 def test_a_tool_that_was_there_a_moment_ago_is_no_reason_not_to_send(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
