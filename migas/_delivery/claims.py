@@ -13,7 +13,7 @@ import contextlib
 
 from migas._crumb import breadcrumb
 from migas._disk.directory import open_directory
-from migas._disk.entry import MemoryEntry
+from migas._disk.entry import Entry, MemoryEntry
 from migas._runtime import log
 
 from . import policy
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from migas._crumb.breadcrumb import Breadcrumb
-    from migas._disk.entry import Entry
     from migas._disk.files import Directory
     from migas._disk.spool import Spool
     from migas._runtime.listeners import Listeners
@@ -45,6 +44,8 @@ class Claims:
         self._spool = spool
         self._listeners = listeners
         self._clock = clock
+        # What the server has, and the disk would not let go.
+        self._delivered: list[Entry] = []
 
     def take(self, parcels: Sequence[Parcel]) -> list[Parcel]:
         """Claim parcels of this process. Returns those that nobody else has claimed."""
@@ -122,11 +123,22 @@ class Claims:
             self._spool.refuse(parcel.entry)
         elif verdict.outcome is Outcome.UNKNOWN:
             self._spool.give_up(parcel.entry)
-        elif not parcel.entry.discard(spool):
-            # Once more in a spool of its own, since a host may have closed this batch's descriptor:
-            # what the server has is not to be sent again.
-            parcel.entry.discard()
+        elif isinstance(parcel.entry, Entry) and not parcel.entry.discard(spool):
+            # Once more in a spool of its own, since a host may have closed this batch's descriptor.
+            self._delivered.append(parcel.entry)
+            self.discard_delivered()
         return False
+
+    def discard_delivered(self) -> None:
+        """Remove what the server has and the disk would not let go: it is not to be sent again.
+
+        A host may have no descriptor left for a while. Once a claim is over another process may
+        have sent it again.
+        """
+        now = self._clock()
+        self._delivered = [
+            entry for entry in self._delivered if not entry.discard() and entry.is_claimed(now)
+        ]
 
     def release(self, parcels: Iterable[Parcel]) -> None:
         """End the claims of parcels that are not sent now: they are pending again."""

@@ -121,6 +121,10 @@ class Parcel:
             self.receipt.is_missed = True
         listeners.dismiss(self.entry.token, reason)
 
+    def fail(self, reason: str) -> None:
+        """Settle the receipt, if there is one: this process cannot send the parcel."""
+        self.settle(Verdict(Outcome.UNSENT, reason))
+
     def settle(self, verdict: Verdict) -> None:
         """Settle the receipt, if there is one."""
         if self.receipt is not None:

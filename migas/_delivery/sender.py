@@ -12,15 +12,15 @@ process.
 from __future__ import annotations
 
 import os
-import time
 
 from migas._crumb.environment import is_persistent
 from migas._disk.entry import LEASE
 from migas._disk.spool import open_spool
 from migas._runtime import log
-from migas._runtime.loading import is_transport_loaded, load
+from migas._runtime.loading import StandInError, is_transport_loaded, load
+from migas._runtime.native import time
 from migas._runtime.optout import look_for_optout
-from migas._runtime.stand_in import find_stand_in
+from migas._runtime.stand_in import explain_stand_in, find_stand_in
 from migas._runtime.threads import NEVER
 
 from .flushes import Flushes
@@ -99,6 +99,8 @@ class Sender:
         self._misses = 0
         # True once this exit has been counted against the pace, or need not be.
         self._is_counted = False
+        # True once the transport could not be imported.
+        self._has_failed = False
         # The answer to the request under way has been read. For the exit, on another thread.
         self._is_answered = False
 
@@ -108,6 +110,8 @@ class Sender:
         Returns:
             The seconds until the next call, 0.0 for at once, or `NEVER` if nothing is to be sent.
         """
+        if self._uploader is not None:
+            self._uploader.discard_delivered()
         failure = self._modules.take_failure()
         while items:
             items.pop(0).join(self)
@@ -116,8 +120,8 @@ class Sender:
         is_due = self._due <= self._clock() if is_ending else self._due != NEVER
         if not (self.parcels or self.flushes or is_due):
             return NEVER
-        if off := look_for_optout(os.environ):
-            pause: float | None = self._give_up(f"switched off by {off}", NEVER)
+        if refusal := self._find_refusal():
+            pause: float | None = self._give_up(refusal, NEVER)
         else:
             pause = self._hold_exit() if is_ending else self._hold()
         if pause is None:
@@ -145,6 +149,12 @@ class Sender:
         """Wake this thread if it waits for the server: the request fails."""
         if self._transport is not None:
             self._transport.hang_up()
+
+    def _find_refusal(self) -> str:
+        """Return why this process sends nothing, whatever is pending, or `""`."""
+        if off := look_for_optout(os.environ):
+            return f"switched off by {off}"
+        return "MIGAS_DRY_RUN is set" if self._settings.dry_run else ""
 
     def _hold(self) -> float | None:
         """Decide when to send, in a process that is not ending.
@@ -189,8 +199,7 @@ class Sender:
         tool = find_stand_in(self._settings.endpoint)
         if not tool:
             return 0.0
-        pause = NEVER if self._exit.has_begun else LEISURE
-        return self._give_up(_explain_stand_in(tool), pause)
+        return self._give_up(explain_stand_in(tool), self._leisure())
 
     def _is_awaited(self) -> bool:
         """Return True if a caller waits for a flush or for one of the parcels."""
@@ -208,9 +217,20 @@ class Sender:
         try:
             # The host forks no more once the exit has begun, so `logging` may then be loaded, too.
             pause = self._modules.attempt(loads_logging=not self._exit.has_begun)
+        except StandInError as error:  # it has come meanwhile
+            return self._give_up(str(error), self._leisure())
         except Exception as error:  # whatever a broken installation raises
             pause, failure = NEVER, str(error) or repr(error)
-        return self._give_up(f"cannot send: {failure}", NEVER) if pause and failure else pause
+        if not (pause and failure):
+            return pause
+        # Once more, since a host may have had no memory or no descriptor left at that moment.
+        pause = NEVER if self._has_failed else self._leisure()
+        self._has_failed = True
+        return self._give_up(f"cannot send: {failure}", pause)
+
+    def _leisure(self) -> float:
+        """Return the seconds after which to try again what nobody waits for; an exit does not."""
+        return NEVER if self._exit.has_begun else LEISURE
 
     def _send(self) -> float:
         """Send one request, and return the seconds until the next one is due."""
@@ -253,6 +273,8 @@ class Sender:
             if upload.sent and upload.failure is None:
                 self._exit.note_request(self._clock() - start)
             return upload
+        except StandInError as error:  # it has come meanwhile: the server is not to blame
+            return Upload(0, self.parcels, Verdict(Outcome.UNSENT, str(error)))
         except Exception as error:  # a broken installation: callers who wait get the reason
             self._backoff.fail()  # whatever it was, the same at once is no remedy
             log.say(log.DEBUG, "cannot send: %r", error)
@@ -271,7 +293,7 @@ class Sender:
 
         def send(body: bytes, on_write: Callable[[], None]) -> Reply:
             if tool := find_stand_in(self._settings.endpoint):  # it has come meanwhile
-                return Reply(Outcome.UNSENT, _explain_stand_in(tool))
+                return Reply(Outcome.UNSENT, explain_stand_in(tool))
             self._rate.count()
             self._is_answered, self._exit.request = False, self
             reply = transport.send(body, timeout, on_write)
@@ -300,7 +322,3 @@ class Sender:
         """Count the pending breadcrumbs, on disk and in memory."""
         in_memory = sum(not parcel.entry.is_on_disk for parcel in self.parcels)
         return in_memory + self._spool.count()
-
-
-def _explain_stand_in(tool: str) -> str:
-    return f"nothing is sent: {tool} stands in for the network"

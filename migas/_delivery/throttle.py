@@ -7,11 +7,11 @@ rate is one process's own.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 
 from migas._disk.stamp import Stamp
 from migas._runtime.clock import read_clock
+from migas._runtime.native import time
 from migas._runtime.randomness import uniform
 
 TYPE_CHECKING = False

@@ -104,6 +104,10 @@ class Uploader:
             self._backoff.fail(sent.failure.demand)
         return Upload(len(batch), [*sent.left, *left], sent.failure, asks_news)
 
+    def discard_delivered(self) -> None:
+        """Remove what the server has taken, and the disk would not let go then."""
+        self._claims.discard_delivered()
+
     def _collect(
         self, parcels: Sequence[Parcel], *, is_old: bool
     ) -> tuple[list[Parcel], list[Parcel]]:

@@ -51,10 +51,11 @@ class Importer:
         """Have a module imported soon.
 
         Raises:
-            Exception: whatever its import has raised.
+            Exception: whatever its import has raised since the last call. The next one has it tried
+                again: a host may have had no memory or no descriptor left at that moment.
         """
-        if name in self._errors:
-            raise self._errors[name]
+        if error := self._errors.pop(name, None):
+            raise error
         if name not in self._wanted:
             self._wanted.append(name)
 

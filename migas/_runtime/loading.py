@@ -277,10 +277,10 @@ def load(name: str) -> None:
     """
     sends = name not in (*WRITER_MODULES, *SENDER_MODULES)
     if sends:
-        from .stand_in import find_replaced_class
+        from .stand_in import explain_stand_in, find_replaced_class
 
         if tool := find_replaced_class():
-            raise StandInError(f"{tool} stands in for the network")
+            raise StandInError(explain_stand_in(tool))
     if name not in sys.modules:
         from .shadow import find_shadow
 

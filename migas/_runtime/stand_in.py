@@ -78,6 +78,11 @@ def find_replaced_class() -> str:
     return _find_tool(_CLASSES)
 
 
+def explain_stand_in(tool: str) -> str:
+    """Return why nothing is sent while ``tool`` stands in."""
+    return f"nothing is sent: {tool} stands in for the network"
+
+
 def find_resolver(resolver: Callable[..., Any]) -> Callable[..., Any]:
     """Return ``resolver``, which is `socket.getaddrinfo`, or the system's own if it is gevent's.
 

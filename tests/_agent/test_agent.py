@@ -408,6 +408,24 @@ def test_modules_that_cannot_be_loaded_once_are_loaded_again(
     assert versions(server) == ["1"]
 
 
+def test_a_receipt_is_settled_though_no_sender_can_be_made(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its breadcrumb is pending; an answer comes in any case, and this one says why."""
+    make, failures = Agent._make_sender, [ImportError("no sender")] * 2
+
+    def fail_twice(agent: Agent) -> Any:
+        if failures:
+            raise failures.pop()
+        return make(agent)
+
+    monkeypatch.setattr(Agent, "_make_sender", fail_twice)
+    receipt = migas.add_project("owner/repo", "1")
+    assert receipt.result(PATIENCE) == {"success": False, "message": "no sender"}
+    assert migas.flush(PATIENCE) == 0
+    assert versions(server) == ["1"]
+
+
 def test_a_call_starts_both_threads(start: Callable[..., Agent]) -> None:
     """From Python 3.12 on it would be too late at the exit."""
     agent = start(NOWHERE)

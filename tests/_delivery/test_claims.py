@@ -172,3 +172,24 @@ def test_what_the_server_has_is_removed_though_the_batch_cannot(
     monkeypatch.setattr(files.Directory, "remove", fail_once)
     claims.end([(parcel, Verdict(Outcome.DELIVERED), 0)])
     assert spool.count() == 0
+
+
+def test_what_the_server_has_is_removed_as_soon_as_the_disk_lets_it_go(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host without a descriptor at that moment would have it sent again two minutes later."""
+    parcels = put(spool, 2)
+    claims, _ = make_claims(spool)
+    claims.take(parcels)
+
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("migas._disk.files.os.open", refuse)
+        claims.end([(parcel, Verdict(Outcome.DELIVERED), 0) for parcel in parcels])
+        claims.discard_delivered()
+    assert spool.count() == 2
+    claims.discard_delivered()
+    assert spool.count() == 0
+    claims.discard_delivered()

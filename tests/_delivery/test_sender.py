@@ -24,7 +24,7 @@ from migas._disk.entry import MemoryEntry, make_token
 from migas._disk.spool import open_spool
 from migas._runtime.exit import Exit
 from migas._runtime.listeners import Listeners
-from migas._runtime.loading import TRANSPORT_MODULES, Import
+from migas._runtime.loading import TRANSPORT_MODULES, Import, StandInError
 from migas._runtime.receipt import Receipt
 from migas._runtime.settings import Settings
 from migas._runtime.threads import NEVER
@@ -52,10 +52,12 @@ class Bench:
         self.spool.put(b"").discard()  # so that there is a directory to share a moment in
         self.backoff = Backoff(self.spool.directory)
 
-    def sender(self, *, timeout: float = 30.0, ending: bool = False) -> Sender:
+    def sender(
+        self, *, timeout: float = 30.0, ending: bool = False, dry_run: bool = False
+    ) -> Sender:
         """A sender of another process, which lives or is ``ending``."""
         sender = Sender(
-            Settings(endpoint=self.server.endpoint, timeout=timeout),
+            Settings(endpoint=self.server.endpoint, timeout=timeout, dry_run=dry_run),
             self.listeners,
             Exit(1.0, lambda: self.now),
             Import(self, TRANSPORT_MODULES, TRANSPORT_POLL),  # type: ignore[arg-type]
@@ -141,8 +143,59 @@ def test_what_a_caller_could_not_import_is_told_at_once_and_never_later(
     assert 0 < sender.handle([bench.parcel(awaited=True)], True) < NEVER
     assert bench.reasons == []
     sender._modules.load_for_caller()
-    assert sender.handle([], True) == NEVER
+    assert sender.handle([], True) == LEISURE
     assert bench.reasons == ["cannot send: there is no ssl"]
+
+
+def test_an_import_that_fails_is_tried_once_more(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host may have had no memory or no descriptor left; a broken installation stays broken."""
+
+    def fail(_names: object, *, loads_logging: bool) -> bool:
+        raise OSError(24, f"Too many open files, {loads_logging}")
+
+    sender = bench.sender()
+    attempt = bench.attempt
+    monkeypatch.setattr(bench, "attempt", fail)
+    assert sender.handle([bench.parcel()], True) == LEISURE
+    bench.now += LEISURE
+    assert sender.handle([], True) == NEVER
+    assert sender.handle([bench.parcel()], True) == NEVER
+    monkeypatch.setattr(bench, "attempt", attempt)
+    assert sender.handle([bench.flush()], True) == NEVER
+    assert len(bench.server.crumbs) == 2
+
+
+def test_a_tool_that_comes_while_the_transport_is_loaded_is_waited_for(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the server, which is not to blame, is not left alone for it."""
+    sender = bench.sender()
+
+    def refuse(*_names: object, **_loads: object) -> bool:
+        raise StandInError("nothing is sent: vcr stands in for the network")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench, "attempt", refuse)
+        assert sender.handle([bench.parcel(awaited=True)], True) == LEISURE
+    with monkeypatch.context() as patch:
+        patch.setattr("migas._delivery.sender.load", refuse)
+        sender.handle([bench.parcel(awaited=True)], True)
+    assert bench.reasons == ["nothing is sent: vcr stands in for the network"] * 2
+    assert bench.backoff.remaining() == 0.0
+    sender.handle([bench.flush()], True)
+    assert len(bench.server.crumbs) == 2
+
+
+def test_a_dry_run_sends_nothing_of_what_others_have_left(bench: Bench) -> None:
+    """Not even for a flush, nor at the exit."""
+    bench.leave()
+    flush = bench.flush()
+    assert bench.sender(dry_run=True).handle([flush], True) == NEVER
+    assert flush.result(0) == {"pending": 1, "message": "MIGAS_DRY_RUN is set"}
+    assert bench.sender(dry_run=True, ending=True).handle([bench.flush()], True) == NEVER
+    assert bench.server.requests == 0
 
 
 @pytest.mark.usefixtures("no_requests")

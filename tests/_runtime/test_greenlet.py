@@ -68,6 +68,10 @@ def test_a_failed_import_is_raised_where_it_is_wanted_again(
     assert loader.names == ["other"]
     with pytest.raises(ImportError, match="broken"):
         importer.want("broken")
+    importer.want("broken")  # which has it tried again
+    importer.serve()
+    with pytest.raises(ImportError, match="broken"):
+        importer.want("broken")
 
 
 @pytest.mark.parametrize("end", ["closed", "done"])
