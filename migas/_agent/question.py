@@ -6,9 +6,9 @@ What may go wrong: the user has opted out, the settings forbid it, or `requests`
 from __future__ import annotations
 
 import os
-import time
 
 from migas._runtime.loading import StandInError, load
+from migas._runtime.native import time
 from migas._runtime.optout import find_optout
 from migas._runtime.signals import reraise_from_handler
 
@@ -43,8 +43,9 @@ def ask_all(
         return _ask_within(settings.timeout, settings, encode(), fields, failure)
     except Exception as error:  # requests cannot be imported, or an argument is no text
         reraise_from_handler(error)
-        reason = str(error) if isinstance(error, StandInError) else repr(error)
-        message = f"nothing is sent: {reason:.200}"
+        message = str(error)
+        if not isinstance(error, StandInError):
+            message = f"nothing is sent: {error!r:.200}"
         return [{"success": False, **failure, "message": message} for _ in fields]
 
 

@@ -10,23 +10,23 @@ is left behind when the deadline has passed.
 from __future__ import annotations
 
 import contextlib
-import time
+import os
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from migas._runtime.daemon import Thread
-from migas._runtime.native import TIMEOUT_MAX, allocate_lock, await_lock
+from migas._runtime.native import TIMEOUT_MAX, allocate_lock, await_lock, time
+from migas._runtime.optout import look_for_optout
 from migas._runtime.signals import reraise_from_handler
+from migas._runtime.stand_in import explain_stand_in, find_stand_in
 
 from . import graphql, rest
-from .parcel import Outcome
+from .parcel import Outcome, Reply
 from .transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from migas._runtime.settings import Settings
-
-    from .parcel import Reply
 
 T = TypeVar("T")
 
@@ -106,6 +106,11 @@ def _exchange(
     remaining = max(0.0, deadline - time.monotonic())
 
     def connect() -> Reply:
+        # On the thread that may be left behind, since the home may have stopped answering.
+        if off := look_for_optout(os.environ):
+            return Reply(Outcome.UNSENT, f"switched off by {off}")
+        if tool := find_stand_in(settings.endpoint):
+            return Reply(Outcome.UNSENT, explain_stand_in(tool))
         with contextlib.closing(Transport(settings.endpoint)) as transport:
             return send(transport, remaining)
 

@@ -10,6 +10,7 @@ import pytest
 from command import put, read_json, run
 from support import PATIENCE
 
+import migas
 from migas._agent.agent import Agent
 from migas._runtime import optout
 from migas._runtime.listeners import Listeners
@@ -85,6 +86,24 @@ def test_an_opt_out_is_heard_by_a_process_that_runs(
     answer = Agent(Settings.from_env(os.environ), Listeners()).add("owner/repo", "1", {})
     assert answer.result(PATIENCE)["message"] == f"switched off by {path}"
     assert (server.requests, spool().count()) == (0, 0)
+
+
+def test_an_opt_out_is_heard_by_a_process_that_only_asks(
+    server: Server, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no thread that looks but the one that sends the question."""
+    now = [1000.0]
+    lasting = optout.OptoutFile(lambda: now[0])
+    monkeypatch.setattr(optout, "lasting", lasting)
+    assert migas.get_usage("owner/repo", "2026-01-01")["success"]
+    assert run("optout").returncode == 0
+    now[0] += optout.LOOK_AGAIN
+    for answer in (
+        migas.get_usage("owner/repo", "2026-01-01"),
+        migas.check_project("owner/repo", "1"),
+    ):
+        assert answer["message"] == f"switched off by {home / 'config/migas/optout'}"
+    assert server.requests == 1
 
 
 @pytest.mark.slow
