@@ -138,8 +138,9 @@ def track(
     the run took. There is no final status after a kill or `os._exit` or, before Python 3.12, `raise
     SystemExit(…)`.
 
-    Nested runs of one project are one run. Worker processes of `multiprocessing` report none for
-    a project that their parent tracks, and a forked child does not report its parent's.
+    Nested runs of one project are one run, and so are runs that overlap, in threads or tasks.
+    Worker processes of `multiprocessing` report none for a project that their parent tracks, and a
+    forked child does not report its parent's.
 
     Parameters:
         project: `owner/repo` at GitHub, registered with the server.
@@ -272,10 +273,15 @@ def flush(timeout: float | None = None) -> int:
         `before_send` and in a receipt's callback they are counted at once, and sent behind it. 0 if
         the host's own process keeps the agent from looking, as by a limit on its memory.
 
+    Raises:
+        TypeError, ValueError: ``timeout`` is no number.
+
     Example:
         >>> flush(timeout=10) >= 0
         True
     """
+    if timeout is not None:
+        timeout = float(timeout)
     try:
         process = current_process()
         if process.use_agent() is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import logging
 import os
 import socket
 import threading
@@ -42,6 +43,69 @@ def test_the_one_line_and_the_question(server: Server, monkeypatch: pytest.Monke
     assert migas.get_usage("owner/repo", "2026-01-01", "2026-01-02")["hits"] == 0
     assert migas.get_usage("noslash", "2026-01-01")["success"] is False
     assert len(server.crumbs) == 1
+
+
+@pytest.mark.parametrize("timeout", ["soon", [], object()])
+def test_a_flush_for_no_number_of_seconds_is_an_error_of_its_caller(timeout: Any) -> None:
+    """To return 0 would say that nothing is pending."""
+    with pytest.raises((TypeError, ValueError)):
+        migas.flush(timeout)
+
+
+class Listener(logging.Handler):
+    """What a host does with its log, while it holds a lock of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock_of_hosts = threading.Lock()
+        self.is_called = threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.is_called.set()
+        with self.lock_of_hosts:
+            self.said = record.getMessage()
+
+
+@pytest.mark.parametrize("call", ["add_project", "setup"])
+def test_a_host_that_listens_to_the_log_is_called_without_a_lock_of_ours(
+    monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """Another thread of its own holds the lock that it waits for, and calls us as well."""
+    monkeypatch.setenv("MIGAS_TIMEOUT", "soon")
+    listener, logger = Listener(), logging.getLogger("migas")
+    act = {
+        "add_project": lambda: migas.add_project("owner/repo", "1"),
+        "setup": lambda: migas.setup(user_id=UUID),
+    }[call]
+    first = threading.Thread(target=act)
+    logger.addHandler(listener)
+    try:
+        with listener.lock_of_hosts:
+            first.start()
+            assert listener.is_called.wait(PATIENCE)
+            second = threading.Thread(target=migas.add_project, args=("owner/repo", "2"))
+            second.start()
+            second.join(PATIENCE)
+            assert not second.is_alive()
+        first.join(PATIENCE)
+        assert "MIGAS_TIMEOUT" in listener.said
+    finally:
+        logger.removeHandler(listener)
+
+
+@pytest.mark.parametrize("double", [lambda: 1e9, lambda: 0.0], ids=["ahead", "stopped"])
+def test_a_double_of_the_clock_holds_nothing_up(
+    server: Server, monkeypatch: pytest.MonkeyPatch, double: Callable[[], float]
+) -> None:
+    """While it stands in for the clock, and when that is over (freezegun, mock)."""
+    with monkeypatch.context() as patch:
+        patch.setattr("time.monotonic", double)
+        run = migas.track("owner/repo", "1", signals=None)
+        migas.add_project("owner/other", "1")
+        assert migas.flush(PATIENCE) == 0
+    run.stop()
+    assert migas.flush(PATIENCE) == 0
+    assert len(server.crumbs) == 3
 
 
 class Wordless:

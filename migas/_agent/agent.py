@@ -11,7 +11,6 @@ server may hang; then the exit gives up within its budget.
 from __future__ import annotations
 
 import os
-import time
 
 from migas._runtime import log
 from migas._runtime.daemon import find_own_thread
@@ -24,6 +23,7 @@ from migas._runtime.loading import (
     Import,
     Loader,
 )
+from migas._runtime.native import time
 from migas._runtime.place import is_worker_process
 from migas._runtime.receipt import Receipt
 from migas._runtime.signals import reraise_from_handler

@@ -12,7 +12,6 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-import time
 
 from migas._runtime import log
 from migas._runtime.daemon import be_forgotten
@@ -21,7 +20,7 @@ from migas._runtime.garbage import pause
 from migas._runtime.imports import disregard_orphans
 from migas._runtime.listeners import Listeners
 from migas._runtime.loading import fork_gate
-from migas._runtime.native import make_rlock
+from migas._runtime.native import make_rlock, time
 from migas._runtime.optout import find_optout, hold, lasting
 from migas._runtime.place import is_worker_process
 from migas._runtime.settings import Settings
@@ -87,16 +86,21 @@ class Process:
         self._ends = False
 
     def use_settings(self) -> Settings:
-        """Return the settings, read from the environment and `setup()` on first use."""
+        """Return the settings, read from the environment and `setup()` on first use.
+
+        Not to be called for the first time with the lock held: what listens to the log is the
+        host's, and may wait for another thread of its own that calls us.
+        """
         with self._lock:
-            if self._settings is None:
-                self._settings = Settings.from_env(os.environ, _setup, self._part)
-                self._part = self._settings.part
-                if self._settings.log_level is not None:
-                    log.configure(self._settings.log_level)
-                for problem in self._settings.problems:
-                    log.say(log.WARNING, "%s", problem)
-            return self._settings
+            if self._settings is not None:
+                return self._settings
+            settings = self._settings = Settings.from_env(os.environ, _setup, self._part)
+            self._part = settings.part
+            if settings.log_level is not None:
+                log.configure(settings.log_level)
+        for problem in settings.problems:
+            log.say(log.WARNING, "%s", problem)
+        return settings
 
     def find_refusal(self) -> str:
         """Return what switches everything off, an opt-out or an unusable address, or `""`."""
@@ -113,12 +117,15 @@ class Process:
         # Without the lock: if another thread calls `setup()` now, this call came before it.
         if (agent := self._agent) is not None:
             return agent
+        self.use_settings()
         with self._lock:
             if self._agent is None:
                 settings = self.use_settings()
                 if settings.off_by:
                     return None
                 if self._reported is None:
+                    if settings.part is not None:
+                        settings.part.notice_workers()
                     self._reported = Reported(os.environ, self._lock, settings.part)
                 settings.hand_down(os.environ)
                 share_with_fork_server()
@@ -182,7 +189,9 @@ class Process:
             _setup.update(values)
             self._former = [agent for agent in self.list_agents() if not agent.is_over()]
             self._agent = self._settings = None
-            if not find_optout(os.environ):
+        if not find_optout(os.environ):
+            self.use_settings()
+            with self._lock:
                 self.use_settings().hand_down(os.environ)
                 share_with_fork_server()
 
@@ -318,6 +327,7 @@ def _forget_parents() -> None:
     # The child's own state stays: a fork hook of the host's that ran before may have used it.
     for pid in set(_processes) - {os.getpid()}:
         del _processes[pid]
+    pause.forget()
     # Another thread of the parent's may have been quiet at that moment.
     if (module := sys.modules.get("migas._runtime.quiet")) is not None:
         module.quiet.forget()

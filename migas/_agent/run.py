@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from migas import error as errors
 from migas._runtime import log
+from migas._runtime.signals import reraise_from_handler
 
 from .endings import ExitWatcher, SignalWatcher
 from .process import current_process
@@ -163,19 +164,26 @@ class Run:
         try:
             self._end(self._exit_watcher.find_ending())
         except Exception as failure:  # nobody knows, or a host's exception raises when it is read
-            log.say(log.DEBUG, "a final status is not reported: %r", failure)
-            self._stop_watching()
-            self._process.leave(self)
+            self._give_up(failure)
 
     def end(self, error: BaseException | None) -> None:
         """Report the final status of a run that ``error`` ended, unless that has been done.
 
-        Never raises, since its caller is about to raise ``error`` itself.
+        Raises nothing of its own, since its caller is about to raise ``error`` itself.
         """
         try:
             self._end(self._plan.describe(error))
-        except Exception as failure:  # a host's exception may raise when its attributes are read
-            log.say(log.DEBUG, "a final status is lost: %r", failure)
+        except BaseException as failure:  # a host's exception may raise when it is read
+            self._give_up(failure)
+            if not isinstance(failure, Exception):
+                raise
+            reraise_from_handler(failure)
+
+    def _give_up(self, failure: BaseException) -> None:
+        """Close the run without a final status: one that stayed open would hide all later ones."""
+        self._stop_watching()
+        self._process.leave(self)
+        log.say(log.DEBUG, "a final status is lost: %r", failure)
 
     def _end(self, ending: Ending) -> None:
         self._stop_watching()

@@ -9,9 +9,8 @@ that one has no final status.
 
 from __future__ import annotations
 
-import time
-
 from migas._runtime import log
+from migas._runtime.native import time
 from migas._runtime.signals import reraise_from_handler
 
 from .process import current_process
@@ -96,11 +95,16 @@ class Track:
 
     def __enter__(self) -> Self:
         run, self._run = self._run, None
-        if run is None:
-            run = self._start(lasts=False)
-        elif not run.become_block():
-            run = None
-        self._open.append(run)
+        try:
+            if run is None:
+                run = self._start(lasts=False)
+            elif not run.become_block():
+                run = None
+            self._open.append(run)
+        except BaseException:  # a time limit of the host's
+            if run is not None:
+                run.withdraw()
+            raise
         return self
 
     def __exit__(
@@ -130,10 +134,15 @@ class Track:
 
     def _start(self, hold: float = 0.0, *, lasts: bool) -> Run | None:
         """Start a run. Returns None if there is nothing to report, or if that fails."""
+        run = None
         try:
             run = Run(self._plan, current_process(), self._clock, lasts=lasts)
             return run if run.start(hold) else None
-        except Exception as failure:  # a block's start must not raise, see `operations`
+        except BaseException as failure:  # a block's start must not raise, see `operations`
+            if run is not None:
+                run.withdraw()  # one that stayed open would hide all later runs
+            if not isinstance(failure, Exception):
+                raise
             reraise_from_handler(failure)
             log.say(log.DEBUG, "a run is not reported: %r", failure)
             return None

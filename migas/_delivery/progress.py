@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import select
 import socket
-import time
 
-from migas._runtime.native import duplicate_socket
+from migas._runtime.native import duplicate_socket, time
 
 from .sockets import shut_down
 
@@ -101,7 +100,7 @@ class Progress:
 
     def remaining(self) -> float:
         """Return the seconds that are left, more than 0, or raise `TimeoutError`."""
-        remaining = self._deadline - time.monotonic()
+        remaining: float = self._deadline - time.monotonic()
         if remaining <= 0 or self._is_stopped:
             raise TimeoutError("there is no time left")
         return remaining

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 
+from .native import time
 from .place import FIRST, find_outermost_frame, is_main_thread
 from .signals import was_raised_by_handler
 from .threads import NEVER

@@ -49,6 +49,11 @@ class CollectionPause:
         """Have the pause go on, if there is one still."""
         self._change(lifts=-1)
 
+    def forget(self) -> None:
+        """End the pause in a forked child: it is its parent's that exits."""
+        self._lifts = 0
+        self._change(is_on=False)
+
     def _change(self, *, is_on: bool | None = None, lifts: int = 0) -> None:
         with self._guard:
             self._is_on = self._is_on if is_on is None else is_on

@@ -28,6 +28,10 @@ from .signals import reraise_from_handler
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from typing import TypeAlias
+
+    #: Returns the launch that an environment tells of.
+    Look: TypeAlias = Callable[[Mapping[str, str]], "Launch | None"]
 
 #: The variable by which a carrier hands down its launch's key, or `none`, and which process it is.
 LAUNCH = "MIGAS_LAUNCH"
@@ -105,6 +109,16 @@ class Part:
         """Return True if what the parents have reported is not to be reported again now."""
         return self.is_continued and (not self.is_server or self._is_starting())
 
+    def notice_workers(self) -> None:
+        """Share the run with workers that this process has started since its part was found.
+
+        To be called before its first report: after `setup()` or a question it is found earlier.
+        """
+        if self.rank or self.is_pool:
+            return
+        if launch := _try_to_find_launch(os.environ, _look_for_workers):
+            self.scope, self.is_pool = launch.key, True
+
     def _is_starting(self) -> bool:
         """Return True if what this thread does belongs to the program's start.
 
@@ -125,7 +139,7 @@ def find_part(environ: Mapping[str, str], inherited: str | None) -> Part:
         environ: the environment that this process was started with.
         inherited: the session that it names, if it names one.
     """
-    part, launch = Part(), _try_to_find_launch(environ)
+    part, launch = Part(), _try_to_find_launch(environ, find_launch)
     name, image = name_process(os.getpid())
     me = f"{name}-{place.name_program()}"
     key = launch.key if launch else _NONE
@@ -151,10 +165,10 @@ def find_part(environ: Mapping[str, str], inherited: str | None) -> Part:
     return part
 
 
-def _try_to_find_launch(environ: Mapping[str, str]) -> Launch | None:
+def _try_to_find_launch(environ: Mapping[str, str], look: Look) -> Launch | None:
     """Return the launch, or None if it cannot be found out: a use is reported nevertheless."""
     try:
-        return find_launch(environ)
+        return look(environ)
     except Exception as error:  # a host's audit hook, a double of a test's
         reraise_from_handler(error)
         log.say(log.DEBUG, "whether this process is one of several is not known: %r", error)
@@ -169,7 +183,7 @@ def find_launch(environ: Mapping[str, str]) -> Launch | None:
     Example:
         >>> find_launch({"OMPI_COMM_WORLD_SIZE": "1", "OMPI_COMM_WORLD_RANK": "0"})
     """
-    looks: tuple[Callable[[Mapping[str, str]], Launch | None], ...] = (
+    looks: tuple[Look, ...] = (
         *(_look_for_ray, _look_for_spark, _look_for_torch, _look_for_open_mpi),
         *(_look_for_slurm, _look_for_mpich, _look_for_xdist, _look_for_parent),
     )
@@ -259,6 +273,10 @@ def _look_for_parent(_environ: Mapping[str, str]) -> Launch | None:
         if launch:
             launch.is_forked = True
         return launch
+    return _look_for_workers(_environ)
+
+
+def _look_for_workers(_environ: Mapping[str, str]) -> Launch | None:
     if place.has_workers():
         return _make(_POOL, [identify(os.getpid())], inherits=True)
     return None

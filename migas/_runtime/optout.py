@@ -19,8 +19,8 @@ that is started with a cleared environment cannot know what its parent was start
 from __future__ import annotations
 
 import os
-import time
 
+from .native import time
 from .signals import reraise_from_handler
 
 TYPE_CHECKING = False

@@ -6,14 +6,12 @@ looks inside, and no look lasts longer than its caller's patience.
 
 from __future__ import annotations
 
-import time
-
 # collections.abc by its own name: under that one, `collections` would be loaded as well.
 from _collections_abc import Mapping
 from os import getpid
 
 from .daemon import find_own_thread
-from .native import TIMEOUT_MAX, allocate_lock, await_lock
+from .native import TIMEOUT_MAX, allocate_lock, await_lock, time
 from .signals import reraise_from_handler
 
 TYPE_CHECKING = False

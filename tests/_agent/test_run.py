@@ -7,12 +7,14 @@ import os
 import re
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import BRIEFLY_IDLE, FORKS, SLOW, await_condition, need
 
 import migas
+from migas._agent.endings import SignalWatcher
+from migas._agent.process import Process
 from migas._agent.run import Plan
 from migas._agent.track import Track
 
@@ -635,6 +637,57 @@ def test_an_exception_at_which_nobody_may_look_is_the_hosts(server: Server) -> N
         raise OddError
     assert migas.flush(60) == 0
     assert server.requests == 0
+
+
+class LimitError(TimeoutError):
+    """A host's time limit."""
+
+
+@pytest.mark.parametrize("place", ["SignalWatcher.start", "Process.enter"])
+@pytest.mark.parametrize("error", [LimitError, KeyboardInterrupt, MemoryError])
+def test_a_run_whose_start_is_interrupted_hides_no_later_one(
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    error: type[BaseException],
+) -> None:
+    """What a notebook's user interrupts is tried again; an open run would have it for its part."""
+    owner = {"SignalWatcher.start": SignalWatcher, "Process.enter": Process}[place]
+    name = place.rpartition(".")[2]
+    begin = getattr(owner, name)
+
+    def fail(*arguments: Any, **options: Any) -> None:
+        begin(*arguments, **options)
+        raise error
+
+    monkeypatch.setattr("migas._runtime.signals._find_handlers", lambda: {fail.__code__})
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, fail)
+        with pytest.raises(error), Track(plan(), at_once=False):
+            pass
+    with Track(plan(), at_once=False):
+        pass
+    assert migas.flush(60) == 0
+    assert [crumb["status"] for crumb in server.crumbs][-1] == "C"
+
+
+def test_a_run_whose_end_is_interrupted_hides_no_later_one(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is the host's time limit swallowed: it goes on."""
+
+    def fail(*_arguments: object) -> None:
+        raise LimitError
+
+    monkeypatch.setattr("migas._runtime.signals._find_handlers", lambda: {fail.__code__})
+    with monkeypatch.context() as patch:
+        patch.setattr("migas.error.describe", fail)
+        with pytest.raises(LimitError), Track(plan(), at_once=False):
+            pass
+    with Track(plan(), at_once=False):
+        pass
+    assert migas.flush(60) == 0
+    assert [crumb["status"] for crumb in server.crumbs] == ["C"]
 
 
 class Clock:

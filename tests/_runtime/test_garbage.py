@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -69,6 +70,23 @@ def test_a_host_that_collects_nothing_is_left_so() -> None:
             assert (gc.isenabled(), gc.get_threshold(), gc.callbacks) == before
     finally:
         gc.enable()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_that_is_forked_meanwhile_collects_its_garbage(host: Host) -> None:
+    """The pause is its parent's, whose exit ends it there."""
+    ended = host.run(
+        "import gc, os, migas\n"
+        "from migas._runtime.garbage import pause\n"
+        "with pause:\n"
+        "    pid = os.fork()\n"
+        "    if not pid:\n"
+        "        os._exit(not gc.isenabled())\n"
+        "    print(os.waitpid(pid, 0)[1], gc.isenabled())",
+        {"PYTHONWARNINGS": "ignore"},
+        measured=False,
+    )
+    assert ended.out == "0 False\n", ended
 
 
 def test_what_a_host_has_frozen_stays_frozen(host: Host) -> None:

@@ -65,6 +65,7 @@ WALLS = {
     "a flush": ("migas._agent.process.Process.flush", "migas.add_project(*NAME) and migas.flush()"),
     "a plan": ("migas._agent.run.Plan", "migas.track(*NAME)"),
     "a run": ("migas._agent.track.Run", "migas.track(*NAME)"),
+    "a final status": ("migas.error.describe", "migas.track(*NAME).stop()"),
     "a receipt": ("migas._runtime.receipt.Receipt._await_answer", "migas.add_project(*NAME)['x']"),
     "a question": ("migas._agent.question._ask_within", "migas.get_usage(*NAME)"),
     "a question's thread": ("migas._delivery.query.Thread", "migas.get_usage(*NAME)"),

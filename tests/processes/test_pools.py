@@ -87,6 +87,38 @@ def test_a_pool_that_ends_at_once_loses_nothing(
     assert {*versions(server)} == {*map(str, range(ROUNDS * TASKS))}
 
 
+SET_UP_BEFORE = """
+import logging, multiprocessing, sys
+sys.path.insert(0, '.')
+import migas
+def work(_):
+    import package
+if __name__ == '__main__':
+    migas.setup(before_send=lambda crumb: crumb)
+    with multiprocessing.get_context({method!r}).Pool(2) as pool:
+        pool.map(work, range(4))
+        import package
+        pool.close()
+        pool.join()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_a_host_that_was_set_up_before_its_pool_is_one_use_with_it(
+    host: Host, server: Server, deliver: Callable[[], None], method: str
+) -> None:
+    """The parent reports after its workers, of which it knew nothing when it was set up."""
+    files = {
+        "main.py": SET_UP_BEFORE.format(method=method),
+        "package.py": "import migas; migas.add_project('owner/repo', '1')",
+    }
+    ended = host.run_program(files, QUIET)
+    assert ended.calmly, ended
+    deliver()
+    assert versions(server) == ["1"]
+
+
 #: What a worker may do with its first breadcrumb before it is killed by the next line.
 FIRST_USES = {
     "in a function": "migas.add_project('owner/repo', '1')",
