@@ -187,7 +187,10 @@ class Process:
         """Replace the settings, and with them the agent, for all later calls."""
         with self._lock:
             _setup.update(values)
-            self._former = [agent for agent in self.list_agents() if not agent.is_over()]
+            # Not the present one, though it may be over: another thread's call may have found it
+            # just now, and the exit would not know of what that adds.
+            over = [agent for agent in self._former if agent.is_over()]
+            self._former = [agent for agent in self.list_agents() if agent not in over]
             self._agent = self._settings = None
         if not find_optout(os.environ):
             self.use_settings()

@@ -158,6 +158,21 @@ def test_agents_that_are_over_are_forgotten(server: Server) -> None:
     assert versions(server) == ["0", "1", "2"]
 
 
+def test_an_agent_that_a_call_has_just_found_is_ended_by_the_exit(server: Server) -> None:
+    """It may have nothing to do, and be replaced at that moment: what the call adds is not lost."""
+    process = current_process()
+    migas.setup(endpoint=server.endpoint)
+    migas.add_project("owner/repo", "1").result(PATIENCE)
+    found = process.use_agent()
+    assert found is not None
+    found.retire()
+    await_condition(found.is_over)
+    migas.setup(endpoint=server.endpoint)
+    assert found in process.list_agents()
+    migas.setup(endpoint=server.endpoint)
+    assert found not in process.list_agents()
+
+
 def test_what_the_sender_does_not_get_is_sent_as_what_waits(
     start: Callable[..., Agent], server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
