@@ -270,8 +270,9 @@ def flush(timeout: float | None = None) -> int:
     Returns:
         How many breadcrumbs are pending on disk, or in memory if no disk can be written. Those that
         another process is sending count, too, or was sending when it died, for two minutes. In
-        `before_send` and in a receipt's callback they are counted at once, and sent behind it. 0 if
-        the host's own process keeps the agent from looking, as by a limit on its memory.
+        `before_send` and in a receipt's callback they are counted at once, and sent behind it. 1 if
+        the time is over and the disk does not say within another second. 0 if the host's own
+        process keeps the agent from looking, as by a limit on its memory.
 
     Raises:
         TypeError, ValueError: ``timeout`` is no number.

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 
 from migas._runtime import log
-from migas._runtime.daemon import find_own_thread
+from migas._runtime.daemon import find_own_thread, run_within
 from migas._runtime.exit import Exit
 from migas._runtime.imports import is_loaded, make_whole
 from migas._runtime.loading import (
@@ -50,6 +50,9 @@ LAST_SHARE = 0.05
 #: How long a call in a worker process waits for its breadcrumb to be on disk, in seconds. It takes
 #: some milliseconds.
 WORKER_WAIT = 0.25
+
+#: How long a flush whose time is over waits for the disk to say what is left, in seconds.
+COUNT_WAIT = 1.0
 
 #: Seconds between two looks of the exit at what our threads want imported, among greenlets.
 SLICE = 0.02
@@ -177,13 +180,16 @@ class Agent:
         deadline = NEVER if timeout is None else time.monotonic() + timeout
         flush = Flush(deadline, self._urge, lambda: count_pending(self.settings))
         self.start()
+        is_ours = self._writing.is_current() or self._sending.is_current()
         try:
-            is_ours = self._writing.is_current() or self._sending.is_current()
             if self._writing.submit(flush) and not is_ours:
                 return flush.wait(timeout)
         except TimeoutError as error:
             reraise_from_handler(error)
-        return count_pending(self.settings)
+        if is_ours:
+            return count_pending(self.settings)
+        left = run_within(COUNT_WAIT, lambda: count_pending(self.settings))
+        return 1 if left is None else left  # as many as that, and nobody knows how many more
 
     def close(self, seconds: float, *, sends: bool = True) -> None:
         """End both threads. Breadcrumbs that are not sent by then stay on disk.

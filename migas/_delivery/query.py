@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
-from migas._runtime.daemon import Thread
-from migas._runtime.native import TIMEOUT_MAX, allocate_lock, await_lock, time
+from migas._runtime.daemon import run_within
+from migas._runtime.native import time
 from migas._runtime.optout import look_for_optout
-from migas._runtime.signals import reraise_from_handler
 from migas._runtime.stand_in import explain_stand_in, find_stand_in
 
 from . import graphql, rest
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from migas._runtime.settings import Settings
-
-T = TypeVar("T")
 
 
 def ask(
@@ -115,35 +112,3 @@ def _exchange(
             return send(transport, remaining)
 
     return run_within(remaining, connect)
-
-
-def run_within(timeout: float, call: Callable[[], T]) -> T | None:
-    """Return the result of ``call``, or None if it takes longer than ``timeout`` seconds.
-
-    The call runs on a daemon thread that is left behind then, since a name look-up cannot be
-    stopped. If no thread can start, the caller's own does it, without a limit. An exception of
-    ``call`` is raised here.
-    """
-    results: list[T] = []
-    errors: list[BaseException] = []
-    done = allocate_lock()
-    done.acquire()
-
-    def run() -> None:
-        try:
-            results.append(call())
-        except BaseException as error:
-            errors.append(error)
-        finally:
-            done.release()
-
-    try:
-        Thread(run, "call").start()
-    except Exception as error:  # no thread can start
-        reraise_from_handler(error)
-        run()
-    else:
-        await_lock(done, min(timeout, TIMEOUT_MAX))
-    if errors:
-        raise errors[0]
-    return results[0] if results else None

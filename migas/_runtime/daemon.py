@@ -16,9 +16,11 @@ import os
 import sys
 
 from .native import (
+    TIMEOUT_MAX,
     Local,
     ProcessLock,
     allocate_lock,
+    await_lock,
     name_thread,
     stack_size,
     start_new_thread,
@@ -35,7 +37,9 @@ except ImportError:  # PyPy 8 has none
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
 
 #: Bytes of stack that a thread of ours has at least, as musl's linker is told for CPython. TLS and
 #: the resolver take more than the 32 KiB to which a host may set `threading.stack_size`.
@@ -230,3 +234,35 @@ _FAULTS = {
     for name in ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGTRAP", "SIGSYS")
     if hasattr(_signal, name)
 }
+
+
+def run_within(timeout: float, call: Callable[[], T]) -> T | None:
+    """Return the result of ``call``, or None if it takes longer than ``timeout`` seconds.
+
+    The call runs on a daemon thread that is left behind then, since neither a name look-up nor a
+    disk that has stopped answering can be interrupted. If no thread can start, the caller's own
+    does it, without a limit. An exception of ``call`` is raised here.
+    """
+    results: list[T] = []
+    errors: list[BaseException] = []
+    done = allocate_lock()
+    done.acquire()
+
+    def run() -> None:
+        try:
+            results.append(call())
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            done.release()
+
+    try:
+        Thread(run, "call").start()
+    except Exception as error:  # no thread can start
+        reraise_from_handler(error)
+        run()
+    else:
+        await_lock(done, min(timeout, TIMEOUT_MAX))
+    if errors:
+        raise errors[0]
+    return results[0] if results else None

@@ -238,6 +238,25 @@ def test_a_flush_keeps_its_timeout(start: Callable[..., Agent], server: Server) 
     server.stop()
 
 
+def test_a_flush_keeps_its_timeout_though_the_disk_hangs(
+    start: Callable[..., Agent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows how many are left then; it is not said that none is."""
+    goes_on = threading.Event()
+
+    def hang(_spool: Spool) -> int:
+        assert goes_on.wait(PATIENCE)
+        return 7
+
+    monkeypatch.setattr("migas._disk.spool.Spool.count", hang)
+    monkeypatch.setattr(agents, "COUNT_WAIT", 0.01)
+    agent = start(NOWHERE)
+    assert agent.flush(0.0) == 1
+    monkeypatch.setattr(agents, "COUNT_WAIT", float(PATIENCE))
+    goes_on.set()
+    assert agent.flush(0.0) == 7
+
+
 def test_a_callback_that_flushes_does_not_wait_for_its_own_thread(
     start: Callable[..., Agent], server: Server
 ) -> None:

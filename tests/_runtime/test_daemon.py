@@ -151,3 +151,29 @@ def test_what_a_handler_raises_at_a_start_leaves_no_signal_blocked(
     with pytest.raises(TimeoutError):
         daemon.Thread(lambda: None, "one").start()
     assert change(signal.SIG_BLOCK, ()) == before
+
+
+def test_a_call_within_bounds_returns_or_raises_what_the_call_does() -> None:
+    """The caller notices no thread."""
+    assert daemon.run_within(PATIENCE, lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        daemon.run_within(PATIENCE, lambda: 1 // 0)
+
+
+def test_a_call_that_takes_too_long_is_left_behind() -> None:
+    """As a name look-up that nothing can stop."""
+    go = threading.Event()
+    assert daemon.run_within(0.01, lambda: go.wait(PATIENCE)) is None
+    go.set()
+
+
+def test_where_no_thread_can_start_the_callers_own_has_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At a limit of the system's there is an answer all the same (pain 9)."""
+
+    def refuse(*_args: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(daemon, "start_new_thread", refuse)
+    assert daemon.run_within(PATIENCE, lambda: "done here") == "done here"
