@@ -48,6 +48,9 @@ if TYPE_CHECKING:
         def lasts(self) -> bool:
             """Return True if the run ends with the program."""
 
+        def close_if_abandoned(self) -> None:
+            """Close the run of a block that nobody can end any longer."""
+
         def finish(self) -> None:
             """Report the final status at the interpreter's exit."""
 
@@ -157,6 +160,8 @@ class Process:
         A program that executes itself once more goes on with the run that ends with it.
         """
         with self._lock:
+            for other in self._runs.copy():
+                other.close_if_abandoned()
             if any(other.project == run.project for other in self._runs):
                 return False
             run.is_resumed = not self.may_report(run.use)

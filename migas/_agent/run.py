@@ -76,6 +76,7 @@ class Run:
         clock: monotonic seconds.
         lasts: True if it ends with the program; False for the run of a block or of a call, whose
             end is known.
+        holder: returns what ends the run, or None once that is gone.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Run:
         clock: Callable[[], float],
         *,
         lasts: bool,
+        holder: Callable[[], object],
     ) -> None:
         self.project = plan.project
         #: The run's key, by which `process` knows it in worker processes.
@@ -93,6 +95,7 @@ class Run:
         self.is_resumed = False
         self._plan = plan
         self._process = process
+        self._holder = holder
         self._exit_watcher = ExitWatcher(plan.describe) if lasts else None
         self._clock = clock
         self._started_at = clock()
@@ -105,6 +108,15 @@ class Run:
     def lasts(self) -> bool:
         """Return True if the run ends with the program."""
         return self._exit_watcher is not None
+
+    def close_if_abandoned(self) -> None:
+        """Close the run of a block that nobody can end any longer.
+
+        A Ctrl-C or a time limit of the host's may come where a block has begun and is not entered
+        yet, or where it is left and has not ended.
+        """
+        if not self.lasts and self._holder() is None:
+            self._close()
 
     def start(self, hold: float = 0.0) -> bool:
         """Report the start event, and watch for the end of the program and for signals.
@@ -130,9 +142,9 @@ class Run:
 
     def bind_to_block(self) -> None:
         """Let the run end with a block, and no longer with the program."""
-        if self._exit_watcher is not None:
-            self._exit_watcher.stop()
-            self._exit_watcher = None
+        watcher, self._exit_watcher = self._exit_watcher, None
+        if watcher is not None:
+            watcher.stop()
 
     def become_block(self) -> bool:
         """Let the run end with a block, and no longer with the program.
@@ -164,7 +176,8 @@ class Run:
         try:
             self._end(self._exit_watcher.find_ending())
         except Exception as failure:  # nobody knows, or a host's exception raises when it is read
-            self._give_up(failure)
+            self._close()
+            log.say(log.DEBUG, "a final status is not reported: %r", failure)
 
     def end(self, error: BaseException | None) -> None:
         """Report the final status of a run that ``error`` ended, unless that has been done.
@@ -174,16 +187,16 @@ class Run:
         try:
             self._end(self._plan.describe(error))
         except BaseException as failure:  # a host's exception may raise when it is read
-            self._give_up(failure)
+            self._close()
             if not isinstance(failure, Exception):
                 raise
             reraise_from_handler(failure)
+            log.say(log.DEBUG, "a final status is lost: %r", failure)
 
-    def _give_up(self, failure: BaseException) -> None:
+    def _close(self) -> None:
         """Close the run without a final status: one that stayed open would hide all later ones."""
-        self._stop_watching()
         self._process.leave(self)
-        log.say(log.DEBUG, "a final status is lost: %r", failure)
+        self._stop_watching()
 
     def _end(self, ending: Ending) -> None:
         self._stop_watching()
@@ -219,8 +232,11 @@ class Run:
         agent.add(self.project, self._plan.version, fields, now=now, shared=self._is_shared)
 
     def _stop_watching(self) -> None:
-        self._signal_watcher.stop()
-        self.bind_to_block()
+        try:
+            self._signal_watcher.stop()
+            self.bind_to_block()
+        except Exception as failure:  # a double of a test's, in place of `threading`'s functions
+            reraise_from_handler(failure)
 
 
 def _format_duration(seconds: float) -> str:

@@ -9,6 +9,8 @@ that one has no final status.
 
 from __future__ import annotations
 
+from weakref import ref
+
 from migas._runtime import log
 from migas._runtime.native import time
 from migas._runtime.signals import reraise_from_handler
@@ -95,16 +97,11 @@ class Track:
 
     def __enter__(self) -> Self:
         run, self._run = self._run, None
-        try:
-            if run is None:
-                run = self._start(lasts=False)
-            elif not run.become_block():
-                run = None
-            self._open.append(run)
-        except BaseException:  # a time limit of the host's
-            if run is not None:
-                run.withdraw()
-            raise
+        if run is None:
+            run = self._start(lasts=False)
+        elif not run.become_block():
+            run = None
+        self._open.append(run)
         return self
 
     def __exit__(
@@ -136,7 +133,7 @@ class Track:
         """Start a run. Returns None if there is nothing to report, or if that fails."""
         run = None
         try:
-            run = Run(self._plan, current_process(), self._clock, lasts=lasts)
+            run = Run(self._plan, current_process(), self._clock, lasts=lasts, holder=ref(self))
             return run if run.start(hold) else None
         except BaseException as failure:  # a block's start must not raise, see `operations`
             if run is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import re
 import signal
@@ -688,6 +689,20 @@ def test_a_run_whose_end_is_interrupted_hides_no_later_one(
         pass
     assert migas.flush(60) == 0
     assert [crumb["status"] for crumb in server.crumbs] == ["C"]
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_a_run_that_nobody_can_end_hides_no_later_one(server: Server, *, holds: bool) -> None:
+    """As where a Ctrl-C comes between two steps of a `with` statement; one that is open does."""
+    begun = Track(plan(), at_once=False)
+    begun.__enter__()
+    if not holds:
+        del begun
+        gc.collect()
+    with Track(plan(), at_once=False):
+        pass
+    assert migas.flush(60) == 0
+    assert [crumb["status"] for crumb in server.crumbs] == ["C"] * (not holds)
 
 
 class Clock:
