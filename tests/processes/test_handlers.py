@@ -68,7 +68,7 @@ WALLS = {
     "a final status": ("migas.error.describe", "migas.track(*NAME).stop()"),
     "a receipt": ("migas._runtime.receipt.Receipt._await_answer", "migas.add_project(*NAME)['x']"),
     "a question": ("migas._agent.question._ask_within", "migas.get_usage(*NAME)"),
-    "a question's thread": ("migas._delivery.query.Thread", "migas.get_usage(*NAME)"),
+    "a question's thread": ("migas._runtime.daemon.Thread", "migas.get_usage(*NAME)"),
     "sessions": ("migas._agent.question._find_refusal", "migas.get_sessions(NAME[0], token='x')"),
     "a launch": ("migas._runtime.launch.find_launch", "migas.add_project(*NAME)"),
     "a file of the system's": ("os.open", "migas._runtime.ancestor._read('/proc/self/stat')"),
