@@ -186,7 +186,7 @@ def test_what_the_server_has_is_removed_as_soon_as_the_disk_lets_it_go(
         raise OSError(24, "Too many open files")
 
     with monkeypatch.context() as patch:
-        patch.setattr("migas._disk.files.os.open", refuse)
+        patch.setattr(files.Directory, "remove", refuse)
         claims.end([(parcel, Verdict(Outcome.DELIVERED), 0) for parcel in parcels])
         claims.discard_delivered()
     assert spool.count() == 2
