@@ -203,7 +203,8 @@ def test_a_server_that_is_not_reached(
     assert (ended.calmly, ended.out) == (True, f"{reason}\n"), ended
     assert not server.received
     assert [entry.attempts for entry in spool().list_pending()] == [0]
-    assert Backoff(spool().directory)._guess.times == 1
+    # Twice if the first wait, which is of a random length, was over before the exit.
+    assert Backoff(spool().directory)._guess.times in (1, 2)
     status = host.run("", {"MIGAS_TIMEOUT": "30"}, arguments=["-m", "migas", "status", "--json"])
     assert (status.status, json.loads(status.out)["problem"]) == (1, reason)
 
