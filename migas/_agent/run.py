@@ -188,8 +188,6 @@ class Run:
             self._end(self._plan.describe(error))
         except BaseException as failure:  # a host's exception may raise when it is read
             self._close()
-            if not isinstance(failure, Exception):
-                raise
             reraise_from_handler(failure)
             log.say(log.DEBUG, "a final status is lost: %r", failure)
 

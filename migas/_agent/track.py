@@ -138,8 +138,6 @@ class Track:
         except BaseException as failure:  # a block's start must not raise, see `operations`
             if run is not None:
                 run.withdraw()  # one that stayed open would hide all later runs
-            if not isinstance(failure, Exception):
-                raise
             reraise_from_handler(failure)
             log.say(log.DEBUG, "a run is not reported: %r", failure)
             return None

@@ -64,12 +64,12 @@ def was_raised_by_handler(error: BaseException) -> bool:
         return False
 
 
-def reraise_from_handler(error: Exception) -> None:
-    """Raise an exception again if a handler of the host's raised it.
+def reraise_from_handler(error: BaseException) -> None:
+    """Raise an exception again if a handler of the host's raised it, or if it is no `Exception`.
 
-    For each `except Exception` that keeps failures of ours from the host, on a thread of its own.
+    For each `except` that keeps failures of ours from the host, on a thread of its own.
     """
-    if was_raised_by_handler(error):
+    if not isinstance(error, Exception) or was_raised_by_handler(error):
         raise error
 
 
