@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(
 
 #: A store that only its own thread may close, as one of sqlite3's or a window of tkinter's.
 CODE = """
-import atexit, gc, threading
+import atexit, gc, sys, threading
 frozen = gc.get_freeze_count()
 print('frozen', frozen > 0)
 atexit.register(lambda: print('collects', gc.isenabled(), gc.get_freeze_count() == frozen))
@@ -32,6 +32,7 @@ class Store:
     def __init__(self): self.me, self.thread = self, threading.get_ident()
     def __del__(self): print('closed', threading.get_ident() == self.thread)
 def leave():  # right before our hook: earlier it would be a matter of chance
+    sys.setswitchinterval(60)  # no thread of ours runs, and makes objects, before our hook waits
     gc.collect()
     Store()
 atexit.register(leave)
